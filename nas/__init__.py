@@ -1,0 +1,1 @@
+"""What runs: estimators, policies, methods, parent networks and the search loop."""

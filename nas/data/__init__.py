@@ -1,0 +1,1 @@
+"""Data: where it is looked for, how it is verified, how it is read."""

@@ -1,0 +1,297 @@
+"""What is the gradient of the expected loss with respect to the logits, from one sampled architecture?
+
+Every estimator here is a pure function that returns the gradient which the update *descends*, shape (..., E, K),
+for E edges with K candidate operations each. Notation (docs/notation.md): probabilities p, one-hot gates a,
+loss L(a), gate gradient g = dL/da. Leading dimensions are replicates or samples and broadcast.
+
+The heart is one line: an edge's gradient is its *credit* times its score a_e - p_e. REINFORCE credits every edge
+with the whole loss; AdvantageNAS credits each edge with its own share.
+
+These are rational functions (see `nas.arrays`), so the same code is proved on SymPy symbols, summed exactly on
+`Fraction`, simulated in NumPy and run on a GPU in torch.
+"""
+
+from typing import Any
+
+from nas.arrays import A, expand
+
+# ------------------------------------------------------------------ credit times score
+
+
+def credited(probabilities: A, gates: A, credit: A) -> A:
+    """Score-function gradient in which edge e is charged `credit_e`.
+
+    gradient_e = credit_e (a_e - p_e)                                   (docs/notation.md, eq. 1)
+
+    Args: probabilities, gates (..., E, K); credit (..., E), or (..., 1) to charge every edge the same, in loss units.
+    Returns: (..., E, K), each row summing to zero. Unbiased for E[L] if credit_e = L - b_e with b_e independent
+    of a_e (theorem T4).
+    """
+    return expand(credit, 1) * (gates - probabilities)
+
+
+def advantage(probabilities: A, gates: A, gate_gradient: A) -> A:
+    """AdvantageNAS: credit of an edge to first order, from one backward pass.
+
+    credit_e = sum_k a_ek dL/da_ek,  gradient_e = credit_e (a_e - p_e)  (Sato et al. 2021; docs/notation.md, eq. 3)
+
+    Args: probabilities, gates, gate_gradient (..., E, K); gate_gradient in loss units per gate; only the entries of
+    operations that ran are read.
+    Returns: (..., E, K). Its bias is the Taylor remainder of theorem T5: zero where the loss is affine in each
+    edge's output, and possibly fatal elsewhere.
+    """
+    return credited(probabilities, gates, first_order_credit(gates, gate_gradient))
+
+
+def advantage_with_baseline(probabilities: A, gates: A, gate_gradient: A, baseline: A) -> A:
+    """AdvantageNAS with a per-edge baseline, usually a moving average of the edge's credit.
+
+    gradient_e = (credit_e - b_e)(a_e - p_e)                            (docs/notation.md, eq. 4)
+
+    Args: as `advantage`; baseline (..., E), in loss units, independent of this step's a_e.
+    Returns: (..., E, K), with the same mean as `advantage` (T4), another variance (T11).
+    """
+    return credited(probabilities, gates, first_order_credit(gates, gate_gradient) - baseline)
+
+
+def reinforce(probabilities: A, gates: A, loss: A, baseline: A) -> A:
+    """REINFORCE: every edge is charged the whole loss.
+
+    gradient_e = (L - b)(a_e - p_e)                                     (Williams 1992; docs/notation.md, eq. 2)
+
+    Args: probabilities, gates (..., E, K); loss and baseline (...,), baseline independent of this step's gates.
+    Returns: (..., E, K), unbiased.
+    """
+    return (expand(loss, 2) - expand(baseline, 2)) * (gates - probabilities)
+
+
+def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
+    """The quantity that AdvantageNAS approximates: what the loss loses when the edge's output is zeroed.
+
+    gradient_e = (L(a) - L(a, edge e zeroed))(a_e - p_e)                (docs/notation.md, eq. 5)
+
+    Args: probabilities, gates (..., E, K); loss (...,); zeroed_loss (..., E), from E more forward passes.
+    Returns: (..., E, K), unbiased, because the zeroed loss does not depend on a_e (T4).
+    """
+    return credited(probabilities, gates, expand(loss, 1) - zeroed_loss)
+
+
+# ------------------------------------------------------------------ repairs of first-order credit
+
+
+def debiased_advantage(
+    probabilities: A, gates: A, gate_gradient: A, loss: A, zeroed_loss: A, chosen: A, chosen_probability: Any = None
+) -> A:
+    """First-order credit, corrected on one randomly chosen edge that is really zeroed: unbiased for one more pass.
+
+    credit_e + (1[e = chosen] / q_e)(L - L(chosen edge zeroed) - credit_e), charged to (a_e - p_e)
+                                                                        (docs/notation.md, eq. 6)
+
+    Args: probabilities, gates, gate_gradient (..., E, K); loss and zeroed_loss (...,), the latter with the one chosen
+    edge zeroed; chosen (..., E) one-hot; chosen_probability q (..., E), by default 1/E for every edge.
+    Returns: (..., E, K), unbiased for every q > 0 that does not depend on the gates.
+    """
+    credit = first_order_credit(gates, gate_gradient)
+    weight = chosen * gates.shape[-2] if chosen_probability is None else chosen / chosen_probability
+    return credited(probabilities, gates, credit + weight * (expand(loss, 1) - expand(zeroed_loss, 1) - credit))
+
+
+def quadrature_advantage(probabilities: A, gates: A, gate_gradients: A, weights: A) -> A:
+    """Exact advantage by quadrature along each edge's own gate: L(a) - L(a, e zeroed) = int_0^1 dL/dt_e dt.
+
+    credit_e = sum_q w_q sum_k a_ek g_qek                               (docs/notation.md, eq. 7)
+
+    Args: probabilities, gates (..., E, K); gate_gradients (..., Q, E, K), row e of node q taken with edge e's gates
+    scaled by that node and the other edges as they are; weights (Q,) of a rule on [0, 1].
+    Returns: (..., E, K). Two equal weights at 0 and 1 are exact for losses quadratic in the gate; Gauss-Legendre with
+    Q nodes for degree 2Q.
+    """
+    credit = expand(weights, 2) * gates[..., None, :, :] * gate_gradients
+    return credited(probabilities, gates, credit.sum(axis=-1).sum(axis=-2))
+
+
+# ------------------------------------------------------------------ several samples or alternatives
+
+
+def reinforce_leave_one_out(probabilities: A, gates: A, loss: A) -> A:
+    """REINFORCE on S samples, each with the mean loss of the others as its baseline (RLOO).
+
+    gradient = 1/(S-1) sum_s (L_s - mean L)(a_s - p)                    (Kool et al. 2019; docs/notation.md, eq. 8)
+
+    Args: probabilities (..., E, K); gates (..., S, E, K); loss (..., S), S >= 2.
+    Returns: (..., E, K), unbiased. Raises: ValueError for S < 2.
+    """
+    samples = gates.shape[-3]
+    if samples < 2:
+        raise ValueError(f"leave-one-out needs at least 2 samples, got {samples}")
+    centred = loss - loss.sum(axis=-1, keepdims=True) / samples
+    return (expand(centred, 2) * (gates - probabilities[..., None, :, :])).sum(axis=-3) / (samples - 1)
+
+
+def counterfactual(probabilities: A, gates: A, loss: A, alternative_losses: A) -> A:
+    """Advantage over the marginal of the edge itself, all other edges held (COMA's baseline).
+
+    gradient_e = (L - sum_k p_ek L(a with a_e = k))(a_e - p_e)          (Foerster et al. 2018; docs/notation.md, eq. 9)
+
+    Args: probabilities, gates (..., E, K); loss (...,); alternative_losses (..., E, K), entry (e, k) with edge e at k.
+    Returns: (..., E, K), unbiased (T4).
+    """
+    return credited(probabilities, gates, expand(loss, 1) - (probabilities * alternative_losses).sum(axis=-1))
+
+
+def marginalised(probabilities: A, alternative_losses: A) -> A:
+    """Rao-Blackwellised gradient: edge e is summed out, the other edges are sampled.
+
+    gradient_ek = p_ek (L(a with a_e = k) - sum_j p_ej L(a with a_e = j))   (docs/notation.md, eq. 10)
+
+    Args: probabilities, alternative_losses (..., E, K). Returns: (..., E, K), unbiased, never more variance than
+    `counterfactual`, whose conditional mean it is.
+    """
+    return softmax_pullback(probabilities, alternative_losses)
+
+
+def parsec(probabilities: A, gates: A, weights: A) -> A:
+    """PARSEC: importance-weighted empirical Bayes over S samples.
+
+    gradient = -sum_s w_s (a_s - p)                                     (Casale et al. 2019; docs/notation.md, eq. 11)
+
+    Args: probabilities (..., E, K); gates (..., S, E, K); weights (..., S), the softmax of -loss over the samples.
+    Returns: (..., E, K): descends -log of the mean likelihood, not the expected loss.
+    """
+    return (expand(weights, 2) * (probabilities[..., None, :, :] - gates)).sum(axis=-3)
+
+
+def ars(reference: A, swapped_losses: A) -> A:
+    """ARS, the categorical form of ARM: K antithetic passes that swap every operation with a reference operation.
+
+    gradient_ek = (L_k - mean_j L_j)(1 - K r_e)                         (Yin et al. 2019; docs/notation.md, eq. 12)
+
+    Args: reference r (..., E), the flat-Dirichlet noise of the reference operation on each edge; swapped_losses
+    (..., K), entry k with the noise of operation k and of the reference swapped on all edges.
+    Returns: (..., E, K), unbiased.
+    """
+    candidates = swapped_losses.shape[-1]
+    centred = swapped_losses - swapped_losses.sum(axis=-1, keepdims=True) / candidates
+    return centred[..., None, :] * (1 - candidates * expand(reference, 1))
+
+
+def muprop(probabilities: A, gates: A, loss: A, mean_loss: A, mean_gate_gradient: A) -> A:
+    """REINFORCE with the first-order expansion at the mean gates as control variate (MuProp).
+
+    gradient_e = (L(a) - L(p) - <g(p), a - p>)(a_e - p_e) + p_e (g_e(p) - <p_e, g_e(p)>)
+                                                                        (Gu et al. 2016; docs/notation.md, eq. 13)
+
+    Args: probabilities, gates (..., E, K); loss, mean_loss = L(p) (...,); mean_gate_gradient g(p) (..., E, K), dense.
+    Returns: (..., E, K), unbiased.
+    """
+    linear = (mean_gate_gradient * (gates - probabilities)).sum(axis=-1).sum(axis=-1)
+    remainder = expand(loss, 2) - expand(mean_loss, 2) - expand(linear, 2)
+    return remainder * (gates - probabilities) + softmax_pullback(probabilities, mean_gate_gradient)
+
+
+# ------------------------------------------------------------------ relaxations
+
+
+def darts(probabilities: A, gate_gradient: A) -> A:
+    """DARTS: the loss at the mean gates, differentiated through the softmax.
+
+    gradient_ek = p_ek (g_ek - sum_j p_ej g_ej), g taken at a = p       (Liu et al. 2019; docs/notation.md, eq. 14)
+
+    Args: probabilities, gate_gradient (..., E, K), the latter dense. Returns: (..., E, K); the gradient of L(E[a]),
+    which is the gradient of E[L(a)] only for losses affine in each edge's gates.
+    """
+    return softmax_pullback(probabilities, gate_gradient)
+
+
+def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, weight_step: Any, radius: Any) -> A:
+    """Second-order DARTS: the validation gate gradient after one weight step, corrected for that step.
+
+    g - eta (g_plus - g_minus) / (2 r)                                  (Liu et al. 2019, eq. 8; docs/notation.md, eq. 15)
+
+    Args: gate_gradient (..., E, K) of the validation loss at the stepped weights w - eta dw; plus and minus, of the
+    training loss at w +- r dw', with dw' the validation gradient at the stepped weights; weight_step eta, radius r > 0.
+    Returns: (..., E, K), a gate gradient for `darts`.
+    """
+    return gate_gradient - weight_step * (gate_gradient_plus - gate_gradient_minus) / (2 * radius)
+
+
+def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
+    """GDAS and SNAS: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
+
+    gradient_e = (1 / temperature) z_e (g_e - <z_e, g_e>)               (docs/notation.md, eq. 16)
+
+    Args: z, gate_gradient (..., E, K); temperature > 0, a number or (..., 1, 1). GDAS takes g at the one-hot argmax
+    of z with idle entries filled by `fill_idle`, SNAS at z itself.
+    Returns: (..., E, K), biased for the expected loss.
+    """
+    return softmax_pullback(z, gate_gradient) / temperature
+
+
+def fill_idle(gates: A, gate_gradient: A, output_gradient: A) -> A:
+    """GDAS's acceleration: an operation that did not run counts as if its output had been one everywhere.
+
+    g_ek where a_ek = 1, else the sum of dL/d(output of edge e)         (Dong & Yang 2019; docs/notation.md, eq. 17)
+
+    Args: gates one-hot, gate_gradient (..., E, K); output_gradient (..., E). Returns: (..., E, K).
+    """
+    return gates * gate_gradient + (1 - gates) * expand(output_gradient, 1)
+
+
+def reinmax(probabilities: A, gates: A, gate_gradient: A) -> A:
+    """ReinMax: a straight-through estimator that is exact for losses quadratic in the gates of one edge.
+
+    2 m (g - <m, g>) - (1/2) p (g - <p, g>), m = (a + p) / 2            (Liu et al. 2023; docs/notation.md, eq. 18)
+
+    Args: probabilities, one-hot gates, gate_gradient (..., E, K), the latter dense at the one-hot gates.
+    Returns: (..., E, K).
+    """
+    midpoint = (gates + probabilities) / 2
+    return softmax_pullback(midpoint, gate_gradient) * 2 - softmax_pullback(probabilities, gate_gradient) / 2
+
+
+def proxyless(pair_probabilities: A, pair_gate_gradient: A) -> A:
+    """ProxylessNAS: the two drawn paths of each edge against each other.
+
+    gradient_i = sum_j g_j q_j (delta_ij - q_i), i, j in the pair       (Cai et al. 2019, eq. 4; docs/notation.md, 19)
+
+    Args: pair_probabilities q (..., E, 2), each row summing to one; pair_gate_gradient (..., E, 2).
+    Returns: (..., E, 2), for the logits of the pair.
+    """
+    return softmax_pullback(pair_probabilities, pair_gate_gradient)
+
+
+def nasp(gate_gradient: A) -> A:
+    """NASP: the dense gate gradient at the one-hot argmax is itself the step; the method projects to [0, 1].
+
+    gradient = g                                                        (Yao et al. 2020; docs/notation.md, eq. 20)
+
+    Args: gate_gradient (..., E, K). Returns: the same array.
+    """
+    return gate_gradient
+
+
+# ------------------------------------------------------------------ ordered candidates
+
+
+def binomial(success: A, count: A, trials: Any, credit: A) -> A:
+    """Ordered candidates (channel counts): k ~ Binomial(trials, success = sigmoid(phi)).
+
+    gradient_e = credit_e (k_e - trials success_e), with respect to phi (docs/notation.md, eq. 21)
+
+    Args: success (..., E); count k (..., E) in 0..trials; trials K - 1; credit (..., E), or (..., 1) for L - b.
+    Returns: (..., E). Unbiased if credit_e = L - b_e with b_e independent of k_e.
+    """
+    return credit * (count - trials * success)
+
+
+# ------------------------------------------------------------------ shared pieces
+
+
+def first_order_credit(gates: A, gate_gradient: A) -> A:
+    """credit_e = sum_k a_ek g_ek: (..., E, K) twice -> (..., E), in loss units. Equals <dL/doutput_e, output_e>."""
+    return (gates * gate_gradient).sum(axis=-1)
+
+
+def softmax_pullback(probabilities: A, gradient: A) -> A:
+    """Transposed Jacobian of softmax: p_e (g_e - <p_e, g_e>), (..., E, K) twice -> (..., E, K), rows sum to zero."""
+    return probabilities * (gradient - (probabilities * gradient).sum(axis=-1, keepdims=True))

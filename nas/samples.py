@@ -1,0 +1,166 @@
+"""How are the gates of one step drawn, and what is then known of them?
+
+A `Draw` turns logits and uniforms into a `Sample`: one-hot gates (sparse propagation), several of them, a relaxed
+row, the mean, two paths. The step (`nas.step`) fills in what it measures.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nas import policy
+from nas.arrays import namespace
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Everything one architecture step drew and measured. Fields a method does not need stay None.
+
+    probabilities, gates, runs (..., E, K) — with several samples, gates (..., S, E, K); loss (...,) or (..., S).
+    """
+
+    probabilities: Any
+    gates: Any
+    runs: Any
+    temperature: Any = None
+    z: Any = None  # relaxed sample (..., E, K) of GDAS and SNAS
+    pair: Any = None  # the two drawn operations, one-hot (..., E, 2, K)
+    chosen: Any = None  # one edge to zero, one-hot (..., E)
+    reference: Any = None  # ARS: noise of the reference operation (..., E)
+    zero_operation: int | None = None
+    loss: Any = None
+    gate_gradient: Any = None
+    output_gradient: Any = None
+    zeroed_loss: Any = None  # (..., E), or (...,) where one edge was chosen
+    alternative_losses: Any = None  # (..., E, K)
+    path_gradients: Any = None  # (..., Q, E, K)
+    mean_loss: Any = None  # at the mean gates a = p
+    mean_gate_gradient: Any = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How gates come from logits. `noise(E, K)` is the trailing shape of the uniforms that `sample` consumes."""
+
+    sample: Callable[[Any, Any, Any], Sample]  # (logits, uniforms, temperature) -> Sample
+    noise: Callable[[int, int], tuple[int, ...]]
+    probabilities: Callable[[Any], Any] = policy.softmax
+
+
+# ------------------------------------------------------------------ ways to draw
+
+
+def _one_hot(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    gates = policy.draw(p, uniforms)
+    return Sample(p, gates, gates)
+
+
+def _several(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    gates = policy.draw(p[..., None, :, :], uniforms)
+    return Sample(p, gates, gates)
+
+
+def _one_hot_and_edge(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    xp = namespace(logits)
+    sample = _one_hot(logits, uniforms[..., :-1], temperature)
+    edges = logits.shape[-2]
+    even = xp.ones_like(logits[..., 0]) / edges
+    return replace(sample, chosen=policy.draw(even, uniforms[..., -1]))
+
+
+def _gumbel_hard(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    z = policy.gumbel_softmax(logits, uniforms, temperature)
+    gates = policy.one_hot_argmax(z)
+    return Sample(policy.softmax(logits), gates, gates, temperature, z)
+
+
+def _gumbel_soft(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    z = policy.gumbel_softmax(logits, uniforms, temperature)
+    return Sample(policy.softmax(logits), z, namespace(z).ones_like(z), temperature, z)
+
+
+def _mean(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    return Sample(p, p, namespace(p).ones_like(p))
+
+
+def _argmax(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    gates = policy.one_hot_argmax(logits)
+    return Sample(policy.softmax(logits), gates, namespace(gates).ones_like(gates))
+
+
+def _uniform(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    return _one_hot(0 * logits, uniforms, temperature)
+
+
+def _pair(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    first, second = policy.draw_pair(p, uniforms[..., :2])
+    pair = namespace(p).stack((first, second), axis=-2)
+    q = (pair * p[..., None, :]).sum(axis=-1)
+    active = policy.draw(q / q.sum(axis=-1, keepdims=True), uniforms[..., 2])
+    return Sample(p, (active[..., None] * pair).sum(axis=-2), first + second, pair=pair)
+
+
+def _all_dense(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    gates = policy.draw(p, uniforms)
+    return Sample(p, gates, namespace(gates).ones_like(gates))
+
+
+def _swapped(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    """ARS: operation = argmin of Dirichlet noise x exp(-logit); swap each operation's noise with operation 0's."""
+    xp = namespace(logits)
+    noise = -xp.log1p(-uniforms)
+    noise = noise / noise.sum(axis=-1, keepdims=True)
+    candidates = logits.shape[-1]
+    columns = []
+    for operation in range(candidates):
+        order = list(range(candidates))
+        order[0], order[operation] = operation, 0
+        columns.append(noise[..., order])
+    swapped = xp.stack(columns, axis=-3)
+    gates = policy.one_hot_argmax(logits[..., None, :, :] - xp.log(swapped))
+    return Sample(policy.softmax(logits), gates, gates, reference=noise[..., 0])
+
+
+def binomial_probabilities(logits: Any) -> Any:
+    """Binomial(K - 1, sigmoid(phi)) over ordered candidates; phi is column 0 of logits (..., E, K)."""
+    xp = namespace(logits)
+    trials = logits.shape[-1] - 1
+    rows = [logits[..., 0] * k + math.log(math.comb(trials, k)) for k in range(trials + 1)]
+    return policy.softmax(xp.stack(rows, axis=-1))
+
+
+def _binomial(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = binomial_probabilities(logits)
+    gates = policy.draw(p, uniforms)
+    return Sample(p, gates, gates)
+
+
+def edge_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    """One uniform an edge."""
+    return (edges,)
+
+
+def _operation_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges, candidates)
+
+
+SAMPLES = 8  # architectures a step of the several-sample methods (PARSEC's setting in Sato et al. 2021)
+
+ONE_HOT = Draw(_one_hot, edge_noise)
+SEVERAL = Draw(_several, lambda edges, candidates: (SAMPLES, edges))
+ONE_HOT_AND_EDGE = Draw(_one_hot_and_edge, lambda edges, candidates: (edges + 1,))
+GUMBEL_HARD = Draw(_gumbel_hard, _operation_noise)
+GUMBEL_SOFT = Draw(_gumbel_soft, _operation_noise)
+MEAN = Draw(_mean, lambda edges, candidates: (0,))
+ARGMAX = Draw(_argmax, lambda edges, candidates: (0,))
+UNIFORM = Draw(_uniform, edge_noise, lambda logits: policy.softmax(0 * logits))
+PAIR = Draw(_pair, lambda edges, candidates: (edges, 3))
+ALL_DENSE = Draw(_all_dense, edge_noise)
+SWAPPED = Draw(_swapped, _operation_noise)
+BINOMIAL = Draw(_binomial, edge_noise, binomial_probabilities)

@@ -1,0 +1,1 @@
+"""Parent networks: the weight-sharing networks whose edges a method chooses operations for."""

@@ -1,0 +1,48 @@
+"""What does the search loop need of a parent network and its data?
+
+A `ParentNetwork` owns its weights, their optimiser, its minibatches and their position; the search loop (`nas.search`)
+owns the architecture: logits, method, schedule, records, checkpoints. One architecture step asks for an
+`nas.objective.Objective` on the next architecture minibatch; one weight step trains under given gates.
+"""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from nas.objective import Objective
+from nas.spaces.space import Space
+
+
+class ParentNetwork(Protocol):
+    """A weight-sharing network with its data, on one device. Reproducible from its seed and its state alone."""
+
+    @property
+    def space(self) -> Space:
+        """The cell that is searched."""
+
+    @property
+    def device(self) -> str:
+        """'cpu' or 'cuda' (with an index): where gates are expected."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Weight steps an epoch; an architecture step may follow each."""
+
+    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+        """Train the weights on the next minibatch under gates (E, K); `runs` as in `Objective.gradients`.
+
+        progress in [0, 1] is the position in the whole search, for the weights' learning-rate schedule. Returns the
+        minibatch loss, 0-d, not read on the host. The order of minibatches depends only on the seed and the position.
+        """
+
+    def objective(self) -> Objective[Tensor]:
+        """The loss on the next architecture minibatch as a function of gates (..., E, K); no weight gradients."""
+
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        """Figures of the architecture `gates` (E, K) with the shared weights on held-out data, for the record."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, optimiser buffers, random state and position in the data: everything an exact resume needs."""
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Restore `state()`. Raises ValueError where a name or shape does not fit."""
