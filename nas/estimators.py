@@ -206,7 +206,7 @@ def darts(probabilities: A, gate_gradient: A) -> A:
 def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, weight_step: Any, radius: Any) -> A:
     """Second-order DARTS: the validation gate gradient after one weight step, corrected for that step.
 
-    g - eta (g_plus - g_minus) / (2 r)                                  (Liu et al. 2019, eq. 8; docs/notation.md, eq. 15)
+    g - eta (g_plus - g_minus) / (2 r)                                  (Liu et al. 2019; docs/notation.md, eq. 15)
 
     Args: gate_gradient (..., E, K) of the validation loss at the stepped weights w - eta dw; plus and minus, of the
     training loss at w +- r dw', with dw' the validation gradient at the stepped weights; weight_step eta, radius r > 0.
