@@ -1,0 +1,117 @@
+"""How do settings reach a program? Frozen dataclasses with the paper's defaults, one TOML file, `--set a.b=value`.
+
+Later sources win: defaults, preset, file, `--set`. An unknown key, a wrong type and a value out of range are refused
+with their path before anything is written.
+"""
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+import tomli_w
+
+S = TypeVar("S")
+
+
+def load(
+    settings: type[S], file: Path | None = None, sets: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> S:
+    """Settings of the dataclass type `settings`.
+
+    Args: file, a TOML file; sets, texts "section.key=value" with a TOML value (a bare word is taken as a string);
+    base, nested values below the file's, such as a preset.
+    Raises: ValueError, one line: which setting, what is wrong, what is known.
+    """
+    values: dict[str, Any] = _copy(base or {})
+    if file is not None:
+        _merge(values, read_toml(file))
+    for text in sets:
+        _merge(values, _parse_set(text))
+    _refuse_unknown(settings, values, "")
+    try:
+        return msgspec.convert(values, settings, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").lstrip(".")
+        known = _choices(settings, where)
+        raise ValueError(f"setting {where}: {message}{known}" if where else f"settings: {message}") from error
+
+
+def dump(settings: Any) -> str:
+    """The resolved settings as TOML; `load` reads them back unchanged. Unset (None) values are left out."""
+    return tomli_w.dumps(_without_none(dataclasses.asdict(settings)))
+
+
+def digest(settings: Any) -> str:
+    """Ten hexadecimal digits that name these settings."""
+    return hashlib.sha256(dump(settings).encode()).hexdigest()[:10]
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Parse a TOML file. Raises: ValueError saying which file and what is wrong with it."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read settings {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"settings {file} are not valid TOML: {error}") from error
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _parse_set(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(part.isidentifier() for part in key.split(".")):
+        raise ValueError(f"--set {text!r}: write it as section.key=value")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = _copy(value)
+
+
+def _copy(value: Any) -> Any:
+    return {k: _copy(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _refuse_unknown(kind: Any, values: Any, path: str) -> None:
+    origin = get_origin(kind) or kind
+    if not dataclasses.is_dataclass(origin) or not isinstance(values, Mapping):
+        return
+    hints = _field_types(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise ValueError(f"unknown setting {path}{key!r}; known: {', '.join(sorted(hints))}")
+        _refuse_unknown(hints[key], value, f"{path}{key}.")
+
+
+def _choices(kind: Any, path: str) -> str:
+    for key in path.split("."):
+        kind = _field_types(kind).get(key) if dataclasses.is_dataclass(get_origin(kind) or kind) else None
+    return f"; known: {', '.join(map(str, get_args(kind)))}" if get_origin(kind) is Literal else ""
+
+
+def _field_types(kind: Any) -> dict[str, Any]:
+    origin = get_origin(kind) or kind
+    arguments = dict(zip(getattr(origin, "__parameters__", ()), getattr(kind, "__args__", ()), strict=False))
+    hints = get_type_hints(origin)
+    return {field.name: arguments.get(hints[field.name], hints[field.name]) for field in dataclasses.fields(origin)}
+
+
+def _without_none(value: Any) -> Any:
+    return {k: _without_none(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value

@@ -1,0 +1,160 @@
+"""What does a run leave behind, and how is nothing lost or half written?
+
+A run folder `RUNS/NAME/DIGEST-sSEED/` holds `config.toml` (resolved settings), `meta.json` (commit, versions, device,
+command), `metrics.jsonl` (one record a line), TensorBoard events, `checkpoint.safetensors` and, last of all,
+`result.json`: its presence means finished. Whole files are written aside, synced and renamed; checkpoints hold arrays
+and JSON only, so that loading one never executes anything.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nas import config
+
+CONFIG, META, METRICS, RESULT = "config.toml", "meta.json", "metrics.jsonl", "result.json"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used: unwritable, in use, finished, or damaged. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run folder. Make one with `open_run`."""
+
+    folder: Path
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a checkpoint is there to go on from."""
+        return (self.folder / CHECKPOINT).exists()
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Append one record to metrics.jsonl."""
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment."""
+        from safetensors.torch import save
+
+        metrics = self.folder / METRICS
+        about = {**about, "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0}
+        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(self.folder / CHECKPOINT, save(flat, {"about": json.dumps(about)}))
+
+    def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The last checkpoint's tensors and facts; later records are cut off, since they will be made again."""
+        tensors, about = read_checkpoint(self.folder / CHECKPOINT)
+        metrics = self.folder / METRICS
+        if metrics.exists():
+            os.truncate(metrics, min(about["metrics_bytes"], metrics.stat().st_size))
+        return tensors, about
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write result.json: the run is finished."""
+        write_atomically(self.folder / RESULT, json.dumps(result, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def open_run(folder: Path, settings: Any) -> Iterator[Run]:
+    """Create a run folder, or reopen an unfinished one of the same settings, for this process alone.
+
+    Raises: RunError if the folder cannot be written, holds other settings, is finished, or is in use elsewhere.
+    """
+    if (folder / RESULT).exists():
+        raise RunError(f"{folder} is finished; choose another --seed, --runs or setting, or delete the folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RunError(f"cannot write the run folder {folder}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{folder} is in use by another process") from error
+        text = config.dump(settings)
+        written = folder / CONFIG
+        if written.exists() and written.read_text(encoding="utf-8") != text:
+            raise RunError(f"{folder} holds other settings ({written}); choose another folder")
+        write_atomically(written, text)
+        write_atomically(folder / META, json.dumps(about_this_program(), indent=2) + "\n")
+        yield Run(folder)
+
+
+def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
+    """RUNS/NAME/DIGEST-sSEED."""
+    return root / name / f"{config.digest(settings)}-s{seed}"
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """All records of a run, oldest first. Raises: RunError if there are none or a line is damaged."""
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RunError(f"no run at {folder}: {error.strerror} ({METRICS})") from error
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError as error:
+        raise RunError(f"{folder / METRICS} is damaged: {error}") from error
+
+
+def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors and facts of a checkpoint. Raises: RunError if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            about = json.loads((opened.metadata() or {})["about"])
+            return {name: opened.get_tensor(name) for name in opened.keys()}, about  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise RunError(f"checkpoint {file} cannot be read: {error}") from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file aside, sync it, rename it: readers see the old content or the new, never a part."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def about_this_program() -> dict[str, Any]:
+    """Commit, versions, machine and command: what a number needs beside it."""
+    versions = {name: metadata.version(name) for name in ("numpy", "torch")}
+    return {
+        "command": " ".join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **versions,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _commit() -> str | None:
+    root = Path(__file__).resolve().parents[1]
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return asked.stdout.strip()
