@@ -1,0 +1,90 @@
+"""`python -m nas COMMAND`: search, and what is done with a finished search."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
+    parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_search,):
+        add(commands)
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run_command
+    try:
+        return command(options)
+    except ValueError as error:
+        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+# ------------------------------------------------------------------ search
+
+
+def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("search", help="search an architecture with a weight-sharing parent network")
+    parser.add_argument("task", help="ptb or cifar10")
+    parser.add_argument("--preset", default="small", choices=("small", "quick", "paper"), help="default: small")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. search.rate=1e-3"
+    )
+    parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
+    add_machine(parser)
+    parser.set_defaults(run_command=_search)
+
+
+def _search(options: argparse.Namespace) -> int:
+    from nas import config, runs, search, tasks
+
+    sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
+    experiment = tasks.load(options.task, options.preset, options.config, sets)
+    search.build_method(experiment.search)  # an unknown method is refused before any data is read
+    if options.dry_run:
+        print(config.dump(experiment), end="")
+        return 0
+    folder = runs.folder_of(options.runs, options.task, experiment, options.seed)
+    network = tasks.build(experiment, options.data, options.device, options.seed)
+    stop = _stop_on_sigterm()
+    with runs.open_run(folder, experiment) as run:
+        print(f"{'resuming' if run.resumed else 'searching in'} {folder}")
+        result = search.search(network, experiment.search, run, options.seed, stop)
+    if result is None:
+        print(f"stopped; the same command goes on from here: {folder}", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    print(f"found {result['architecture']} in {result['seconds']} s; evaluate it: python -m nas evaluate {folder}")
+    return 0
+
+
+# ------------------------------------------------------------------ shared by commands
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Options that say where data is and where to compute."""
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, user cache)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+
+
+def _stop_on_sigterm() -> Callable[[], bool]:
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    return lambda: asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

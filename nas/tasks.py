@@ -1,0 +1,63 @@
+"""Which searches are there, and what are their settings?
+
+A task is a module with `Settings` (a frozen dataclass) and `build(settings, data, device, seed) -> ParentNetwork`.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from nas import config
+from nas.search import SearchSettings
+from nas.supernets.parent import ParentNetwork
+
+N = TypeVar("N")
+
+TASKS = {"ptb": "nas.supernets.ptb", "cifar10": "nas.supernets.cifar"}
+PRESETS = ("small", "quick", "paper")
+
+
+@dataclass(frozen=True)
+class Experiment(Generic[N]):
+    """All settings of one search: the network's (with its data) and the architecture's."""
+
+    network: N
+    search: SearchSettings = field(default_factory=SearchSettings)
+    task: str = "ptb"
+
+
+def load(task: str, preset: str, file: Path | None, sets: Sequence[str]) -> Experiment[Any]:
+    """The experiment of a task: preset, then TOML file, then --set. Raises: ValueError in one line."""
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
+    text = resources.files("nas").joinpath("presets", f"{task}-{preset}.toml")
+    base = config.read_toml(Path(str(text)))
+    return config.load(_kind(task), file, sets, base={"network": {}, **base, "task": task})
+
+
+def reload(folder: Path) -> Experiment[Any]:
+    """The experiment of an existing run folder."""
+    values = config.read_toml(folder / "config.toml")
+    if values.get("task") not in TASKS:
+        raise ValueError(f"{folder} is not a search run: its config.toml names task {values.get('task')!r}")
+    return config.load(_kind(values["task"]), base={"network": {}, **values})
+
+
+def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int) -> ParentNetwork:
+    """The parent network of an experiment, with its data. Raises: ValueError if the data or the device is not there."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no usable CUDA device; use --device cpu")
+    module = importlib.import_module(TASKS[experiment.task])
+    network: ParentNetwork = module.build(experiment.network, data, device, seed)
+    return network
+
+
+def _kind(task: str) -> type[Experiment[Any]]:
+    generic: Any = Experiment
+    kind: type[Experiment[Any]] = generic[importlib.import_module(TASKS[task]).Settings]
+    return kind
