@@ -1,0 +1,264 @@
+"""One architecture step, over the whole registry: a method is tested the day it is listed."""
+
+from dataclasses import replace
+from fractions import Fraction as F
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nas import methods, objective, optimisers, policy, step
+from nas.arrays import namespace
+from nas.methods import METHODS, Method
+from nas.objective import Gradients
+from nas.samples import ONE_HOT, Sample
+
+EDGES, CANDIDATES, OUTPUTS = 3, 4, 2
+
+
+class Quadratic:
+    """Squared distance of the summed edge outputs from a target: the smallest objective with real gate gradients."""
+
+    def __init__(self, outputs: Any, target: Any, zero_operation: int | None = None) -> None:
+        self.outputs, self.target, self.zero_operation = outputs, target, zero_operation
+
+    def residual(self, gates: Any) -> Any:
+        return namespace(gates).einsum("...ek,ekd->...d", gates, self.outputs) - self.target
+
+    def loss(self, gates: Any) -> Any:
+        return (self.residual(gates) ** 2).sum(axis=-1)
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        residual = self.residual(gates)
+        gate_gradient = namespace(gates).einsum("...d,ekd->...ek", 2 * residual, self.outputs) * runs
+        output_gradient = (2 * residual).sum(axis=-1)[..., None] + 0 * gates[..., 0]
+        return Gradients((residual**2).sum(axis=-1), gate_gradient, output_gradient)
+
+
+def problem(world: str = "numpy") -> Quadratic:
+    rng = np.random.default_rng(1)
+    outputs, target = rng.normal(size=(EDGES, CANDIDATES, OUTPUTS)) / 2, rng.normal(size=OUTPUTS)
+    return Quadratic(outputs, target) if world == "numpy" else Quadratic(torch.tensor(outputs), torch.tensor(target))
+
+
+def run(method: Method, steps: int, replicates: int, world: str, optimiser: optimisers.Optimiser, rate: float) -> Any:
+    rng = np.random.default_rng(7)
+    logits: Any = np.full((replicates, EDGES, CANDIDATES), 0.5)
+    convert: Any = torch.tensor if world == "torch" else np.asarray
+    state = step.start(method, optimiser, convert(logits))
+    shape = (replicates, *step.noise_shape(method, EDGES, CANDIDATES))
+    for i in range(steps):
+        state, sample = step.architecture_step(
+            method, optimiser, state, problem(world), convert(rng.random(shape)), rate, i / steps, clip=1.0
+        )
+    return state, sample
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_numpy_and_torch_take_the_same_steps(name: str) -> None:
+    found = {w: run(METHODS[name], 25, 4, w, optimisers.adam(), 0.05)[0] for w in ("numpy", "torch")}
+    np.testing.assert_allclose(found["torch"].logits.numpy(), found["numpy"].logits, atol=1e-7)
+    for key, value in found["numpy"].memory.items():
+        np.testing.assert_allclose(found["torch"].memory[key].numpy(), value, atol=1e-7)
+    assert found["numpy"].step == 25
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"random", "nasp", "binomial_advantage", "binomial_reinforce"}))
+def test_every_method_improves_on_the_uniform_policy(name: str) -> None:
+    """300 steps on a mild quadratic, 64 replicates: the derived architectures beat the uniform mean."""
+    state, _ = run(METHODS[name], 300, 64, "numpy", optimisers.adam(), 0.05)
+    derived = problem().loss(step.architecture(METHODS[name], state)).mean()
+    uniform = policy.draw(
+        np.full((4096, EDGES, CANDIDATES), 1 / CANDIDATES), np.random.default_rng(3).random((4096, EDGES))
+    )
+    assert derived < problem().loss(uniform).mean()
+
+
+def test_control_a_flipped_sign_does_not_improve() -> None:
+    wrong = replace(METHODS["reinforce"], estimate=lambda s, m: -1 * METHODS["reinforce"].estimate(s, m))  # type: ignore[misc]
+    state, _ = run(wrong, 300, 64, "numpy", optimisers.adam(), 0.05)
+    uniform = policy.draw(
+        np.full((4096, EDGES, CANDIDATES), 1 / CANDIDATES), np.random.default_rng(3).random((4096, EDGES))
+    )
+    assert problem().loss(step.architecture(wrong, state)).mean() > problem().loss(uniform).mean()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_runs_says_what_a_method_reads(name: str) -> None:
+    """Garbage in the gate gradient of operations that did not run must not change the step (sparse means sparse)."""
+
+    class Garbage(Quadratic):
+        def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+            measured = super().gradients(gates, runs)
+            return replace(measured, gate_gradient=measured.gate_gradient + 1e3 * (1 - runs))
+
+    clean = problem()
+    method, optimiser = METHODS[name], optimisers.sgd()
+    logits = np.random.default_rng(2).normal(size=(5, EDGES, CANDIDATES))
+    uniforms = np.random.default_rng(3).random((5, *step.noise_shape(method, EDGES, CANDIDATES)))
+    found = [
+        step.architecture_step(method, optimiser, step.start(method, optimiser, logits), p, uniforms, 0.1)[0].logits
+        for p in (clean, Garbage(clean.outputs, clean.target))
+    ]
+    np.testing.assert_array_equal(*found)
+
+
+def test_propagation_counts_the_operations_that_run() -> None:
+    logits = np.random.default_rng(2).normal(size=(5, EDGES, CANDIDATES))
+    for method in METHODS.values():
+        uniforms = np.random.default_rng(3).random((5, *step.noise_shape(method, EDGES, CANDIDATES)))
+        running = step.draw(method, logits, uniforms).runs.sum(axis=-1)
+        expected = {"sparse": 1, "two-path": 2, "dense": CANDIDATES}[method.propagation]
+        if method.name == "muprop":  # its sampled pass is sparse; the pass at the mean gates is the dense one
+            expected = 1
+        assert (running == expected).all(), method.name
+
+
+# ------------------------------------------------------------------ memory
+
+
+def sampled(gates: Any, gate_gradient: Any, loss: Any, zero: int | None = None) -> Sample:
+    p = np.full(gates.shape, 1 / gates.shape[-1])
+    return Sample(p, gates, gates, loss=loss, gate_gradient=gate_gradient, zero_operation=zero)
+
+
+def test_moving_average_is_a_mean_first_then_exponential() -> None:
+    method = METHODS["reinforce"]
+    memory = step.start(method, optimisers.sgd(), np.zeros((1, 2))).memory
+    gates = np.array([[1.0, 0.0]])
+    seen = []
+    for i in range(40):
+        memory = step.remember(method, memory, sampled(gates, gates, np.float64(i)))
+        seen.append(float(memory["loss"]))
+    assert seen[:4] == pytest.approx([0, 0.5, 1.0, 1.5])  # plain means of 0, 1, 2, 3
+    assert seen[39] == pytest.approx(0.95 * seen[38] + 0.05 * 39)
+
+
+def test_gate_averages_move_only_where_sampled() -> None:
+    method = METHODS["advantage"]
+    memory = step.start(method, optimisers.sgd(), np.zeros((2, 2))).memory
+    gates = np.array([[1.0, 0.0], [0.0, 1.0]])
+    memory = step.remember(method, memory, sampled(gates, np.array([[3.0, 99.0], [99.0, -2.0]]), np.float64(0)))
+    assert memory["gate_gradient"].tolist() == [[3.0, 0.0], [0.0, -2.0]]
+
+
+def test_zero_policy_charges_the_worst_average_and_plain_does_not() -> None:
+    """Edge 0 drew zero (index 1): its credit is 0 by construction, and the policy makes it the worst of the others."""
+    gates = np.array([[0.0, 1.0, 0.0]])
+    sample = sampled(gates, 0 * gates, np.float64(1), zero=1)
+    memory = {"gate_gradient": np.array([[-1.0, 50.0, 4.0]])}
+    worst = step.gradient_of(METHODS["advantage"], sample, memory)
+    np.testing.assert_allclose(worst, 4.0 * (gates - 1 / 3))
+    plain = step.gradient_of(replace(METHODS["advantage"], zero_policy="plain"), sample, memory)
+    assert (plain == 0).all()
+    other = replace(sample, gates=np.array([[1.0, 0.0, 0.0]]), gate_gradient=np.array([[2.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(step.gradient_of(METHODS["advantage"], other, memory), 2.0 * (other.gates - 1 / 3))
+
+
+def test_random_search_keeps_the_best_and_never_moves() -> None:
+    state, _ = run(METHODS["random"], 200, 8, "numpy", optimisers.adam(), 0.05)
+    assert (state.logits == 0.5).all()
+    best = step.architecture(METHODS["random"], state)
+    np.testing.assert_allclose(problem().loss(best), state.memory["best"])
+    worse = policy.draw(np.full((1000, EDGES, CANDIDATES), 0.25), np.random.default_rng(3).random((1000, EDGES)))
+    assert (state.memory["best"] <= np.quantile(problem().loss(worse), 0.05)).all()
+
+
+# ------------------------------------------------------------------ single methods
+
+
+def test_two_path_keeps_undrawn_probabilities() -> None:
+    method, optimiser = METHODS["proxyless"], optimisers.adam()
+    logits = np.random.default_rng(0).normal(size=(6, EDGES, CANDIDATES))
+    state = step.start(method, optimiser, logits)
+    for i in range(3):  # momentum must not leak to undrawn operations either
+        uniforms = np.random.default_rng(i).random((6, EDGES, 3))
+        before = policy.softmax(state.logits)
+        state, sample = step.architecture_step(method, optimiser, state, problem(), uniforms, 0.1)
+        after = policy.softmax(state.logits)
+        np.testing.assert_allclose(after[sample.runs == 0], before[sample.runs == 0], rtol=1e-10)
+        assert (np.abs(after - before)[sample.runs == 1] > 1e-6).any()
+
+
+def test_nasp_stays_in_its_box() -> None:
+    state, _ = run(METHODS["nasp"], 50, 4, "numpy", optimisers.sgd(), 1.0)
+    assert (state.logits >= 0).all()
+    assert (state.logits <= 1).all()
+
+
+def test_ars_samples_follow_the_policy() -> None:
+    """The unswapped pass of ARS is a draw from softmax(logits): frequencies against n = 40,000 and a 5-sigma bound."""
+    logits = np.broadcast_to(np.array([[1.0, 0.0, -1.0, 0.5]]), (40_000, 1, 4))
+    sample = step.draw(METHODS["ars"], logits, np.random.default_rng(0).random((40_000, 1, 4)))
+    p = policy.softmax(logits[0])
+    assert (np.abs(sample.gates[:, 0].mean(axis=0) - p) < 5 * np.sqrt(p * (1 - p) / 40_000)).all()
+
+
+def test_binomial_policy_by_hand() -> None:
+    p = policy_of_binomial = methods.METHODS["binomial_advantage"].draw.probabilities(np.array([[0.0, 9.0, 9.0]]))
+    np.testing.assert_allclose(p, [[0.25, 0.5, 0.25]])
+    assert policy_of_binomial.shape == (1, 3)
+
+
+def test_gauss_quadrature_method_is_exact_on_a_quadratic() -> None:
+    logits = np.random.default_rng(5).normal(size=(6, EDGES, CANDIDATES))
+    uniforms = np.random.default_rng(6).random((6, EDGES))
+    found = []
+    for name in ("quadrature_advantage", "exact_advantage", "advantage"):
+        sample = step.measure(METHODS[name], step.draw(METHODS[name], logits, uniforms), problem())
+        memory = step.start(METHODS[name], optimisers.sgd(), logits).memory
+        found.append(step.gradient_of(METHODS[name], sample, memory))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-12)
+    assert np.abs(found[2] - found[1]).max() > 0.01  # control: first-order credit is not
+
+
+# ------------------------------------------------------------------ questions to an objective, exactly
+
+
+def exact_problem() -> tuple[Quadratic, Any]:
+    class Exact(Quadratic):
+        def residual(self, gates: Any) -> Any:
+            return (gates[..., None] * self.outputs).sum(axis=-2).sum(axis=-2) - self.target
+
+    outputs = np.array([F(i - 3, 1 + i % 4) for i in range(12)], dtype=object).reshape(2, 3, 2)
+    return Exact(outputs, np.array([F(1, 2), F(-1)], dtype=object)), np.array([[0, 1, 0], [1, 0, 0]], dtype=object)
+
+
+def test_zeroed_and_alternative_losses_exactly() -> None:
+    landscape, gates = exact_problem()
+    zeroed = objective.zeroed_losses(landscape, gates)
+    for edge in range(2):
+        off = gates.copy()
+        off[edge] = 0
+        assert zeroed[edge] == landscape.loss(off)
+        assert (
+            objective.zeroed_loss(landscape, gates, np.array([e == edge for e in range(2)], dtype=object) * 1)
+            == zeroed[edge]
+        )
+    alternatives = objective.alternative_losses(landscape, gates)
+    for edge in range(2):
+        for operation in range(3):
+            other = gates.copy()
+            other[edge] = [int(k == operation) for k in range(3)]
+            assert alternatives[edge, operation] == landscape.loss(other)
+
+
+# ------------------------------------------------------------------ a user's own method
+
+MINE = Method("mine", "Mine", ONE_HOT, lambda s, m: s.probabilities * 0, frozenset({"loss"}))
+
+
+def test_find_loads_a_users_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "my_method.py").write_text("from nas.methods import METHODS\nmine = METHODS['darts']\nnot_mine = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert methods.find("my_method:mine") is METHODS["darts"]
+    assert methods.find("darts") is METHODS["darts"]
+    for name, message in [
+        ("dart", "unknown method 'dart'; known: advantage, "),
+        ("my_method:none", "cannot load method 'my_method:none'"),
+        ("no_such_module:x", "cannot load method 'no_such_module:x'"),
+        ("my_method:not_mine", "is a int, not a nas.methods.Method"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            methods.find(name)
