@@ -96,9 +96,7 @@ def download(source: Source, folder: Path) -> Path:
         _fetch(source.url, part)
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise DataError(
-            f"download of {source.url} into {folder} stopped: {reason}; try again to go on"
-        ) from error
+        raise DataError(f"download of {source.url} into {folder} stopped: {reason}; try again to go on") from error
     try:
         verify(part, source.md5, "md5")
     except DataError:

@@ -1,0 +1,132 @@
+"""What accuracy does each NAS-Bench-201 cell reach, trained for real?
+
+Reads `nasbench201.csv.gz`: one row a cell, `index` as published, `architecture`, then named columns of numbers
+(docs/cifar.md lists them). The whole table takes a few megabytes; the benchmark's own files take gigabytes.
+"""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.data import places
+from nas.data.places import DataError, Source
+from nas.spaces.nasbench201 import CELLS, EDGES, OPERATIONS, read
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+SOURCE = Source(
+    "the NAS-Bench-201 table",
+    ("nasbench201.csv.gz", "nasbench201.csv"),
+    "make it from the benchmark's own release (github.com/D-X-Y/NATS-Bench) as docs/cifar.md shows",
+)
+DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+
+
+@dataclass(frozen=True)
+class Table:
+    """All 15,625 cells, in the published order.
+
+    architectures, their strings; choices (15625, 6), the index into `OPERATIONS` on each edge of `EDGES`; columns, name
+    -> (15625,): accuracies in percent, parameters, multiply-accumulates in millions.
+    """
+
+    architectures: tuple[str, ...]
+    choices: Integers
+    columns: Mapping[str, Floats]
+
+    def column(self, name: str) -> Floats:
+        """One column, (15625,). Raises: ValueError with the known names."""
+        if name not in self.columns:
+            raise ValueError(f"unknown column {name!r} of the NAS-Bench-201 table; known: {', '.join(self.columns)}")
+        return self.columns[name]
+
+    def cube(self, name: str) -> Floats:
+        """A column as an array (5, 5, 5, 5, 5, 5) indexed by the operation on each edge, `none` at 0.
+
+        So `cube[1:, 1:, 1:, 1:, 1:, 1:]` is the landscape without `none`, and index 0 of an axis zeroes that edge.
+        """
+        return self.column(name)[self.index]
+
+    @cached_property
+    def index(self) -> Integers:
+        """Published index of each cell, (5, 5, 5, 5, 5, 5), by the operation on each edge."""
+        cube = np.empty((len(OPERATIONS),) * len(EDGES), np.int64)
+        cube[tuple(self.choices.T)] = np.arange(CELLS)
+        return cube
+
+    def find(self, architecture: str) -> int:
+        """Published index of an architecture string. Raises: ValueError: what is wrong with the string."""
+        return int(self.index[read(architecture)])
+
+
+def load(data: Path | None = None) -> Table:
+    """The table, from where `nas.data.places` finds it.
+
+    Raises: DataError in one line if it is missing, damaged, or does not hold every cell exactly once.
+    """
+    path = places.find(SOURCE, data)
+    rows = _rows(path)
+    header = next(rows, [])
+    if header[:2] != ["index", "architecture"] or "cifar10_test" not in header:
+        raise DataError(f"{path} is not the NAS-Bench-201 table: its first line must name index,architecture,…")
+    cells = list(rows)
+    for line, row in enumerate(cells, start=2):
+        if len(row) != len(header):
+            raise DataError(f"{path}, line {line}: {len(row)} values instead of {len(header)}")
+    try:
+        published = np.array([int(row[0]) for row in cells])
+        choices = np.array([read(row[1]) for row in cells], np.int64).reshape(-1, len(EDGES))
+        numbers = np.array([row[2:] for row in cells], np.float64)
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    _check(path, header[2:], published, choices, numbers)
+    columns = {name: numbers[:, place].copy() for place, name in enumerate(header[2:])}
+    return Table(tuple(row[1] for row in cells), choices, columns)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _rows(path: Path) -> Any:
+    content = places.read(path)
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)  # gzip carries a checksum of its content, and checks it
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is damaged: {error}; {SOURCE.obtain}") from error
+    try:
+        return csv.reader(content.decode("ascii").splitlines())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not the NAS-Bench-201 table: {error}") from error
+
+
+def _check(path: Path, names: list[str], published: Integers, choices: Integers, numbers: Floats) -> None:
+    cells = {tuple(row) for row in choices.tolist()}
+    if len(published) != CELLS or len(cells) != CELLS:
+        raise DataError(f"{path}: {len(published)} rows with {len(cells)} different cells, not all {CELLS:,} once")
+    if not np.array_equal(published, np.arange(CELLS)):
+        raise DataError(f"{path}: the column index does not count from 0 to {CELLS - 1}")
+    bounds = [np.inf if name.endswith(("_params", "_mflops")) else 100 for name in names]
+    wrong = np.argwhere(~((numbers >= 0) & (numbers <= bounds) & np.isfinite(numbers)))
+    if len(wrong):
+        row, place = wrong[0]
+        raise DataError(f"{path}, cell {row}: {names[place]} is {numbers[row, place]}")
+    for dataset, base in PARAMETERS.items():
+        if f"{dataset}_params" in names:
+            counts = [(choices == OPERATIONS.index(f"nor_conv_{size}")).sum(axis=1) for size in ("1x1", "3x3")]
+            expected = base + 28_000 * counts[0] + 243_040 * counts[1]
+            if not np.array_equal(numbers[:, names.index(f"{dataset}_params")], expected):
+                raise DataError(f"{path}: {dataset}_params are not those of the benchmark's networks")
+
+
+# Trainable parameters of the benchmark's networks: fixed part, then 28,000 a 1x1 and 243,040 a 3x3 convolution.
+PARAMETERS = {"cifar10": 73_306, "cifar100": 79_156, "imagenet16_120": 80_456}

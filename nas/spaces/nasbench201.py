@@ -1,0 +1,58 @@
+"""What is the NAS-Bench-201 cell? Four nodes, six edges, five operations, and the benchmark's way of writing it.
+
+    |op~0|+|op~0|op~1|+|op~0|op~1|op~2|
+
+Node by node, the operation on the edge from each earlier node (Dong & Yang, ICLR 2020). Edges are numbered in the order
+in which that string names them, operations in the benchmark's own order, `none` first.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache, partial
+
+from nas.spaces.space import Space
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+CELLS = len(OPERATIONS) ** len(EDGES)
+
+
+@cache
+def space(zero: bool = False) -> Space:
+    """The cell's space: 4 operations an edge (4^6 = 4,096 cells), or all 5 with `none` (15,625)."""
+    operations = OPERATIONS if zero else OPERATIONS[1:]
+    return Space(
+        "nasbench201",
+        EDGES,
+        operations,
+        partial(write, operations=operations),
+        partial(read, operations=operations),
+        "none" if zero else None,
+    )
+
+
+def write(choices: Sequence[int], operations: Sequence[str] = OPERATIONS) -> str:
+    """The architecture string of one operation index an edge. Raises: ValueError for a wrong count or index."""
+    if len(choices) != len(EDGES) or not all(0 <= choice < len(operations) for choice in choices):
+        raise ValueError(f"need {len(EDGES)} operations, each 0 to {len(operations) - 1}, not {list(choices)}")
+    nodes: dict[int, str] = {}
+    for (source, target), choice in zip(EDGES, choices, strict=True):
+        nodes[target] = nodes.get(target, "|") + f"{operations[choice]}~{source}|"
+    return "+".join(nodes.values())
+
+
+def read(text: str, operations: Sequence[str] = OPERATIONS) -> tuple[int, ...]:
+    """Operation indices, one an edge, of an architecture string. Raises: ValueError: what is wrong with it."""
+    found = re.fullmatch(_PATTERN, text.strip())
+    if found is None:
+        raise ValueError(f"not a NAS-Bench-201 architecture: {text!r}; write it as {write((1,) * len(EDGES))}")
+    for name in found.groups():
+        if name not in operations:
+            raise ValueError(f"unknown operation {name!r} in {text!r}; known: {', '.join(operations)}")
+    return tuple(operations.index(name) for name in found.groups())
+
+
+_PATTERN = r"\+".join(
+    r"\|" + "".join(rf"([^|~+]+)~{source}\|" for source, edge_target in EDGES if edge_target == target)
+    for target in (1, 2, 3)
+)
