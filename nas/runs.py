@@ -47,11 +47,14 @@ class Run:
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment."""
+        import torch
         from safetensors.torch import save
 
         metrics = self.folder / METRICS
         about = {**about, "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0}
-        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        flat = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        }
         write_atomically(self.folder / CHECKPOINT, save(flat, {"about": json.dumps(about)}))
 
     def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,0 +1,97 @@
+"""Run folders: nothing lost, nothing half written, nothing executed."""
+
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas import runs
+from nas.runs import RunError
+
+
+@dataclass(frozen=True)
+class Settings:
+    rate: float = 0.1
+
+
+def test_a_run_from_start_to_finish(tmp_path: Path) -> None:
+    folder = runs.folder_of(tmp_path, "toy", Settings(), 3)
+    assert folder.name.endswith("-s3")
+    with runs.open_run(folder, Settings()) as run:
+        assert not run.resumed
+        run.record({"step": 1})
+        run.checkpoint({"x": torch.arange(3)}, {"step": 1})
+        run.record({"step": 2})  # after the checkpoint: lost with the process, so made again
+    with runs.open_run(folder, Settings()) as run:
+        assert run.resumed
+        tensors, about = run.restore()
+        assert tensors["x"].tolist() == [0, 1, 2]
+        assert about["step"] == 1
+        assert runs.records(folder) == [{"step": 1}]
+        run.finish({"found": "cell"})
+    assert json.loads((folder / "result.json").read_text()) == {"found": "cell"}
+    assert {"commit", "torch", "command", "cores"} <= set(json.loads((folder / "meta.json").read_text()))
+    with pytest.raises(RunError, match="is finished"), runs.open_run(folder, Settings()):
+        pass
+
+
+def test_other_settings_and_a_second_process_are_refused(tmp_path: Path) -> None:
+    with (
+        runs.open_run(tmp_path / "r", Settings()),
+        pytest.raises(RunError, match="in use by another process"),
+        runs.open_run(tmp_path / "r", Settings()),
+    ):
+        pass
+    with pytest.raises(RunError, match="holds other settings"), runs.open_run(tmp_path / "r", Settings(0.2)):
+        pass
+
+
+def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(RunError, match="cannot write the run folder"),
+        runs.open_run(tmp_path / "file" / "r", Settings()),
+    ):
+        pass
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "result.json"
+    runs.write_atomically(target, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        runs.write_atomically(target, "new")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_checkpoint_never_executes_code(tmp_path: Path) -> None:
+    """A pickle where the checkpoint should be is refused as damaged, and its payload does not run."""
+
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(RunError, match="cannot be read"):
+        runs.read_checkpoint(file)
+    assert not (tmp_path / "executed").exists()
+    pickle.loads(file.read_bytes())  # control: the payload is live for whoever unpickles it
+    assert (tmp_path / "executed").exists()
+
+
+def test_damaged_records_and_missing_runs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run at"):
+        runs.records(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st')
+    with pytest.raises(RunError, match=r"metrics.jsonl is damaged"):
+        runs.records(tmp_path)

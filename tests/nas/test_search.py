@@ -1,0 +1,137 @@
+"""The search loop on the smallest parent network: it finds the known best cell, resumes bit for bit, stops on NaN."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas import runs, search
+from nas.methods import METHODS
+from nas.objective import Gradients
+from nas.search import SearchSettings
+from nas.spaces.space import Space
+
+SPACE = Space(
+    "tiny",
+    ((0, 1), (0, 2)),
+    ("good", "bad", "worse"),
+    lambda c: "-".join(map(str, c)),
+    lambda s: tuple(map(int, s.split("-"))),
+)
+
+
+class Tiny:
+    """One weight an operation, pulled to its own constant by noisy minibatches: `good` is best everywhere."""
+
+    space, device, steps_per_epoch = SPACE, "cpu", 10
+    zero_operation = None
+
+    def __init__(self, seed: int = 0) -> None:
+        self.weights = torch.zeros(2, 3)
+        self.best = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
+        self.generator = torch.Generator().manual_seed(seed)
+        self.broken_at: int | None = None
+        self.steps = 0
+
+    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+        self.steps += 1
+        noise = 0.1 * torch.randn(2, 3, generator=self.generator)
+        self.weights = self.weights + 0.2 * gates * (self.best + noise - self.weights)
+        loss = (gates * self.weights).sum()
+        return loss * torch.nan if self.steps == self.broken_at else loss
+
+    def objective(self) -> "Tiny":
+        self.noise = 0.1 * torch.randn(2, 3, generator=self.generator)
+        return self
+
+    def loss(self, gates: Tensor) -> Tensor:
+        return (gates * (self.weights + self.noise)).sum(dim=(-1, -2)) ** 2
+
+    def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
+        total = (gates * (self.weights + self.noise)).sum(dim=(-1, -2))
+        slope = 2 * total[..., None, None] * (self.weights + self.noise)
+        return Gradients(total**2, slope * runs, (2 * total)[..., None].expand(gates.shape[:-1]))
+
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        return {"loss": float((gates * self.best).sum())}
+
+    def state(self) -> dict[str, Tensor]:
+        return {"weights": self.weights, "generator": self.generator.get_state(), "steps": torch.tensor(self.steps)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        self.weights, self.steps = state["weights"], int(state["steps"])
+        self.generator.set_state(state["generator"])
+
+
+SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=12, warmup_epochs=2, record_every=7)
+
+
+def run_search(folder: Path, settings: SearchSettings = SETTINGS, stopped: Callable[[], bool] = lambda: False) -> Any:
+    with runs.open_run(folder, settings) as run:
+        return search.search(Tiny(), settings, run, 3, stopped)
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"nasp", "binomial_advantage", "binomial_reinforce"}))
+def test_finds_the_best_cell(tmp_path: Path, method: str) -> None:
+    result = run_search(tmp_path / "r", replace(SETTINGS, method=method, epochs=60))
+    assert result["architecture"] == "0-0"
+    assert json.loads((tmp_path / "r" / "result.json").read_text()) == result
+
+
+@pytest.mark.parametrize("method", ["advantage", "reinforce", "parsec", "gdas", "proxyless", "random"])
+@pytest.mark.parametrize("stop_at", [1, 20, 33, 119])
+def test_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path: Path, method: str, stop_at: int) -> None:
+    settings = replace(SETTINGS, method=method)
+    run_search(tmp_path / "whole", settings)
+    steps = itertools.count(1)
+    assert run_search(tmp_path / "parts", settings, lambda: next(steps) == stop_at) is None
+    run_search(tmp_path / "parts", settings)
+    whole, parts = (runs.read_checkpoint(tmp_path / f / "checkpoint.safetensors") for f in ("whole", "parts"))
+    assert whole[0].keys() == parts[0].keys()
+    for name, tensor in whole[0].items():
+        assert torch.equal(tensor, parts[0][name]), name
+    for a, b in zip(runs.records(tmp_path / "whole"), runs.records(tmp_path / "parts"), strict=True):
+        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+
+
+def test_control_another_seed_ends_elsewhere(tmp_path: Path) -> None:
+    run_search(tmp_path / "a")
+    with runs.open_run(tmp_path / "b", SETTINGS) as run:
+        search.search(Tiny(), SETTINGS, run, 4)
+    a, b = (runs.read_checkpoint(tmp_path / f / "checkpoint.safetensors")[0] for f in ("a", "b"))
+    assert not torch.equal(a["logits"], b["logits"])
+
+
+def test_records_say_what_was_found_when(tmp_path: Path) -> None:
+    run_search(tmp_path / "r")
+    records = runs.records(tmp_path / "r")
+    assert [r["step"] for r in records] == sorted({*range(7, 121, 7), *range(10, 121, 10)})
+    assert [r["step"] for r in records if "validation" in r] == list(range(10, 121, 10))
+    assert records[0]["architecture_loss"] == 0  # warm-up trains weights only
+    assert records[-1]["architecture_loss"] > 0
+    assert records[-1]["entropy"] < records[0]["entropy"]
+
+
+def test_nan_stops_says_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    network = Tiny()
+    network.broken_at = 34
+    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(search.Diverged, match="not finite at step 34;"):
+        search.search(network, SETTINGS, run, 3)
+    _, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
+    assert about["step"] == 30
+    assert not (tmp_path / "r" / "result.json").exists()
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="warmup_epochs <= epochs"):
+        SearchSettings(epochs=3, warmup_epochs=4)
+    with pytest.raises(ValueError, match="must not be negative"):
+        SearchSettings(rate=-1)
+    with pytest.raises(ValueError, match="unknown method 'advantag'"):
+        search.build_method(SearchSettings(method="advantag"))
