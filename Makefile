@@ -1,0 +1,33 @@
+# Two commands to start with: `make demo` and `make test`. Everything else is listed by `make help`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo test check bench study proofs clean
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)    ## both worlds in their quick form, and one page that shows them (under 6 minutes)
+	$(RUN) -m simulate demo
+
+test: $(VENV)    ## all tests (under 5 minutes)
+	$(RUN) -m pytest
+
+check: $(VENV)   ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy nas theory simulate
+
+bench: $(VENV)   ## every benchmark that a number in the docs comes from
+	for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
+# torch decides the size of the environment: the pinned release is the CPU build where only that is offered. An
+# environment that already has torch (a CUDA build, say) keeps it: make VENV=path/to/it, or pip install -e '.[dev]'.
+$(VENV): pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -c 'import torch' 2>/dev/null || $(RUN) -m pip install --quiet torch==2.13.0
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+	touch $(VENV)
+
+clean:           ## remove the environment and everything generated
+	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
