@@ -34,6 +34,7 @@ class Run:
     """An open run folder. Make one with `open_run`."""
 
     folder: Path
+    events: Any  # a tensorboardX SummaryWriter
 
     @property
     def resumed(self) -> bool:
@@ -41,9 +42,11 @@ class Run:
         return (self.folder / CHECKPOINT).exists()
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Append one record to metrics.jsonl."""
+        """Append one record to metrics.jsonl; its numbers also become TensorBoard scalars at record["step"]."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        for name, number in _numbers(record):
+            self.events.add_scalar(name, number, record.get("step"))
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment."""
@@ -94,7 +97,10 @@ def open_run(folder: Path, settings: Any) -> Iterator[Run]:
             raise RunError(f"{folder} holds other settings ({written}); choose another folder")
         write_atomically(written, text)
         write_atomically(folder / META, json.dumps(about_this_program(), indent=2) + "\n")
-        yield Run(folder)
+        from tensorboardX import SummaryWriter
+
+        with SummaryWriter(str(folder)) as events:
+            yield Run(folder, events)
 
 
 def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
@@ -150,6 +156,15 @@ def about_this_program() -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
     }
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every number in nested records, as ("probabilities/0/2", 0.25)."""
+    if isinstance(value, int | float):
+        yield name, float(value)
+    elif isinstance(value, Mapping | list):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _numbers(inner, f"{name}/{key}" if name else str(key))
 
 
 def _commit() -> str | None:

@@ -35,6 +35,7 @@ def test_a_run_from_start_to_finish(tmp_path: Path) -> None:
         run.finish({"found": "cell"})
     assert json.loads((folder / "result.json").read_text()) == {"found": "cell"}
     assert {"commit", "torch", "command", "cores"} <= set(json.loads((folder / "meta.json").read_text()))
+    assert list(folder.glob("events.out.tfevents.*"))
     with pytest.raises(RunError, match="is finished"), runs.open_run(folder, Settings()):
         pass
 
