@@ -1,4 +1,4 @@
-"""How do results become one self-contained page? SVG figures and sortable tables in one HTML file, readable on a phone."""
+"""How do results become one self-contained page? SVG figures and sortable tables in one HTML file, fit for a phone."""
 
 import html
 import io
@@ -18,7 +18,8 @@ th:first-child,td:first-child{text-align:left}th{cursor:pointer}code{background:
 pre{overflow-x:auto;background:#f3f3f3;padding:.6rem}
 """
 SORT = """
-for(const th of document.querySelectorAll('th'))th.onclick=()=>{const t=th.closest('table'),i=th.cellIndex,b=t.tBodies[0];
+for(const th of document.querySelectorAll('th'))
+th.onclick=()=>{const t=th.closest('table'),i=th.cellIndex,b=t.tBodies[0];
 const d=th.dataset.down=th.dataset.down==='1'?'':'1';const v=r=>{const s=r.cells[i].textContent,n=parseFloat(s);
 return isNaN(n)?s:n};b.append(...[...b.rows].sort((p,q)=>(v(p)<v(q)?-1:v(p)>v(q)?1:0)*(d?-1:1)))}
 """
@@ -40,7 +41,7 @@ def heading(text: str) -> str:
 
 def paragraph(text: str) -> str:
     """A paragraph of plain text; `words in backticks` become code."""
-    return f"<p>{re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text))}</p>"
+    return "<p>" + re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)) + "</p>"
 
 
 def figure(drawn: Figure | str, caption: str) -> str:
