@@ -75,7 +75,7 @@ def load(data: Path | None = None) -> Table:
     """
     path = places.find(SOURCE, data)
     rows = _rows(path)
-    header = next(rows, [])
+    header: list[str] = next(rows, [])
     if header[:2] != ["index", "architecture"] or "cifar10_test" not in header:
         raise DataError(f"{path} is not the NAS-Bench-201 table: its first line must name index,architecture,…")
     cells = list(rows)
