@@ -1,0 +1,86 @@
+"""`python -m simulate COMMAND`: run an experiment with known answers and draw what came out."""
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
+    parser = argparse.ArgumentParser(prog="python -m simulate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_run,):
+        add(commands)
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run_command
+    try:
+        return command(options)
+    except ValueError as error:
+        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+# ------------------------------------------------------------------ run
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("run", help="run one experiment", epilog="experiments: toy (the toy regression)")
+    parser.add_argument("experiment", help="toy")
+    parser.add_argument("--quick", action="store_true", help="the first 600 iterations, those of the published figure")
+    parser.add_argument("--trials", type=int, metavar="N", help="default: 10, as published")
+    parser.add_argument("--iterations", type=int, metavar="N", help="default: 2000, as published")
+    parser.add_argument("--methods", metavar="A,B", help="default: the eight methods of the paper")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. method.rate=3e-3"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of one operation (default: 1)")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
+    parser.set_defaults(run_command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.experiment != "toy":
+        raise ValueError(f"unknown experiment {options.experiment!r}; known: toy")
+    if options.seed < 0 or options.threads < 1:
+        raise ValueError("--seed must not be negative and --threads must be at least 1")
+
+    from nas import config, runs
+    from simulate import toy
+
+    sets = [f"iterations={toy.SHOWN}"] if options.quick else []
+    sets += [f"{key}={value}" for key in ("trials", "iterations") if (value := getattr(options, key)) is not None]
+    if options.methods is not None:
+        sets.append(f"methods={[name.strip() for name in options.methods.split(',')]}")
+    settings = config.load(toy.ToySettings, options.config, [*sets, *options.set])
+    if options.dry_run:
+        print(config.dump(settings), end="")
+        return 0
+
+    import torch
+
+    from simulate import plot
+
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no usable CUDA device; use --device cpu")
+    torch.set_num_threads(options.threads)
+    folder = runs.folder_of(options.runs, "toy", settings, options.seed)
+    with runs.open_run(folder, settings) as run:
+        print(f"{'resuming' if run.resumed else 'running'} {settings.trials} trials in {folder}")
+        result = toy.run_toy(settings, run, options.seed, options.device)
+        machine = torch.cuda.get_device_name() if options.device != "cpu" else f"{platform.machine()} CPU"
+        figure = plot.toy_figure(toy.curves(runs.records(folder)), min(settings.block, settings.trials), machine)
+        plot.save(figure, folder / "toy")
+        run.finish(result)
+    print(toy.table(result))
+    print(f"figure: {folder / 'toy.svg'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What do the figures look like? One colour and label a method, one style; every figure is a function of records.
+
+The band is a stated interval, its n is in the caption; theory is a thin black line over the simulation. Figures are
+written as SVG (with real text) and PNG.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nas import methods
+from simulate.toy import SHOWN, Curves
+
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "advantage-nas",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+    }
+)
+
+# Okabe & Ito's colours, told apart with every common kind of colour vision; AdvantageNAS in black's place, vermilion.
+COLOURS = {
+    "advantage": "#d55e00",
+    "advantage_with_baseline": "#e69f00",
+    "reinforce": "#0072b2",
+    "parsec": "#56b4e9",
+    "gdas": "#009e73",
+    "proxyless": "#cc79a7",
+    "snas": "#8c8c8c",
+    "darts": "#404040",
+    "nasp": "#b8a800",
+    "random": "#a0522d",
+    "exact_advantage": "#7b3294",
+    "exact_advantage_with_baseline": "#b07cc6",
+    "debiased_advantage": "#1b7837",
+    "quadrature_advantage": "#2166ac",
+}
+DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
+
+
+def label(name: str) -> str:
+    """The name of a method in figures and tables."""
+    return methods.METHODS[name].label if name in methods.METHODS else name
+
+
+def colour(name: str) -> str:
+    """The colour of a method; a user's own method gets a fixed one of a second palette."""
+    spare = ("#17becf", "#bcbd22", "#ff9896", "#c5b0d5", "#98df8a", "#f7b6d2")
+    return COLOURS.get(name, spare[sum(name.encode()) % len(spare)])
+
+
+def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
+    """Median and quartiles over replicates: values (replicates, points)."""
+    lower, middle, upper = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+    axes.fill_between(x, lower, upper, color=colour(name), alpha=0.18, linewidth=0)
+    axes.plot(x, middle, color=colour(name), linestyle=DASHES[methods.find(name).propagation], label=label(name))
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write stem.svg and stem.png, each aside and renamed; close the figure."""
+    written = []
+    for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
+        aside = stem.with_name(f".{stem.name}.part{suffix}")
+        figure.savefig(aside, **options)
+        written.append(aside.replace(stem.with_suffix(suffix)))
+    plt.close(figure)
+    return written
+
+
+# ------------------------------------------------------------------ the toy regression
+
+
+def toy_figure(curves: Mapping[str, Curves], block: int, machine: str) -> Figure:
+    """100 x loss of the derived architecture: against iteration as published, and against each method's own time."""
+    figure, (by_iteration, by_time) = plt.subplots(1, 2, figsize=(9.2, 3.6), sharey=True)
+    for name, curve in curves.items():
+        shown = curve.iterations <= SHOWN
+        band(by_iteration, name, curve.iterations[shown], 100 * curve.loss[:, shown])
+        band(by_time, name, curve.seconds, 100 * curve.loss)
+    trials = next(iter(curves.values())).loss.shape[0]
+    by_iteration.set(xlabel="iteration", ylabel="100 × loss of the derived architecture", ylim=(0, None))
+    by_time.set(xlabel=f"seconds of architecture steps, {block} trials at once ({machine})")
+    by_time.set_xlim(0, sorted(curve.seconds[-1] for curve in curves.values())[len(curves) // 2])
+    figure.legend(*by_iteration.get_legend_handles_labels(), loc="outside right center")
+    figure.suptitle(
+        f"Toy regression: median and quartiles of {trials} trials "
+        "(solid: sparse, dashed: two-path, dotted: dense propagation)",
+        fontsize=9,
+    )
+    return figure
+
+
+def toy_caption(result: Mapping[str, Any], command: str) -> str:
+    """What the figure shows, in a sentence, with n, seed and the command that makes it again."""
+    return (
+        f"Toy regression of Sato et al. (2021): median and quartiles over n = {result['trials']} trials, "
+        f"{result['iterations']} iterations, seed {result['seed']}. Made by: {command}"
+    )

@@ -1,0 +1,237 @@
+"""How fast do the methods find the teacher of the toy regression? Figure of Sato et al. (2021), any number of trials.
+
+Every trial has its own frozen weights, teacher and minibatches; within a trial all methods see the same minibatches.
+Every tenth iteration the loss at each method's derived architecture is taken on a fresh minibatch.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nas import methods, optimisers, policy, runs, step
+from nas.methods import PAPER_METHODS, Method
+from nas.optimisers import Optimiser
+from nas.runs import Run, RunError
+from nas.step import State
+from simulate import regression
+from simulate.streams import stream
+
+SHOWN = 600  # iterations on the published figure's axis
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The regression's size: edges x candidates, inputs a minibatch."""
+
+    edges: int = 10
+    candidates: int = 10
+    batch: int = 100
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Adam on the logits. horizon: the iterations over which temperatures are lowered, also when a run is shorter."""
+
+    rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    start: float = 1.0
+    horizon: int = 2000
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """The published setting. block: how many trials run side by side; it changes memory and time, not what is drawn."""
+
+    trials: int = 10
+    iterations: int = 2000
+    methods: tuple[str, ...] = PAPER_METHODS
+    record_every: int = 10
+    block: int = 10
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
+
+    def __post_init__(self) -> None:
+        sizes = {
+            "trials": self.trials,
+            "iterations": self.iterations,
+            "record_every": self.record_every,
+            "block": self.block,
+            "network.edges": self.network.edges,
+            "network.candidates": self.network.candidates,
+            "network.batch": self.network.batch,
+            "method.horizon": self.method.horizon,
+        }
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"setting {name} must be at least 1, not {value}")
+        if not self.methods:
+            raise ValueError(f"setting methods is empty; known: {', '.join(methods.METHODS)}")
+        for name in self.methods:
+            methods.find(name)
+
+
+def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> dict[str, Any]:
+    """Run all trials, block by block, recording into the run folder; finished blocks are kept on a resume.
+
+    Returns: the result, for `Run.finish` once the figure is drawn.
+    """
+    done = int(run.restore()[1]["trials"]) if run.resumed else 0
+    if not run.resumed:
+        run.checkpoint({}, {"trials": 0})
+    with tqdm(total=settings.trials * settings.iterations, disable=None, unit="step") as bar, torch.no_grad():
+        bar.update(done * settings.iterations)
+        for first in range(done, settings.trials, settings.block):
+            trials = range(first, min(first + settings.block, settings.trials))
+            _run_block(settings, run, seed, trials, device, bar)
+            run.checkpoint({}, {"trials": trials.stop})
+    return summary(settings, run, seed)
+
+
+# ------------------------------------------------------------------ one block of trials
+
+
+def _run_block(settings: ToySettings, run: Run, seed: int, trials: range, device: str, bar: Any) -> None:
+    network, method = settings.network, settings.method
+    cells = regression.cells(seed, trials, network.edges, network.candidates, device)
+    optimiser = optimisers.adam(method.beta1, method.beta2)
+    logits = torch.full_like(cells.teacher, method.start)
+    runners = {name: _Runner(methods.find(name), optimiser, logits) for name in settings.methods}
+    for iteration in range(settings.iterations + 1):
+        if iteration % settings.record_every == 0 or iteration == settings.iterations:
+            fresh = regression.minibatch(cells, _inputs("evaluate", settings, seed, trials, iteration, device))
+            for name, runner in runners.items():
+                run.record(_record(iteration, trials, name, runner, fresh))
+        if iteration == settings.iterations:
+            return
+        problem = regression.minibatch(cells, _inputs("search", settings, seed, trials, iteration, device))
+        for name, runner in runners.items():
+            shape = step.noise_shape(runner.method, network.edges, network.candidates)
+            uniforms = _uniforms((seed, name), shape, trials, iteration, device)
+            runner.advance(problem, uniforms, method.rate, min(1.0, iteration / method.horizon))
+        bar.update(len(trials))
+
+
+class _Runner:
+    """One method on a block of trials: its state and the seconds its steps have taken."""
+
+    def __init__(self, method: Method, optimiser: Optimiser, logits: Tensor) -> None:
+        self.method, self.optimiser = method, optimiser
+        self.state: State = step.start(method, optimiser, logits)
+        self.seconds = 0.0
+
+    def advance(self, problem: regression.Regression, uniforms: Tensor, rate: float, progress: float) -> None:
+        _synchronise(uniforms)
+        clock = time.perf_counter()
+        self.state, _ = step.architecture_step(
+            self.method, self.optimiser, self.state, problem, uniforms, rate, progress
+        )
+        _synchronise(uniforms)
+        self.seconds += time.perf_counter() - clock
+
+
+def _record(iteration: int, trials: range, name: str, runner: _Runner, fresh: regression.Regression) -> dict[str, Any]:
+    derived = step.architecture(runner.method, runner.state)
+    loss = fresh.loss(derived)
+    if not bool(torch.isfinite(loss).all()):
+        raise RunError(f"{name}: the loss is not finite at iteration {iteration}; lower method.rate")
+    return {
+        "iteration": iteration,
+        "method": name,
+        "first_trial": trials.start,
+        "seconds": round(runner.seconds, 5),
+        "loss": loss.tolist(),
+        "teacher_edges": (derived * fresh.cells.teacher).sum(dim=(-1, -2)).tolist(),
+        "entropy": policy.entropy(step.probabilities(runner.method, runner.state)).sum(dim=-1).tolist(),
+    }
+
+
+def _inputs(purpose: str, settings: ToySettings, seed: int, trials: range, iteration: int, device: str) -> Tensor:
+    """Inputs uniform on (-1, 1), (T, 13, 13, B)."""
+    shape = (regression.INPUT, regression.INPUT, settings.network.batch)
+    return 2 * _uniforms((seed, purpose), shape, trials, iteration, device) - 1
+
+
+def _uniforms(key: tuple[int, str], shape: tuple[int, ...], trials: range, iteration: int, device: str) -> Tensor:
+    draws = [stream(*key, trial, iteration).random(shape, dtype=np.float32) for trial in trials]
+    return torch.from_numpy(np.stack(draws)).to(device)
+
+
+def _synchronise(tensor: Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.synchronize()
+
+
+# ------------------------------------------------------------------ what came out
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Records of one method: iterations (P,), seconds a block (P,), loss and teacher_edges (trials, P)."""
+
+    iterations: np.ndarray[Any, Any]
+    seconds: np.ndarray[Any, Any]
+    loss: np.ndarray[Any, Any]
+    teacher_edges: np.ndarray[Any, Any]
+    entropy: np.ndarray[Any, Any]
+
+
+def curves(records: Sequence[dict[str, Any]]) -> dict[str, Curves]:
+    """Records of a run, by method. seconds: the mean over blocks, for one block of trials."""
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for record in records:
+        found.setdefault(record["method"], {}).setdefault(record["iteration"], []).append(record)
+    return {
+        name: Curves(
+            np.array(list(points)),
+            np.array([statistics.fmean(record["seconds"] for record in blocks) for blocks in points.values()]),
+            *(
+                np.array([[value for record in blocks for value in record[key]] for blocks in points.values()]).T
+                for key in ("loss", "teacher_edges", "entropy")
+            ),
+        )
+        for name, points in found.items()
+    }
+
+
+def summary(settings: ToySettings, run: Run, seed: int) -> dict[str, Any]:
+    """Medians and quartiles of 100 x loss per method: over the first 600 iterations' mean, there, and at the end."""
+    result: dict[str, Any] = {"trials": settings.trials, "iterations": settings.iterations, "seed": seed, "methods": {}}
+    for name, curve in curves(runs.records(run.folder)).items():
+        early = curve.iterations <= SHOWN
+        block = min(settings.block, settings.trials)
+        result["methods"][name] = {
+            "propagation": methods.find(name).propagation,
+            f"loss100_mean_to_{SHOWN}": _quartiles(100 * curve.loss[:, early].mean(axis=1)),
+            f"loss100_at_{int(curve.iterations[early][-1])}": _quartiles(100 * curve.loss[:, early][:, -1]),
+            "loss100_at_end": _quartiles(100 * curve.loss[:, -1]),
+            "teacher_edges_at_end": round(float(curve.teacher_edges[:, -1].mean()), 3),
+            "seconds_per_iteration": round(float(curve.seconds[-1]) / settings.iterations, 6),
+            "trials_at_once": block,
+        }
+    return result
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The result as text, best at the last iteration first."""
+    lines = [f"{'method':<22}{'propagation':<13}{'100 x loss at the end':>24}{'teacher edges':>15}{'ms/iteration':>14}"]
+    for name, row in sorted(result["methods"].items(), key=lambda item: float(item[1]["loss100_at_end"]["median"])):
+        end = row["loss100_at_end"]
+        loss = f"{end['median']:.4f} [{end['lower']:.4f}, {end['upper']:.4f}]"
+        milliseconds = 1000 * row["seconds_per_iteration"]
+        lines.append(
+            f"{name:<22}{row['propagation']:<13}{loss:>24}{row['teacher_edges_at_end']:>15.2f}{milliseconds:>14.2f}"
+        )
+    return "\n".join([*lines, f"median [quartiles] of {result['trials']} trials, {result['iterations']} iterations"])
+
+
+def _quartiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return {"median": round(float(middle), 5), "lower": round(float(low), 5), "upper": round(float(high), 5)}

@@ -1,0 +1,127 @@
+"""The toy experiment: what it records, that it resumes, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas import runs
+from simulate import __main__ as program
+from simulate import plot, toy
+from simulate.toy import NetworkSettings, ToySettings
+
+SMALL = NetworkSettings(edges=3, candidates=4, batch=5)
+
+
+def settings(**changes: object) -> ToySettings:
+    return ToySettings(**{"trials": 4, "iterations": 30, "network": SMALL, "block": 2, **changes})  # type: ignore[arg-type]
+
+
+def run(folder: Path, chosen: ToySettings, seed: int = 0) -> dict[str, toy.Curves]:
+    with runs.open_run(folder, chosen) as opened:
+        opened.finish(toy.run_toy(chosen, opened, seed))
+    return toy.curves(runs.records(folder))
+
+
+def test_results_do_not_depend_on_the_block_or_on_the_other_methods(tmp_path: Path) -> None:
+    whole = run(tmp_path / "a", settings(block=4))
+    split = run(tmp_path / "b", settings(block=1))
+    alone = run(tmp_path / "c", settings(methods=("advantage",)))
+    other = run(tmp_path / "d", settings(methods=("advantage",)), seed=1)
+    for name, curve in whole.items():
+        np.testing.assert_allclose(split[name].loss, curve.loss, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(alone["advantage"].loss, whole["advantage"].loss, rtol=1e-4, atol=1e-9)
+    assert not np.allclose(other["advantage"].loss, whole["advantage"].loss, rtol=1e-4)
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole", settings())
+    monkeypatch.setattr(runs.Run, "record", _dies_after(runs.Run.record, 40))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", settings())
+    monkeypatch.undo()
+    assert len(runs.records(tmp_path / "killed")) == 40
+    assert not (tmp_path / "killed" / runs.RESULT).exists()
+    resumed = run(tmp_path / "killed", settings())
+    for name, curve in whole.items():
+        assert np.array_equal(curve.loss, resumed[name].loss)
+
+
+def test_advantage_finds_the_teacher_and_a_policy_that_never_moves_does_not(tmp_path: Path) -> None:
+    chosen = settings(
+        iterations=400, methods=("advantage", "darts"), method=toy.MethodSettings(rate=3e-3), record_every=100
+    )
+    still = settings(iterations=400, methods=("advantage",), method=toy.MethodSettings(rate=0.0), record_every=100)
+    found, unmoved = run(tmp_path / "a", chosen), run(tmp_path / "b", still)
+    assert found["advantage"].teacher_edges[:, -1].mean() >= 2.5
+    assert unmoved["advantage"].teacher_edges[:, -1].mean() < 2
+
+
+def test_the_command_writes_a_whole_run_folder_and_refuses_it_the_second_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "toy", "--trials", "2", "--iterations", "10", "--runs", str(tmp_path), "--methods", "darts,gdas"]
+    command += ["--set", "network.edges=2", "--set", "network.candidates=3"]
+    assert program.main(command) == 0
+    (folder,) = (tmp_path / "toy").iterdir()
+    for name in (runs.CONFIG, runs.META, runs.METRICS, runs.RESULT, "toy.svg", "toy.png"):
+        assert (folder / name).stat().st_size > 0
+    result = json.loads((folder / runs.RESULT).read_text())
+    assert set(result["methods"]) == {"darts", "gdas"}
+    assert "DARTS" in (folder / "toy.svg").read_text()
+    capsys.readouterr()
+    assert program.main(command) == 2
+    assert "is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "advantag"], "unknown method 'advantag'; known: advantage, "),
+        (["--methods", "simulate.toy:SHOWN"], "'simulate.toy:SHOWN' is a int, not a nas.methods.Method"),
+        (["--set", "method.lrr=1"], "unknown setting method.'lrr'; known: beta1"),
+        (["--set", "trials=ten"], "setting trials: Expected `int`, got `str`"),
+        (["--trials", "0"], "trials must be at least 1, not 0"),
+        (["--device", "cuda:9"], "no usable CUDA device"),
+        (["--config", "nowhere.toml"], "cannot read settings nowhere.toml"),
+    ],
+)
+def test_bad_input_gets_one_line_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert program.main(["run", "toy", "--runs", str(tmp_path), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_place_and_an_unknown_experiment_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert program.main(["run", "toy", "--runs", str(tmp_path / "file")]) == 2
+    assert program.main(["run", "toyy"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot write the run folder" in said
+    assert "unknown experiment 'toyy'" in said
+
+
+def test_a_method_has_one_colour_and_a_users_own_gets_one_too() -> None:
+    assert plot.colour("advantage") != plot.colour("reinforce")
+    assert plot.colour("mine:method").startswith("#")
+    assert plot.label("mine:method") == "mine:method"
+
+
+def _dies_after(record: object, count: int) -> object:
+    seen = 0
+
+    def dying(self: runs.Run, values: dict[str, object]) -> None:
+        nonlocal seen
+        if seen == count:
+            raise KeyboardInterrupt
+        seen += 1
+        record(self, values)  # type: ignore[operator]
+
+    return dying
