@@ -102,7 +102,7 @@ def quadrature_advantage(probabilities: A, gates: A, gate_gradients: A, weights:
     credit_e = sum_q w_q sum_k a_ek g_qek                               (docs/notation.md, eq. 7)
 
     Args: probabilities, gates (..., E, K); gate_gradients (..., Q, E, K), row e of node q taken with edge e's gates
-    scaled by that node and the other edges as they are; weights (Q,) of a rule on [0, 1].
+    scaled by that node and the other edges as they are; weights (..., Q) of a rule on [0, 1].
     Returns: (..., E, K). Two equal weights at 0 and 1 are exact for losses quadratic in the gate; Gauss-Legendre with
     Q nodes for degree 2Q.
     """

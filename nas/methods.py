@@ -121,16 +121,15 @@ def _box(old: Any, new: Any, sample: Sample) -> Any:
 
 
 def _binomial_gradient(sample: Sample, credit: Any) -> Any:
+    order = policy.positions(sample.gates)
     trials = sample.gates.shape[-1] - 1
-    column = policy.gates_of(policy.choices(0 * sample.gates), trials + 1, sample.gates)  # one in column 0
-    order = namespace(column).cumsum(namespace(column).ones_like(column), axis=-1) - 1
     success = (sample.probabilities * order).sum(axis=-1) / max(trials, 1)
     count = (sample.gates * order).sum(axis=-1)
-    return expand(estimators.binomial(success, count, trials, credit), 1) * column
+    return expand(estimators.binomial(success, count, trials, credit), 1) * (order == 0)
 
 
 def _quadrature(sample: Sample, memory: Memory) -> Any:
-    weights = namespace(sample.gates).ones_like(sample.path_gradients[(0,) * (sample.gates.ndim - 2)][..., 0, 0]) / 2
+    weights = (0 * sample.path_gradients[..., 0, 0] + 1) / 2  # Gauss-Legendre with two nodes: equal weights
     return estimators.quadrature_advantage(sample.probabilities, sample.gates, sample.path_gradients, weights)
 
 

@@ -63,7 +63,7 @@ def one_hot_argmax(values: A) -> A:
     """One-hot gates (..., E, K) of the largest entry of each row, the first one on ties."""
     xp = namespace(values)
     best = xp.argmax(values, axis=-1, keepdims=True)
-    return _as(best == _arange_like(values), values)
+    return _as(best == positions(values), values)
 
 
 def choices(gates: A) -> A:
@@ -73,7 +73,13 @@ def choices(gates: A) -> A:
 
 def gates_of(choice: A, candidates: int, like: A) -> A:
     """One-hot gates (..., E, K) of integer operations (..., E), in the type and on the device of `like`."""
-    return _as(choice[..., None] == _arange_like(like[..., :1, :candidates]), like)
+    return _as(choice[..., None] == positions(like[..., :1, :candidates]), like)
+
+
+def positions(values: Any) -> Any:
+    """Integers 0..K-1 along the last axis, in the shape and on the device of `values`."""
+    xp = namespace(values)
+    return xp.cumsum(xp.ones_like(values, dtype=xp.int64), axis=-1) - 1
 
 
 # ------------------------------------------------------------------ quantities
@@ -141,8 +147,3 @@ def _x_log_y(x: A, y: A) -> A:
 
 def _as(mask: Any, like: Any) -> Any:
     return mask.astype(like.dtype) if hasattr(mask, "astype") else mask.to(like.dtype)
-
-
-def _arange_like(values: Any) -> Any:
-    xp = namespace(values)
-    return xp.cumsum(xp.ones_like(values, dtype=xp.int64), axis=-1) - 1

@@ -137,10 +137,10 @@ def probabilities(method: Method, state: State) -> Any:
 
 def charge_zero(sample: Sample, means: Any) -> Sample:
     """Charge a sampled zero operation the largest moving average of gate gradients of its edge's other operations."""
-    xp, zero = namespace(means), sample.zero_operation
-    is_zero = policy.gates_of(xp.argmax(0 * means[..., :1], axis=-1) + zero, means.shape[-1], means)
-    worst = xp.amax(xp.where(is_zero > 0, -xp.inf, means), axis=-1, keepdims=True)
-    return replace(sample, gate_gradient=xp.where(is_zero > 0, worst, sample.gate_gradient))
+    xp = namespace(means)
+    is_zero = policy.positions(means) == sample.zero_operation
+    worst = xp.amax(xp.where(is_zero, -xp.inf, means), axis=-1, keepdims=True)
+    return replace(sample, gate_gradient=xp.where(is_zero, worst, sample.gate_gradient))
 
 
 # ------------------------------------------------------------------ questions to the objective

@@ -64,6 +64,20 @@ def test_numpy_and_torch_take_the_same_steps(name: str) -> None:
     assert found["numpy"].step == 25
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_whole_step_compiles_into_one_graph(name: str) -> None:
+    method, optimiser, landscape = METHODS[name], optimisers.adam(), problem("torch")
+    state = step.start(method, optimiser, torch.full((4, EDGES, CANDIDATES), 0.5, dtype=torch.float64))
+    uniforms = torch.rand((4, *step.noise_shape(method, EDGES, CANDIDATES)), dtype=torch.float64)
+
+    def advance(state: step.State, uniforms: Any) -> step.State:
+        return step.architecture_step(method, optimiser, state, landscape, uniforms, 0.05, 0.5, clip=1.0)[0]
+
+    torch._dynamo.reset()
+    compiled = torch.compile(advance, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(state, uniforms).logits, advance(state, uniforms).logits)
+
+
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"random", "nasp", "binomial_advantage", "binomial_reinforce"}))
 def test_every_method_improves_on_the_uniform_policy(name: str) -> None:
     """300 steps on a mild quadratic, 64 replicates: the derived architectures beat the uniform mean."""
