@@ -1,0 +1,178 @@
+"""Landscapes: exact and float agree, gradients are derivatives, zero rows zero, extremes are the extremes."""
+
+import itertools
+import os
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import objective
+from theory import architectures
+from theory.landscapes import LANDSCAPES, Bilinear, Landscape, Network, Table, make
+
+SYNTHETIC = [name for name in LANDSCAPES if name != "nasbench201"]
+EXACT = [name for name in SYNTHETIC if name != "saturating"]
+AFFINE = ["additive", "pairwise", "xor", "trap", "heavy_tailed"]
+
+
+def mixed_gates(rng: np.random.Generator, edges: int, candidates: int) -> Any:
+    """Rational rows of every kind: mixtures, one-hot, scaled one-hot and zero."""
+    gates = np.array([Fraction(int(n), 4) for n in rng.integers(-3, 6, 5 * edges * candidates)], dtype=object)
+    gates = gates.reshape(5, edges, candidates)
+    gates[1] = architectures.one_hot(rng.integers(candidates, size=edges), candidates, exact=True)
+    gates[2] = gates[1] * 0
+    gates[3] = gates[1] * Fraction(1, 2)
+    return gates
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("size", [(1, 2), (2, 3), (4, 2)])
+def test_float_and_exact_landscapes_are_the_same(name: str, size: tuple[int, int]) -> None:
+    exact, floating = make(name, *size, seed=3, exact=True), make(name, *size, seed=3)
+    gates = mixed_gates(np.random.default_rng(0), *size)
+    rational, real = (
+        exact.gradients(gates, gates * 0 + 1),
+        floating.gradients(gates.astype(float), np.ones(gates.shape)),
+    )
+    assert all(isinstance(entry, Fraction) for entry in rational.loss.ravel())
+    assert all(isinstance(entry, Fraction) for entry in rational.gate_gradient.ravel())
+    for left, right in [(rational.loss, real.loss), (rational.gate_gradient, real.gate_gradient)]:
+        np.testing.assert_allclose(left.astype(float), right, rtol=1e-12, atol=1e-12)
+    assert (exact.loss(gates) == rational.loss).all()
+    assert exact.optimum == floating.optimum
+    assert float(exact.min_loss) == pytest.approx(floating.min_loss, abs=1e-12)
+    assert float(exact.max_loss) == pytest.approx(floating.max_loss, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_gate_gradient_is_the_derivative(name: str) -> None:
+    land, gates = make(name, 3, 3, seed=1), np.random.default_rng(1).uniform(-1, 1, (4, 3, 3))
+    found = land.gradients(gates, np.ones(gates.shape)).gate_gradient
+    step = 1e-5
+    for edge, operation in itertools.product(range(3), range(3)):
+        moved = np.zeros((3, 3))
+        moved[edge, operation] = step
+        slope = (land.loss(gates + moved) - land.loss(gates - moved)) / (2 * step)
+        np.testing.assert_allclose(found[:, edge, operation], slope, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_one_hot_and_general_gates_take_different_ways_to_the_same_gradient(name: str) -> None:
+    """Integral gates take the fast path of tables; together with a mixture they take the general one."""
+    land, rng = make(name, 3, 2, seed=5), np.random.default_rng(2)
+    one_hot = architectures.one_hot(architectures.choices(3, 2), 2)
+    one_hot[0, 1] = 0
+    mixture = np.concatenate([one_hot, rng.uniform(size=(40, 3, 2))])
+    fast, general = land.gradients(one_hot, one_hot * 0 + 1), land.gradients(mixture, mixture * 0 + 1)
+    np.testing.assert_allclose(fast.loss, general.loss[:8], atol=1e-12)
+    np.testing.assert_allclose(fast.gate_gradient, general.gate_gradient[:8], atol=1e-12)
+    np.testing.assert_allclose(land.loss(mixture), general.loss, atol=1e-12)
+    scaled = objective.path_gradients(land, one_hot, one_hot * 0 + 1, (0.25, 0.75))
+    at_once = land.gradients(np.concatenate([one_hot * 0.25, rng.uniform(size=(40, 3, 2))]), np.ones((48, 3, 2)))
+    rows = one_hot.copy()
+    rows[:, 1:] *= 4
+    alone = land.gradients(rows * 0.25, rows * 0 + 1).gate_gradient[:, 0]
+    np.testing.assert_allclose(scaled[:, 0, 0], alone, atol=1e-12)
+    np.testing.assert_allclose(
+        at_once.gate_gradient[:8], land.gradients(one_hot * 0.25, one_hot * 0 + 1).gate_gradient, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_affine_landscapes_have_exact_credit(name: str) -> None:
+    """Affine in an edge's gates: a_e . g_e is the loss lost by zeroing the edge, exactly."""
+    land = make(name, 3, 3, seed=2, exact=True)
+    gates = architectures.one_hot(architectures.choices(3, 3), 3, exact=True)
+    measured = land.gradients(gates, gates)
+    credit = (gates * measured.gate_gradient).sum(axis=-1)
+    assert (credit == measured.loss[:, None] - objective.zeroed_losses(land, gates)).all()
+
+
+def test_control_the_quadratic_landscape_has_not() -> None:
+    land = make("quadratic", 3, 3, seed=2, exact=True)
+    gates = architectures.one_hot(architectures.choices(3, 3), 3, exact=True)
+    measured = land.gradients(gates, gates)
+    credit = (gates * measured.gate_gradient).sum(axis=-1)
+    assert (credit != measured.loss[:, None] - objective.zeroed_losses(land, gates)).any()
+    flat = make("quadratic", 3, 3, seed=2, exact=True, curvature=0.0)
+    measured = flat.gradients(gates, gates)
+    credit = (gates * measured.gate_gradient).sum(axis=-1)
+    assert (credit == measured.loss[:, None] - objective.zeroed_losses(flat, gates)).all()
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (5, 2)])
+def test_extremes(name: str, size: tuple[int, int]) -> None:
+    land = make(name, *size, seed=7)
+    losses = [land.loss(np.eye(size[1])[list(a)]) for a in itertools.product(range(size[1]), repeat=size[0])]
+    assert land.min_loss == pytest.approx(min(losses))
+    assert land.max_loss == pytest.approx(max(losses))
+    assert land.loss(np.eye(size[1])[list(land.optimum)]) == pytest.approx(min(losses))
+
+
+def test_hand_calculations() -> None:
+    exclusive = make("xor", 2, 2, exact=True)
+    gates = architectures.one_hot(architectures.choices(2, 2), 2, exact=True)
+    assert (exclusive.loss(gates) == [0, 1, 1, 0]).all()
+    trap = make("trap", 3, 2, seed=0, exact=True)
+    hits = [sum(a == b for a, b in zip(c, trap.optimum, strict=True)) for c in architectures.choices(3, 2)]
+    by_hits = {0: Fraction(1, 3), 1: Fraction(2, 3), 2: Fraction(1), 3: Fraction(0)}
+    gates = architectures.one_hot(architectures.choices(3, 2), 2, exact=True)
+    assert (trap.loss(gates) == [by_hits[h] for h in hits]).all()
+    # (1 + 2 - 4)^2 = 1 with both edges, (1 - 4)^2 = 9 with the first alone
+    pair = Network(np.array([[[1.0]], [[2.0]]]), lambda s: (s - 4) ** 2, lambda s: 2 * (s - 4))
+    assert pair.loss(np.ones((2, 1))) == 1
+    assert pair.loss(np.array([[1.0], [0.0]])) == 9
+    couple = Bilinear(np.array([[1.0], [2.0]]), np.array([[[[0.0], [5.0]]], [[[5.0], [0.0]]]]).reshape(2, 1, 2, 1))
+    assert couple.loss(np.ones((2, 1))) == 8
+    # states (0, zeroed): L = 3, 5 -> half a gate costs 4 and its slope is -2
+    table = Table(np.array([3.0, 5.0]))
+    measured = table.gradients(np.array([[0.5]]), np.ones((1, 1)))
+    assert (measured.loss, measured.gate_gradient[0, 0]) == (4, -2)
+
+
+def test_large_structured_landscapes_know_their_extremes_without_enumeration() -> None:
+    for name in ("additive", "xor", "trap"):
+        land = make(name, 10, 10, seed=1)
+        assert land.loss(np.eye(10)[list(land.optimum)]) == pytest.approx(land.min_loss)
+    with pytest.raises(ValueError, match=r"10\^10 = 1e\+10 architectures are too many"):
+        _ = make("pairwise", 10, 10).min_loss
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("hills", 2, 2), {}, "unknown landscape 'hills'; known: additive"),
+        (("additive", 0, 2), {}, "at least one edge"),
+        (("additive", 2, 2), {"tail": 1.0}, "unknown option 'tail' of landscape additive; known: scale"),
+        (("heavy_tailed", 10, 10), {}, r"11\^10 = 2.59e\+10 losses"),
+        (("saturating", 2, 2), {"exact": True}, "no exact form"),
+        (("nasbench201", 5, 4), {}, "6 edges and 4 candidates"),
+        (("nasbench201", 6, 4), {"dataset": "mnist"}, "unknown data set 'mnist'"),
+    ],
+)
+def test_refusals(arguments: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(*arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def cells() -> Landscape:
+    if "ADVANTAGE_NAS_DATA" not in os.environ:
+        pytest.skip("ADVANTAGE_NAS_DATA is not set")
+    return make("nasbench201")
+
+
+def test_nasbench201_holds_the_published_cells(cells: Landscape) -> None:
+    """Best test accuracy on CIFAR-10: 94.37, |3x3~0|+|3x3~0|3x3~1|+|skip~0|3x3~1|1x1~2| (Dong & Yang 2020)."""
+    assert cells.min_loss == pytest.approx(100 - 94.37, abs=0.005)
+    assert cells.optimum == (2, 2, 2, 0, 2, 1)  # skip, 1x1, 3x3, pool
+    assert cells.loss(np.zeros((6, 4))) == pytest.approx(90, abs=0.01)  # nothing passes: chance on ten classes
+
+
+def test_nasbench201_exact_is_the_float_table(cells: Landscape) -> None:
+    exact = make("nasbench201", exact=True)
+    gates = architectures.one_hot(architectures.choices(6, 4)[::97], 4)
+    assert (exact.loss(gates.astype(int).astype(object)).astype(float) == cells.loss(gates)).all()
