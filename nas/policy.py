@@ -23,7 +23,7 @@ def softmax(logits: A) -> A:
 def draw(probabilities: A, uniforms: A) -> A:
     """One-hot gates by inverse CDF: one uniform an edge.
 
-    Args: probabilities (..., E, K); uniforms in [0, 1), (..., E).
+    Args: probabilities (..., E, K), rows not necessarily normalised; uniforms in [0, 1), (..., E).
     Returns: gates (..., E, K). An operation of probability zero is never drawn, whatever the rounding.
     """
     xp = namespace(probabilities)
@@ -38,14 +38,16 @@ def draw(probabilities: A, uniforms: A) -> A:
 def draw_pair(probabilities: A, uniforms: A) -> tuple[A, A]:
     """Two different operations an edge, drawn without replacement in proportion to their probabilities.
 
-    Args: probabilities (..., E, K), K >= 2, at least two of a row positive; uniforms (..., E, 2).
-    Returns: two one-hot arrays (..., E, K), in the order drawn.
+    Args: probabilities (..., E, K), K >= 2; uniforms (..., E, 2).
+    Returns: two one-hot arrays (..., E, K), in the order drawn; where one operation has all the probability, the second
+    is drawn evenly from the others. Raises: ValueError for K < 2.
     """
     if probabilities.shape[-1] < 2:
         raise ValueError("two paths need at least 2 candidate operations an edge")
     first = draw(probabilities, uniforms[..., 0])
     rest = probabilities * (1 - first)
-    return first, draw(rest / rest.sum(axis=-1, keepdims=True), uniforms[..., 1])
+    rest = namespace(rest).where(rest.sum(axis=-1, keepdims=True) > 0, rest, 1 - first)
+    return first, draw(rest, uniforms[..., 1])
 
 
 def gumbel_softmax(logits: A, uniforms: A, temperature: Any) -> A:

@@ -93,7 +93,7 @@ def _argmax(logits: Any, uniforms: Any, temperature: Any) -> Sample:
 
 
 def _uniform(logits: Any, uniforms: Any, temperature: Any) -> Sample:
-    return _one_hot(0 * logits, uniforms, temperature)
+    return _one_hot(namespace(logits).zeros_like(logits), uniforms, temperature)
 
 
 def _pair(logits: Any, uniforms: Any, temperature: Any) -> Sample:
@@ -114,7 +114,7 @@ def _all_dense(logits: Any, uniforms: Any, temperature: Any) -> Sample:
 def _swapped(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     """ARS: operation = argmin of Dirichlet noise x exp(-logit); swap each operation's noise with operation 0's."""
     xp = namespace(logits)
-    noise = -xp.log1p(-uniforms)
+    noise = xp.finfo(uniforms.dtype).tiny - xp.log1p(-uniforms)
     noise = noise / noise.sum(axis=-1, keepdims=True)
     candidates = logits.shape[-1]
     columns = []
@@ -159,7 +159,7 @@ GUMBEL_HARD = Draw(_gumbel_hard, _operation_noise)
 GUMBEL_SOFT = Draw(_gumbel_soft, _operation_noise)
 MEAN = Draw(_mean, lambda edges, candidates: (0,))
 ARGMAX = Draw(_argmax, lambda edges, candidates: (0,))
-UNIFORM = Draw(_uniform, edge_noise, lambda logits: policy.softmax(0 * logits))
+UNIFORM = Draw(_uniform, edge_noise, lambda logits: policy.softmax(namespace(logits).zeros_like(logits)))
 PAIR = Draw(_pair, lambda edges, candidates: (edges, 3))
 ALL_DENSE = Draw(_all_dense, edge_noise)
 SWAPPED = Draw(_swapped, _operation_noise)

@@ -1,5 +1,6 @@
 """One architecture step, over the whole registry: a method is tested the day it is listed."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from nas import methods, objective, optimisers, policy, step
 from nas.arrays import namespace
@@ -116,6 +120,46 @@ def test_runs_says_what_a_method_reads(name: str) -> None:
         for p in (clean, Garbage(clean.outputs, clean.target))
     ]
     np.testing.assert_array_equal(*found)
+
+
+EXTREME = st.one_of(st.floats(-5, 5), st.sampled_from([-1e4, 1e4, -math.inf]))
+GATES_ARE_PARAMETERS = {"nasp", "binomial_advantage", "binomial_reinforce"}  # their logits are no softmax's
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - GATES_ARE_PARAMETERS))
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_every_shape_and_extreme_logits_give_finite_steps(name: str, data: st.DataObject) -> None:
+    """E and K from 1 (K from 2 for two paths), logits of +-1e4 and -inf, uniforms at both ends of [0, 1)."""
+    method, optimiser = METHODS[name], optimisers.sgd()
+    edges = data.draw(st.integers(1, 3))
+    candidates = data.draw(st.integers(2 if method.propagation == "two-path" else 1, 4))
+    logits = data.draw(hnp.arrays(np.float64, (2, edges, candidates), elements=EXTREME))
+    logits[..., 0] = 0.0
+    shape = (2, *step.noise_shape(method, edges, candidates))
+    ends = st.one_of(st.floats(0.01, 0.99), st.sampled_from([0.0, math.nextafter(1, 0)]))
+    uniforms = data.draw(hnp.arrays(np.float64, shape, elements=ends))
+    rng = np.random.default_rng(0)
+    landscape = Quadratic(rng.normal(size=(edges, candidates, 2)), rng.normal(size=2))
+    sample = step.measure(method, step.draw(method, logits, uniforms, 0.5), landscape)
+    assert ((sample.gates >= 0) & (sample.gates <= 1)).all()
+    np.testing.assert_allclose(sample.gates.sum(axis=-1), 1)
+    gradient = step.gradient_of(method, sample, step.start(method, optimiser, logits).memory)
+    if gradient is not None:
+        assert gradient.shape == (2, edges, candidates)
+        assert np.isfinite(gradient).all()
+        if name != "ars":  # its rows sum to zero only on average
+            np.testing.assert_allclose(gradient.sum(axis=-1), 0, atol=1e-9 * (1 + np.abs(gradient).max()))
+        assert name == "ars" or candidates > 1 or (gradient == 0).all()  # one candidate: nothing to choose
+    moved, _ = step.architecture_step(
+        method, optimiser, step.start(method, optimiser, logits), landscape, uniforms, 0.1
+    )
+    assert not np.isnan(moved.logits).any()
+
+
+def test_two_paths_need_two_candidates() -> None:
+    with pytest.raises(ValueError, match="at least 2 candidate"):
+        step.draw(METHODS["proxyless"], np.zeros((1, 1)), np.zeros((1, 3)))
 
 
 def test_propagation_counts_the_operations_that_run() -> None:
