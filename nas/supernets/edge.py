@@ -1,0 +1,123 @@
+"""How does a network offer a choice of operations, so that only the chosen ones run?
+
+`Edge([op, op, …])` is a layer like any other; a network that contains edges becomes searchable by wrapping it in
+`EdgeNetwork`, whose output is then a function of the input and a `Choice`. Operations that a choice does not run are
+neither computed nor stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.spaces.space import Space
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a network's edges do in one pass. Make one with `choose`.
+
+    gates (E, K), the factor of each operation's output; runs, for each edge the operations that run; values, the gates
+    as numbers on the host; probe (E,), zeros added to every element of an edge's output: its gradient is the sum of
+    the output's gradient.
+    """
+
+    gates: Tensor
+    runs: tuple[tuple[int, ...], ...]
+    values: tuple[tuple[float, ...], ...]
+    probe: Tensor
+
+
+def choose(gates: Tensor, runs: Tensor, gradients: bool = False) -> Choice:
+    """The choice of gates (E, K) that runs the operations where `runs` (E, K) is not zero. Reads both on the host.
+
+    gradients: whether the gates and the probe are leaves that a backward pass differentiates.
+    """
+    values, flags = torch.stack((gates, runs.to(gates.dtype))).tolist()
+    return Choice(
+        gates.detach().clone().requires_grad_(gradients),
+        tuple(tuple(k for k, flag in enumerate(row) if flag) for row in flags),
+        tuple(map(tuple, values)),
+        torch.zeros(len(values), dtype=gates.dtype, device=gates.device, requires_grad=gradients),
+    )
+
+
+class Edge(nn.Module):
+    """A layer whose operation is searched: sum over the running operations of gate times output.
+
+    operations: modules that take the same input and give outputs of one shape; `None` is the zero operation. Edges of
+    the same `name` share one row of the architecture, as the cells of a stack usually do.
+    """
+
+    def __init__(self, operations: Sequence[nn.Module | None], name: str | None = None) -> None:
+        super().__init__()
+        if not operations:
+            raise ValueError("an edge needs at least one operation")
+        self.operations = nn.ModuleList(Zero() if operation is None else operation for operation in operations)
+        self.name = name
+        self.row: tuple[Choice, int] | None = None
+
+    def forward(self, inputs: Any) -> Any:
+        if self.row is None:
+            raise ValueError("this edge has no gates yet: call the network through nas.supernets.edge.EdgeNetwork")
+        choice, edge = self.row
+        total = choice.probe[edge]
+        for k in choice.runs[edge]:
+            operation = self.operations[k]
+            if not isinstance(operation, Zero):
+                total = total + choice.gates[edge, k] * operation(inputs)
+        return total if total.ndim else self.operations[0](inputs) * 0 + total
+
+
+class Zero(nn.Module):
+    """The operation whose output is zero. An edge never calls it."""
+
+
+class EdgeNetwork(nn.Module):
+    """A network of plain PyTorch that contains `Edge` layers, as a function of its input and a `Choice`.
+
+    Rows of the architecture are the edges in the order in which `network.modules()` meets them, one row a name.
+    Raises: ValueError if there is no edge or edges differ in their number of operations.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.rows: dict[str, list[Edge]] = {}
+        for path, module in network.named_modules():
+            if isinstance(module, Edge):
+                self.rows.setdefault(module.name or path, []).append(module)
+        sizes = {len(edge.operations) for edges in self.rows.values() for edge in edges}
+        if len(sizes) != 1:
+            raise ValueError(f"need edges with one number of operations, found {sorted(sizes) or 'no edge'}")
+        self.candidates = sizes.pop()
+
+    def forward(self, inputs: Any, choice: Choice) -> Any:
+        """The network's output under a choice."""
+        for place, edges in enumerate(self.rows.values()):
+            for edge in edges:
+                edge.row = (choice, place)
+        return self.network(inputs)
+
+    def space(self, name: str, operations: Sequence[str] = ()) -> Space:
+        """The search space of the edges found. Architectures are written edge=operation, separated by commas."""
+        names = tuple(operations) or tuple(str(k) for k in range(self.candidates))
+        if len(names) != self.candidates or len(set(names)) != self.candidates:
+            raise ValueError(f"need {self.candidates} different operation names, not {list(names)}")
+        first = next(iter(self.rows.values()))[0].operations
+        zeros = [n for n, operation in zip(names, first, strict=True) if isinstance(operation, Zero)]
+        rows = tuple(self.rows)
+
+        def write(choices: Sequence[int]) -> str:
+            return ",".join(f"{row}={names[choice]}" for row, choice in zip(rows, choices, strict=True))
+
+        def read(text: str) -> tuple[int, ...]:
+            found = dict(part.partition("=")[::2] for part in text.split(","))
+            if tuple(found) != rows or not set(found.values()) <= set(names):
+                raise ValueError(f"not an architecture of {name}: {text!r}; write it as {write([0] * len(rows))}")
+            return tuple(names.index(found[row]) for row in rows)
+
+        edges = tuple((place, place + 1) for place in range(len(rows)))
+        return Space(name, edges, names, write, read, zeros[0] if zeros else None)

@@ -1,0 +1,274 @@
+"""How is a parent network trained, and asked about its gates, whatever it computes?
+
+`Supernet` makes a `ParentNetwork` (see nas/supernets/parent.py) of any network that maps (inputs, `Choice`) to
+predictions, a loss, and minibatches. With several processes (torchrun), each computes on its share of every minibatch
+and gradients and losses are averaged, so that all processes hold the same weights and see the same numbers.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from nas.objective import Gradients
+from nas.spaces.space import Space
+from nas.supernets.edge import Choice, choose
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Minibatches of a data set that stays on one device, as a function of the seed and the position alone.
+
+    inputs (N, …) and targets (N,) of which each epoch takes all once in a new order, whole minibatches only; transform
+    (inputs, generator) -> inputs, such as augmentation. In order and untransformed with `shuffle` off.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    size: int
+    seed: int = 0
+    transform: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= len(self.targets):
+            raise ValueError(f"a minibatch of {self.size} does not fit {len(self.targets)} examples")
+
+    @property
+    def steps(self) -> int:
+        """Minibatches an epoch."""
+        return len(self.targets) // self.size
+
+    def at(self, position: int) -> tuple[Tensor, Tensor]:
+        """Minibatch number `position`, counted from 0 over all epochs: this process's share of it."""
+        epoch, place = divmod(position, self.steps)
+        chosen = self._order(epoch)[place * self.size : (place + 1) * self.size]
+        inputs = self.inputs[chosen]
+        if self.transform is not None:
+            inputs = self.transform(inputs, self._generator(2 * position + 1))
+        share = slice(rank(), None, processes())
+        return inputs[share], self.targets[chosen][share]
+
+    def _order(self, epoch: int) -> Tensor:
+        if not self.shuffle:
+            return self._in_order
+        if self._orders.get("epoch") != epoch:
+            order = torch.randperm(len(self.targets), generator=self._generator(2 * epoch), device=self.inputs.device)
+            self._orders.update(epoch=epoch, order=order)
+        return self._orders["order"]  # type: ignore[no-any-return]
+
+    def _generator(self, stream: int) -> torch.Generator:
+        # An odd multiplier spreads seeds over the generator's 64 bits: streams of two seeds do not meet.
+        mixed = (self.seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) % (1 << 63)
+        return torch.Generator(device=self.inputs.device).manual_seed(mixed)
+
+    @cached_property
+    def _orders(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _in_order(self) -> Tensor:
+        return torch.arange(len(self.targets), device=self.inputs.device)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Nesterov SGD with a cosine rate that ends at zero. clip: the largest norm of the whole gradient, before decay."""
+
+    rate: float = 0.1
+    momentum: float = 0.9
+    decay: float = 5e-4
+    clip: float | None = 1.0
+
+    def step(
+        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], velocity: Sequence[Tensor], at: float
+    ) -> None:
+        """Move parameters in place; `at` in [0, 1] is the position in the schedule."""
+        gradients = list(gradients)
+        if self.clip is not None:
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            gradients = torch._foreach_mul(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        gradients = torch._foreach_add(gradients, list(parameters), alpha=self.decay)
+        torch._foreach_mul_(list(velocity), self.momentum)
+        torch._foreach_add_(list(velocity), gradients)
+        torch._foreach_add_(gradients, list(velocity), alpha=self.momentum)
+        rate = self.rate * 0.5 * (1 + math.cos(math.pi * min(max(at, 0.0), 1.0)))
+        torch._foreach_add_(list(parameters), gradients, alpha=-rate)
+
+
+class Supernet:
+    """A `ParentNetwork` of a model, its losses and its minibatches.
+
+    model: (inputs, Choice) -> predictions; loss: (predictions, targets) -> mean loss; weights, architecture, held_out:
+    the minibatches of the three uses. An operation that does not run in a weight step is not moved, decayed or slowed.
+    figures: more about an architecture for the record, from its operation indices.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        model: nn.Module,
+        loss: Loss,
+        weights: Batches,
+        architecture: Batches,
+        held_out: Batches,
+        descent: Descent | None = None,
+        figures: Callable[[list[int]], dict[str, float]] | None = None,
+    ) -> None:
+        self.space, self.model, self.loss = space, model, loss
+        self.weights, self.architecture, self.held_out = weights, architecture, held_out
+        self.descent = descent or Descent()
+        self.figures = figures
+        self.parameters = dict(model.named_parameters())
+        self.velocity = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
+        self.weight_steps = self.architecture_steps = 0
+        self.device = str(weights.inputs.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.weights.steps
+
+    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+        inputs, targets = self.weights.at(self.weight_steps)
+        self.weight_steps += 1
+        self.model.train()
+        with torch.enable_grad():
+            loss = self.loss(self.model(inputs, choose(gates, runs)), targets)
+            found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+        ran = [name for name, gradient in zip(self.parameters, found, strict=True) if gradient is not None]
+        loss, *gradients = average([loss.detach(), *(gradient for gradient in found if gradient is not None)])
+        with torch.no_grad():
+            self.descent.step(
+                [self.parameters[name] for name in ran], gradients, [self.velocity[name] for name in ran], progress
+            )
+        return loss
+
+    def objective(self) -> "NetworkObjective":
+        inputs, targets = self.architecture.at(self.architecture_steps)
+        self.architecture_steps += 1
+        return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation)
+
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        choice = choose(gates, gates)
+        total = torch.zeros(2, dtype=torch.float64, device=gates.device)
+        self.model.eval()
+        with torch.no_grad():
+            for position in range(self.held_out.steps):
+                inputs, targets = self.held_out.at(position)
+                predictions = self.model(inputs, choice)
+                right = (predictions.argmax(dim=-1) == targets).double().mean() * 100
+                total += torch.stack((self.loss(predictions, targets).double(), right))
+        (total,) = average([total])
+        loss, accuracy = (total / self.held_out.steps).tolist()
+        more = self.figures(gates.argmax(dim=-1).tolist()) if self.figures is not None else {}
+        return {"loss": loss, "accuracy": accuracy, **more}
+
+    def state(self) -> dict[str, Tensor]:
+        position = torch.tensor([self.weight_steps, self.architecture_steps])
+        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        return weights | {f"velocity.{name}": tensor for name, tensor in self.velocity.items()} | {"position": position}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        mine = self.state()
+        for name in sorted(mine.keys() ^ state.keys()):
+            raise ValueError(f"this checkpoint is not of this network: {name!r} is in only one of them")
+        for name, tensor in mine.items():
+            if tensor.shape != state[name].shape:
+                raise ValueError(f"checkpoint: {name} has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}")
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                tensor.copy_(state[f"model.{name}"])
+            for name, tensor in self.velocity.items():
+                tensor.copy_(state[f"velocity.{name}"])
+        self.weight_steps, self.architecture_steps = (int(count) for count in state["position"])
+
+
+class NetworkObjective:
+    """The loss of one minibatch as a function of gates, an `nas.objective.Objective`; computes no weight gradient."""
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, zero_operation: int | None = None
+    ) -> None:
+        self.model, self.minibatch_loss, self.inputs, self.targets = model, loss, inputs, targets
+        self.zero_operation = zero_operation
+
+    def loss(self, gates: Tensor) -> Tensor:
+        self.model.train()
+        with torch.no_grad(), self._still():
+            losses = [self._loss(choose(row, row != 0)) for row in gates.flatten(0, -3)] if gates.ndim > 2 else None
+            found = torch.stack(losses) if losses is not None else self._loss(choose(gates, gates != 0))
+        (found,) = average([found])
+        return found.reshape(gates.shape[:-2])
+
+    def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
+        self.model.train()
+        shape = (gates + runs).shape
+        rows = zip(*(part.expand(shape).reshape(-1, *shape[-2:]) for part in (gates, runs)), strict=True)
+        with self._still():
+            single = [self._gradients(row, run) for row, run in rows]
+        parts = average([torch.stack(part) for part in zip(*single, strict=True)])
+        return Gradients(*(part.reshape(shape[:-2] + part.shape[1:]) for part in parts))
+
+    def _loss(self, choice: Choice) -> Tensor:
+        return self.minibatch_loss(self.model(self.inputs, choice), self.targets)
+
+    def _gradients(self, gates: Tensor, runs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        choice = choose(gates, runs, gradients=True)
+        with torch.enable_grad():
+            loss = self._loss(choice)
+            if not loss.requires_grad:  # no edge reaches the output
+                return loss, torch.zeros_like(gates), torch.zeros_like(gates[..., 0])
+            gate, output = torch.autograd.grad(loss, (choice.gates, choice.probe), allow_unused=True)
+        empty = torch.zeros_like(gates)
+        return loss.detach(), empty if gate is None else gate, empty[..., 0] if output is None else output
+
+    def _still(self) -> "_Still":
+        return _Still(self.model)
+
+
+class _Still:
+    """While entered, weights ask for no gradient and running statistics keep their values."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        self.asked = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.kept = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        for parameter in self.asked:
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *error: object) -> None:
+        for parameter in self.asked:
+            parameter.requires_grad_(True)
+        for buffer, value in self.kept:
+            buffer.copy_(value)
+
+
+# ------------------------------------------------------------------ several processes
+
+
+def processes() -> int:
+    """How many processes share the work: 1 unless torch.distributed is running."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return distributed.get_rank() if processes() > 1 else 0
+
+
+def average(tensors: list[Tensor]) -> list[Tensor]:
+    """The mean over the processes of each tensor, in one exchange."""
+    if processes() == 1:
+        return tensors
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    distributed.all_reduce(flat)
+    parts = torch.split(flat / processes(), [tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]

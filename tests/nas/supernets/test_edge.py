@@ -1,0 +1,80 @@
+"""Edges in a network of plain PyTorch: shared rows, the zero operation, idle operations left alone."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nas.supernets.edge import Edge, EdgeNetwork, choose
+
+
+class Counting(nn.Module):
+    """Multiplies by a factor and counts its calls."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor, self.calls = factor, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.factor
+
+
+class Two(nn.Module):
+    def __init__(self, names: tuple[str | None, str | None] = (None, None)) -> None:
+        super().__init__()
+        self.first = Edge([Counting(2.0), Counting(3.0), None], names[0])
+        self.second = Edge([Counting(5.0), Counting(7.0), None], names[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.first(x) + self.second(x)
+        return out
+
+
+def test_by_hand_and_only_the_chosen_run() -> None:
+    network = Two()
+    model = EdgeNetwork(network)
+    gates = torch.tensor([[0.0, 1, 0], [1, 0, 0]])
+    choice = choose(gates, gates, gradients=True)
+    out = model(torch.ones(4), choice)
+    assert out.tolist() == [8.0] * 4  # 3 + 5
+    gate, probe = torch.autograd.grad(out.sum(), (choice.gates, choice.probe))
+    assert gate.tolist() == [[0, 12, 0], [20, 0, 0]]  # <dL/doutput, output> = 4 · 3 and 4 · 5
+    assert probe.tolist() == [4, 4]
+    operations = [*network.first.operations, *network.second.operations]
+    assert [op.calls for op in operations if isinstance(op, Counting)] == [0, 1, 1, 0]
+
+
+def test_zero_gives_zeros_of_the_right_shape() -> None:
+    model = EdgeNetwork(Two())
+    gates = torch.tensor([[0.0, 0, 1], [0, 0, 1]])
+    assert model(torch.ones(4), choose(gates, gates)).tolist() == [0.0] * 4
+
+
+def test_one_name_is_one_row() -> None:
+    model = EdgeNetwork(Two(("same", "same")))
+    space = model.space("mine", ["a", "b", "zero"])
+    assert space.shape == (1, 3)
+    assert space.zero_operation == 2
+    assert model(torch.ones(1), choose(torch.tensor([[0.0, 1, 0]]), torch.tensor([[0.0, 1, 0]]))).tolist() == [10.0]
+
+
+def test_architectures_read_as_written() -> None:
+    space = EdgeNetwork(Two()).space("mine", ["a", "b", "zero"])
+    assert space.write([1, 2]) == "first=b,second=zero"
+    assert space.read("first=b,second=zero") == (1, 2)
+    for wrong in ("", "first=b", "first=c,second=a", "second=a,first=a"):
+        with pytest.raises(ValueError, match="not an architecture of mine"):
+            space.read(wrong)
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ValueError, match="no edge"):
+        EdgeNetwork(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="at least one operation"):
+        Edge([])
+    with pytest.raises(ValueError, match=r"one number of operations, found \[1, 2\]"):
+        EdgeNetwork(nn.Sequential(Edge([nn.ReLU()]), Edge([nn.ReLU(), None])))
+    with pytest.raises(ValueError, match="EdgeNetwork"):
+        Edge([nn.ReLU()])(torch.ones(1))
+    with pytest.raises(ValueError, match="3 different operation names"):
+        EdgeNetwork(Two()).space("mine", ["a", "a", "b"])

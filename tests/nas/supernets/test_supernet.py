@@ -1,0 +1,198 @@
+"""Minibatches, weight steps, answers about gates, states: the same numbers whatever the order, restart or processes."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+from torch.nn import functional
+
+from nas import methods, optimisers, step
+from nas.supernets.edge import Edge, EdgeNetwork, choose
+from nas.supernets.supernet import Batches, Descent, Supernet
+
+
+def noisy(inputs: Tensor, generator: torch.Generator) -> Tensor:
+    return inputs + 0.1 * torch.randn(inputs.shape, generator=generator).to(inputs.dtype)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(Edge([nn.Linear(5, 5), nn.Identity(), nn.Tanh(), None], f"e{k}") for k in range(2))
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.edges
+        out: Tensor = self.out(first(x) * second(x))
+        return out
+
+
+def make(seed: int = 0, dtype: torch.dtype = torch.float64) -> Supernet:
+    torch.manual_seed(seed)
+    model = EdgeNetwork(Net()).to(dtype)
+    inputs, targets = torch.randn(40, 5, dtype=dtype), torch.randint(0, 3, (40,))
+    space = model.space("two", ["linear", "identity", "tanh", "zero"])
+    weights, architecture = (Batches(inputs, targets, 8, stream, noisy) for stream in (1, 2))
+    held_out = Batches(inputs, targets, 20, shuffle=False)
+    return Supernet(space, model, functional.cross_entropy, weights, architecture, held_out, Descent(0.2, clip=0.5))
+
+
+ONE = torch.tensor([[1.0, 0, 0, 0], [0, 0, 1, 0]]).double()
+OTHER = torch.tensor([[0.0, 1, 0, 0], [1, 0, 0, 0]]).double()
+
+
+def test_minibatches_depend_on_seed_and_position_alone() -> None:
+    inputs, targets = torch.arange(20.0)[:, None], torch.arange(20)
+    batches = Batches(inputs, targets, 6, 3, noisy)
+    assert batches.steps == 3
+    forward = [batches.at(position) for position in range(7)]
+    for position in reversed(range(7)):
+        for one, other in zip(forward[position], Batches(inputs, targets, 6, 3, noisy).at(position), strict=True):
+            assert torch.equal(one, other)
+    epoch = torch.cat([batches.at(position)[1] for position in range(3)])
+    assert len(set(epoch.tolist())) == 18  # every example at most once an epoch
+    assert not torch.equal(forward[0][1], forward[3][1])  # a new order each epoch
+    assert not torch.equal(forward[0][1], Batches(inputs, targets, 6, 4, noisy).at(0)[1])  # and for each seed
+    with pytest.raises(ValueError, match="a minibatch of 21 does not fit 20 examples"):
+        Batches(inputs, targets, 21)
+
+
+def test_descent_is_nesterov_sgd_with_clipping_and_a_cosine() -> None:
+    """Against torch.optim.SGD, where all operations run in every step."""
+    torch.manual_seed(0)
+    mine = [torch.randn(3, 4).double(), torch.randn(2).double()]
+    theirs = [nn.Parameter(parameter.clone()) for parameter in mine]
+    velocity = [torch.zeros_like(parameter) for parameter in mine]
+    optimiser = torch.optim.SGD(theirs, lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 10)
+    for count in range(10):
+        gradients = [torch.randn_like(parameter) for parameter in mine]
+        for parameter, gradient in zip(theirs, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        nn.utils.clip_grad_norm_(theirs, 1.0)
+        optimiser.step()
+        schedule.step()
+        Descent(0.1).step(mine, gradients, velocity, count / 10)
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=0, atol=1e-12)
+
+
+def test_idle_operations_do_not_move() -> None:
+    network = make()
+    before = {name: parameter.detach().clone() for name, parameter in network.parameters.items()}
+    network.weight_step(OTHER, OTHER, 0.0)
+    network.weight_step(ONE, ONE, 0.0)
+    network.weight_step(OTHER, OTHER, 0.0)
+    moved = {name for name, parameter in network.parameters.items() if not torch.equal(parameter, before[name])}
+    linear = {name for name in before if ".operations.0." in name or "out" in name}
+    assert moved == linear
+    before = {name: parameter.detach().clone() for name, parameter in network.parameters.items()}
+    network.weight_step(ONE, ONE, 0.0)  # momentum of the idle second linear operation must not carry it on
+    assert torch.equal(network.parameters["network.edges.1.operations.0.weight"],
+                       before["network.edges.1.operations.0.weight"])  # fmt: skip
+
+
+def test_an_objective_answers_as_differences_of_its_loss_do() -> None:
+    network = make()
+    objective = network.objective()
+    gates, runs = torch.rand(2, 4).double(), torch.ones(2, 4).double()
+    found = objective.gradients(gates, runs)
+    small = 1e-6
+    for edge in range(2):
+        for k in range(4):
+            moved = torch.zeros_like(gates)
+            moved[edge, k] = small
+            slope = (objective.loss(gates + moved) - objective.loss(gates - moved)) / (2 * small)
+            assert abs(float(slope - found.gate_gradient[edge, k])) < 1e-8
+    assert found.gate_gradient.abs().max() > 1e-3
+    sparse = objective.gradients(ONE, ONE)
+    assert torch.equal(sparse.gate_gradient != 0, ONE != 0)
+    assert torch.equal(objective.loss(ONE), sparse.loss)
+    stacked = objective.gradients(torch.stack((ONE, OTHER)), torch.stack((ONE, OTHER)))
+    assert torch.equal(stacked.loss, objective.loss(torch.stack((ONE, OTHER))))
+    assert torch.equal(stacked.gate_gradient[0], sparse.gate_gradient)
+    assert all(parameter.requires_grad for parameter in network.parameters.values())
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_method_takes_a_step(name: str) -> None:
+    network, method, adam = make(), methods.METHODS[name], optimisers.adam()
+    state = step.start(method, adam, torch.zeros(2, 4).double())
+    uniforms = torch.rand(step.noise_shape(method, 2, 4), generator=torch.Generator().manual_seed(3)).double()
+    with torch.no_grad():
+        state, sample = step.architecture_step(method, adam, state, network.objective(), uniforms, 0.1, 0.5)
+    assert torch.isfinite(state.logits).all()
+    assert torch.isfinite(sample.loss).all()
+    if method.estimate is not None:
+        assert state.logits.abs().max() > 0
+
+
+def test_a_saved_network_goes_on_bit_for_bit() -> None:
+    straight, stopped = make(), make()
+    for network in (straight, stopped):
+        for gates in (ONE, OTHER, ONE):
+            network.weight_step(gates, gates, 0.1)
+            network.objective()
+    fresh = make(seed=7)
+    fresh.weights, fresh.architecture = stopped.weights, stopped.architecture
+    assert fresh.state().keys() == stopped.state().keys()
+    fresh.load({name: tensor.clone() for name, tensor in stopped.state().items()})
+    for network in (straight, fresh):
+        for gates in (OTHER, ONE, ONE):
+            network.weight_step(gates, gates, 0.2)
+    for name, tensor in straight.state().items():
+        assert torch.equal(tensor, fresh.state()[name]), name
+    assert torch.equal(straight.objective().loss(ONE), fresh.objective().loss(ONE))
+    wrong = straight.state()
+    wrong.pop("position")
+    with pytest.raises(ValueError, match="not of this network: 'position'"):
+        fresh.load(wrong)
+    with pytest.raises(ValueError, match=r"model\.network\.out\.weight has shape \(1,\), not \(3, 5\)"):
+        fresh.load(straight.state() | {"model.network.out.weight": torch.zeros(1)})
+
+
+def test_held_out_figures_by_hand() -> None:
+    network = make()
+    figures = network.validate(ONE)
+    with torch.no_grad():
+        scores = network.model(network.held_out.inputs, choose(ONE, ONE))
+    right = (scores.argmax(dim=1) == network.held_out.targets).double().mean() * 100
+    assert figures["accuracy"] == pytest.approx(float(right))
+    assert figures["loss"] == pytest.approx(float(functional.cross_entropy(scores, network.held_out.targets)))
+
+
+# ------------------------------------------------------------------ several processes
+
+
+def _one_of_two(number: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", init_method=address, rank=number, world_size=2)
+    network = make()
+    answers = _train(network)
+    torch.save({**network.state(), **answers}, Path(folder) / f"{number}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _train(network: Supernet) -> dict[str, Tensor]:
+    for gates in (ONE, OTHER, OTHER, ONE):
+        network.weight_step(gates, gates, 0.1)
+    found = network.objective().gradients(ONE, ONE)
+    figures = network.validate(ONE)
+    return {"gate_gradient": found.gate_gradient, "loss": found.loss, "accuracy": torch.tensor(figures["accuracy"])}
+
+
+def test_two_processes_do_the_work_of_one(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    spawn(_one_of_two, args=(port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    first, second = (torch.load(tmp_path / f"{number}.pt", weights_only=True) for number in range(2))
+    alone = make()
+    expected = {**_train(alone), **alone.state()}
+    for name, tensor in expected.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], tensor, rtol=0, atol=1e-12, msg=name)
