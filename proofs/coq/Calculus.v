@@ -1,0 +1,64 @@
+(******************************************************************************)
+(* The little analysis that the theorems need.                                *)
+(*                                                                            *)
+(* In words. ln x <= x - 1; ln x >= 2 (x - 1) / (x + 1) for x >= 1; and       *)
+(* Taylor to second order on [0, 1]: if h'' <= M then                         *)
+(* h(1) <= h(0) + h'(0) + M / 2. All three are the mean value theorem.        *)
+(******************************************************************************)
+From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import boolp classical_sets functions reals topology normedtype sequences derive realfun exp.
+From mathcomp Require Import ring.
+Import GRing.Theory Num.Theory Order.TTheory numFieldNormedType.Exports.
+Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
+Local Open Scope ring_scope.
+
+Section Calculus.
+Variable R : realType.
+Implicit Types (f df : R -> R) (a b c x y t : R).
+
+(* f' = df everywhere. *)
+Definition has_derivative f df := forall x, is_derive x 1 f (df x).
+
+Lemma mean_value_theorem f df a b : has_derivative f df -> a <= b ->
+  exists2 c, a <= c <= b & f b - f a = df c * (b - a).
+Proof.
+move=> fdf ab; have [] := @MVT_segment R f df a b ab (fun x _ => fdf x); last by move=> c cab; exists c.
+by apply: continuous_subspaceT => x; apply/differentiable_continuous/derivable1_diffP; apply: ex_derive.
+Qed.
+
+Lemma exp_ge1D x : 1 + x <= expR x.
+Proof.
+have [x0|x0] := leP 0 x; first exact: expR_ge1Dx.
+have [c /andP[_ c0]] := mean_value_theorem (@is_derive_expR R) (ltW x0).
+rewrite expR0 sub0r => fc; rewrite addrC -ler_subr_addr -ler_opp2 opprB fc.
+by rewrite ler_pimull ?oppr_ge0 ?(ltW x0) // -[1](@expR0 R) ler_expR.
+Qed.
+
+Lemma ln_le_sub1 x : 0 < x -> ln x <= x - 1.
+Proof. by move=> x0; rewrite ler_subr_addl; have := exp_ge1D (ln x); rewrite lnK. Qed.
+
+Lemma derivative_quadratic (u v w x : R) : is_derive x 1 (fun t => u + v * t + w * t ^+ 2) (v + w * (2%:R * x)).
+Proof.
+have -> : (fun t => u + v * t + w * t ^+ 2) = (cst u + v *: id + w *: (id ^+ 2) : R -> R) by [].
+by apply: is_derive_eq; rewrite /GRing.scale /=; ring.
+Qed.
+
+Theorem taylor_second_order (h dh ddh : R -> R) (M : R) :
+  has_derivative h dh -> has_derivative dh ddh -> (forall t, 0 <= t <= 1 -> ddh t <= M) ->
+  h 1 <= h 0 + dh 0 + M / 2%:R.
+Proof.
+move=> h1 h2 bound.
+have dh_bound t : 0 <= t <= 1 -> dh t <= dh 0 + M * t.
+  move=> /andP[t0 t1]; have [c /andP[c0 ct]] := mean_value_theorem h2 t0.
+  rewrite subr0 -ler_subl_addl => ->; rewrite ler_wpmul2r // bound // c0.
+  exact: le_trans ct t1.
+pose k t := h t - (0 + dh 0 * t + M / 2%:R * t ^+ 2).
+have k1 : has_derivative k (fun t => dh t - (dh 0 + M * t)).
+  move=> t; have := is_deriveB (h1 t) (derivative_quadratic 0 (dh 0) (M / 2%:R) t).
+  have -> : M / 2%:R * (2%:R * t) = M * t by rewrite mulrA divfK ?pnatr_eq0.
+  exact.
+have [c c01] := mean_value_theorem k1 (ler01 : 0 <= 1 :> R).
+have := dh_bound _ c01; rewrite -subr_le0 subr0 mulr1 => neg fc; move: neg; rewrite -fc /k.
+by rewrite -[h 1 <= _]subr_le0; congr (_ <= _); ring.
+Qed.
+End Calculus.
