@@ -11,7 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
     parser = argparse.ArgumentParser(prog="python -m simulate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run,):
+    for add in (_add_run, _add_demo):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -80,6 +80,23 @@ def _run(options: argparse.Namespace) -> int:
     print(toy.table(result))
     print(f"figure: {folder / 'toy.svg'}")
     return 0
+
+
+# ------------------------------------------------------------------ demo
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("demo", help="both real uses in their quick form, on one page")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="where run folders and index.html go (default: demo)"
+    )
+    parser.set_defaults(run_command=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from simulate import demo
+
+    return demo.demo(options.out)
 
 
 if __name__ == "__main__":
