@@ -1,0 +1,268 @@
+"""The engine: exact means and covariances against sums written out here, sampling, and other ways to integrate."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction as F
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas import estimators, policy, step
+from nas.methods import METHODS, Method
+from nas.optimisers import sgd
+from theory import architectures, exact, outcomes
+from theory.landscapes import Landscape, Table, make
+
+UNBIASED = (
+    "reinforce",
+    "exact_advantage",
+    "exact_advantage_with_baseline",
+    "debiased_advantage",
+    "reinforce_leave_one_out",
+    "counterfactual",
+    "marginalised",
+    "muprop",
+    "binomial_reinforce",
+)
+BIASED_BY_CURVATURE = ("advantage", "advantage_with_baseline", "darts", "proxyless", "nasp", "binomial_advantage")
+WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimate is not None]
+INTEGRATED = ("gdas", "snas", "ars")
+P = np.array([[F(1, 3), F(2, 3)], [F(1, 5), F(4, 5)]])
+
+
+def outcome_by_outcome(land: Landscape, p: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """(probability, gates, loss), written out."""
+    edges, candidates = p.shape
+    for a in itertools.product(range(candidates), repeat=edges):
+        gates = np.array(np.eye(candidates, dtype=int)[list(a)], dtype=object)
+        yield math.prod(p[e, k] for e, k in enumerate(a)), gates, land.loss(gates)
+
+
+def by_hand(land: Landscape, p: Any, estimate: Any) -> tuple[Any, Any]:
+    """Mean and total variance of estimate(gates, loss)."""
+    pairs = [(w, estimate(a, loss)) for w, a, loss in outcome_by_outcome(land, p)]
+    mean = sum(w * g for w, g in pairs)
+    return mean, sum(w * ((g - mean) ** 2).sum() for w, g in pairs)
+
+
+# ------------------------------------------------------------------ exactly
+
+
+@pytest.mark.parametrize("name", UNBIASED)
+@pytest.mark.parametrize("landscape", ["quadratic", "heavy_tailed", "trap"])
+def test_unbiased_exactly(name: str, landscape: str) -> None:
+    found = exact.moments(METHODS[name], make(landscape, 2, 2, seed=1, exact=True), P)
+    assert (found.bias == 0).all()
+    assert isinstance(found.total_variance, F)
+    assert found.mean_squared_error == found.total_variance >= 0
+
+
+@pytest.mark.parametrize("name", BIASED_BY_CURVATURE)
+def test_control_biased_by_curvature(name: str) -> None:
+    found = exact.moments(METHODS[name], make("quadratic", 2, 2, seed=1, exact=True), P)
+    assert (found.bias != 0).any()
+
+
+@pytest.mark.parametrize("name", [n for n in BIASED_BY_CURVATURE if n != "nasp"])
+def test_and_by_nothing_else(name: str) -> None:
+    found = exact.moments(METHODS[name], make("pairwise", 2, 2, seed=1, exact=True), P)
+    assert (found.bias == 0).all()
+
+
+def test_reinforce_by_hand() -> None:
+    land = make("quadratic", 2, 2, seed=4, exact=True)
+    j = sum(w * loss for w, _, loss in outcome_by_outcome(land, P))
+    mean, variance = by_hand(land, P, lambda a, loss: (loss - j) * (a - P))
+    found = exact.moments(METHODS["reinforce"], land, P)
+    assert (found.expected_loss, found.total_variance) == (j, variance)
+    assert (found.mean == mean).all()
+
+
+def test_covariance_by_hand() -> None:
+    land = make("heavy_tailed", 2, 2, seed=4, exact=True)
+    found = exact.moments(METHODS["advantage"], land, P)
+    samples = []
+    for w, a, _ in outcome_by_outcome(land, P):
+        g = land.gradients(a, a).gate_gradient
+        samples.append((w, estimators.advantage(P, a, g).ravel()))
+    mean = sum(w * g for w, g in samples)
+    covariance = sum(w * np.outer(g - mean, g - mean) for w, g in samples)
+    assert (found.covariance == covariance).all()
+    assert found.edge_variances.sum() == found.total_variance
+
+
+def test_zero_charge_uses_the_exact_mean_of_the_worst_operation() -> None:
+    """One edge, operations (zero, 1, 2) that cost 0, 2, 5 over a zeroed edge: zero is charged 5, as method.md tells."""
+
+    class WithZero(Table):
+        zero_operation = 0
+
+    land = WithZero(np.array([F(0), F(2), F(5), F(0)]))
+    p = np.array([[F(1, 2), F(1, 4), F(1, 4)]])
+    found = exact.moments(METHODS["advantage"], land, p)
+    # credits (5, 2, 5): mean p (credit - <p, credit>), <p, credit> = 17/4
+    assert (found.mean == [[F(3, 8), F(-9, 16), F(3, 16)]]).all()
+    plain = dataclasses.replace(METHODS["advantage"], zero_policy="plain")
+    assert (exact.moments(plain, land, p).bias == 0).all()
+
+
+@given(seed=st.integers(0, 999), edges=st.integers(1, 3), candidates=st.integers(2, 3))
+@settings(max_examples=10, deadline=None)
+def test_marginalising_never_adds_variance(seed: int, edges: int, candidates: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = np.array([F(int(w)) for w in rng.integers(0, 5, edges * candidates)]).reshape(edges, candidates)
+    weights[:, 0] += 1
+    p = weights / weights.sum(axis=-1, keepdims=True)
+    land = make("heavy_tailed", edges, candidates, seed, exact=True)
+    raw, summed = (exact.moments(METHODS[n], land, p) for n in ("counterfactual", "marginalised"))
+    assert summed.total_variance <= raw.total_variance
+
+
+# ------------------------------------------------------------------ floats, chunks, sampling, integration
+
+
+@pytest.mark.parametrize("name", [n for n in WITH_GRADIENT if n not in (*INTEGRATED, "parsec")])
+def test_float_agrees_with_exact(name: str) -> None:
+    rational = exact.moments(METHODS[name], make("quadratic", 2, 2, seed=1, exact=True), P)
+    real = exact.moments(METHODS[name], make("quadratic", 2, 2, seed=1), P.astype(float))
+    np.testing.assert_allclose(real.mean, rational.mean.astype(float), atol=1e-12)
+    np.testing.assert_allclose(real.covariance, rational.covariance.astype(float), atol=1e-12)
+    assert real.cost == rational.cost
+
+
+def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    land, p = make("quadratic", 4, 3, seed=2), np.full((4, 3), 1 / 3)
+    whole = exact.moments(METHODS["debiased_advantage"], land, p)
+    monkeypatch.setattr(exact, "CHUNK_NUMBERS", 500)
+    parts = exact.moments(METHODS["debiased_advantage"], land, p)
+    np.testing.assert_allclose(parts.covariance, whole.covariance, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [n for n in WITH_GRADIENT if n != "nasp"])
+def test_sampled_steps_have_these_moments(name: str) -> None:
+    """n = 40,000 steps as a search takes them. Each entry within 6 exact standard errors: for 20 methods x 6 entries a
+    false alarm has probability below 1e-6."""
+    method, land = METHODS[name], make("quadratic", 2, 3, seed=3)
+    p = outcomes.binomial_policy(np.array([[0.2, 0.3, 0.5], [0.6, 0.1, 0.3]]))
+    logits = np.log(p / p[:, :1])
+    if method.draw.probabilities is not policy.softmax:
+        average = (p * np.arange(3)).sum(axis=-1) / 2
+        logits = np.log(average / (1 - average))[:, None] * np.ones(3)
+    found = exact.moments(method, land, p)
+    n = 40_000
+    uniforms = np.random.default_rng(5).uniform(size=(n, *step.noise_shape(method, 2, 3)))
+    state = step.start(method, sgd(), np.broadcast_to(logits, (n, 2, 3)))
+    memory = {
+        name: 0 * state.memory[name] + _expected(method, land, found.probabilities)[name] for name in method.averages
+    }
+    sample = step.measure(method, step.draw(method, state.logits, uniforms), land)
+    gradients = np.broadcast_to(step.gradient_of(method, sample, memory), (n, 2, 3))
+    spread = np.sqrt(np.diagonal(found.covariance).clip(0)).reshape(2, 3) / math.sqrt(n)
+    assert (np.abs(gradients.mean(axis=0) - found.mean) <= 6 * (spread + found.error) + 1e-12).all()
+
+
+def _expected(method: Method, land: Landscape, p: Any) -> Any:
+    return exact.Expectations(method, land, outcomes.outcomes(method.draw, p))
+
+
+@pytest.mark.parametrize("name", ["parsec", "reinforce_leave_one_out", "proxyless"])
+def test_integration_agrees_with_listing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draw listed and integrated: the stated errors hold (6 standard errors)."""
+    land, p = make("quadratic", 2, 2, seed=3), P.astype(float)
+    listed = exact.moments(METHODS[name], land, p)
+    monkeypatch.setattr(outcomes, "FINITE", {})
+    integrated = exact.moments(METHODS[name], land, p)
+    assert integrated.outcomes != listed.outcomes
+    assert 0 < integrated.error < 0.01
+    assert np.abs(integrated.mean - listed.mean).max() <= 6 * integrated.error
+    assert abs(integrated.total_variance - listed.total_variance) <= 6 * integrated.variance_error
+
+
+def test_gumbel_mean_by_one_integral() -> None:
+    """Two operations, one edge: z_1 = sigmoid((logit + logistic noise) / tau), a midpoint rule in one dimension."""
+    p, land = np.array([[0.3, 0.7]]), make("quadratic", 1, 2, seed=2)
+    found = exact.moments(METHODS["snas"], land, p, progress=0.5)
+    u = (np.arange(200_000) + 0.5) / 200_000
+    z1 = 1 / (1 + np.exp(-(np.log(7 / 3) + np.log(u / (1 - u))) / 0.5))
+    z = np.stack([1 - z1, z1], axis=-1)[:, None, :]
+    g = land.gradients(z, np.ones_like(z)).gate_gradient
+    mean = estimators.relaxed(z, g, 0.5).mean(axis=0)
+    assert np.abs(found.mean - mean).max() <= 6 * found.error + 1e-4
+    assert found.error < 1e-2
+
+
+# ------------------------------------------------------------------ cost, boundary, refusals
+
+
+def test_cost_is_counted() -> None:
+    land = make("quadratic", 3, 4, seed=0)
+    p = np.full((3, 4), 0.25)
+    expected = {
+        "reinforce": (1, 0),
+        "advantage": (1, 1),
+        "exact_advantage": (4, 0),
+        "debiased_advantage": (2, 1),
+        "quadrature_advantage": (7, 6),
+        "reinforce_leave_one_out": (8, 0),
+        "muprop": (2, 1),
+    }
+    for name, (forward, backward) in expected.items():
+        found = exact.moments(METHODS[name], land, p).cost
+        assert (found.forward, found.backward) == (forward, backward), name
+    assert exact.moments(METHODS["snas"], land, p, points=2).cost.operations == 4
+
+
+@pytest.mark.parametrize("name", [n for n in WITH_GRADIENT if n != "proxyless"])
+def test_on_the_simplex_boundary(name: str) -> None:
+    p = np.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    found = exact.moments(METHODS[name], make("quadratic", 2, 3, seed=1), p)
+    assert np.isfinite(found.mean).all()
+    if name in UNBIASED and name != "reinforce_leave_one_out":
+        np.testing.assert_allclose(found.bias, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ([[0.5, 0.6]], r"row 0 of the policy is off the simplex: \[0.5, 0.6\]"),
+        ([[0.5, 0.5], [1.5, -0.5]], "row 1 of the policy"),
+        ([[float("nan"), 0.5]], "row 0 of the policy"),
+        ([0.5, 0.5], "E rows of K probabilities"),
+    ],
+)
+def test_policies_off_the_simplex_are_refused(probabilities: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        exact.moments(METHODS["reinforce"], make("additive", 1, 2), np.array(probabilities))
+
+
+def test_other_refusals() -> None:
+    with pytest.raises(ValueError, match=r"4\^20 = 1.1e\+12 architectures are too many"):
+        exact.moments(METHODS["reinforce"], make("additive", 20, 4), np.full((20, 4), 0.25))
+    with pytest.raises(ValueError, match="random has no gradient"):
+        exact.moments(METHODS["random"], make("additive", 1, 2), np.full((1, 2), 0.5))
+    with pytest.raises(ValueError, match=r"the loss of architecture \(0, 1\) is nan"):
+        exact.moments(METHODS["reinforce"], Table(np.array([[1, np.nan, 1]] * 3)), np.full((2, 2), 0.5))
+    with pytest.raises(ValueError, match="no finite list of outcomes"):
+        exact.moments(METHODS["gdas"], make("additive", 1, 2, exact=True), np.array([[F(1, 2), F(1, 2)]]))
+    with pytest.raises(ValueError, match="parsec is not rational"):
+        exact.moments(METHODS["parsec"], make("additive", 1, 2, exact=True), np.array([[F(1, 2), F(1, 2)]]))
+    with pytest.raises(ValueError, match="at least two operations of positive probability"):
+        exact.moments(METHODS["proxyless"], make("additive", 1, 2), np.array([[1.0, 0.0]]))
+
+
+def test_every_method_with_a_gradient_has_moments() -> None:
+    land, p = make("quadratic", 2, 3, seed=1), np.full((2, 3), 1 / 3)
+    for name in WITH_GRADIENT:
+        found = exact.moments(METHODS[name], land, p)
+        assert found.mean.shape == (2, 3), name
+        assert found.total_variance >= -1e-12, name
+
+
+def test_architectures_are_all_there_once() -> None:
+    every = np.concatenate(list(architectures.chunks(3, 4, 7)))
+    assert [tuple(a) for a in every.tolist()] == list(itertools.product(range(4), repeat=3))

@@ -1,0 +1,277 @@
+"""What does an estimator really compute? Mean, bias, covariance and cost, by summing over everything it can draw.
+
+`moments` takes any `nas.methods.Method` on any `nas.objective.Objective`, asks and credits it exactly as one search
+step does (`nas.step.measure`, `nas.step.gradient_of`), and weighs the outcomes by their probabilities. With a policy and a
+landscape in `Fraction` the results are rational and can be compared with ``==``.
+
+A method's moving averages are set to what they estimate, their exact expectations: `reinforce` has the baseline J.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nas import policy, step
+from nas.methods import Memory, Method
+from nas.objective import Gradients, Objective
+from nas.samples import Sample
+from theory import architectures
+from theory.outcomes import Outcomes, outcomes
+
+CHUNK_NUMBERS = 1 << 18  # largest array of one chunk: 2 MiB in float64, so that it stays in the cache
+
+
+@dataclass(frozen=True)
+class Truth:
+    """J = E[L] and its gradient with respect to the logits of a product of softmaxes, p (q - J)."""
+
+    expected_loss: Any
+    gradient: Any  # (E, K)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Passes through the network for one step; operations: how many an average pass runs on an edge."""
+
+    forward: int
+    backward: int
+    operations: float
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Exact moments of one step's gradient, (E, K) in loss units; covariance (E K, E K).
+
+    error, variance_error: standard errors of the mean's least certain entry and of the total variance; both are zero
+    where all outcomes were summed. Rational (`Fraction`) where policy and landscape are, except norms and the cosine.
+    """
+
+    method: str
+    probabilities: Any
+    expected_loss: Any
+    gradient: Any
+    mean: Any
+    covariance: Any
+    outcomes: int
+    cost: Cost
+    error: float = 0.0
+    variance_error: float = 0.0
+
+    @property
+    def bias(self) -> Any:
+        """mean - gradient, (E, K)."""
+        return self.mean - self.gradient
+
+    @property
+    def bias_norm(self) -> float:
+        """Euclidean norm of the bias."""
+        return math.sqrt((self.bias * self.bias).sum())
+
+    @cached_property
+    def total_variance(self) -> Any:
+        """Trace of the covariance of one step's gradient."""
+        return np.trace(self.covariance)
+
+    @property
+    def edge_variances(self) -> Any:
+        """Trace of each edge's block of the covariance, (E,)."""
+        return np.diagonal(self.covariance).reshape(self.mean.shape).sum(axis=-1)
+
+    @property
+    def mean_squared_error(self) -> Any:
+        """E ||estimate - gradient||^2 = total variance + ||bias||^2."""
+        return self.total_variance + (self.bias * self.bias).sum()
+
+    @property
+    def cosine(self) -> float:
+        """Cosine between the mean and the true gradient; nan where one of them vanishes."""
+        norms = math.sqrt((self.mean * self.mean).sum() * (self.gradient * self.gradient).sum())
+        return float((self.mean * self.gradient).sum()) / norms if norms > 0 else math.nan
+
+
+# ------------------------------------------------------------------ the engine
+
+
+def moments(
+    method: Method,
+    problem: Objective[Any],
+    probabilities: Any,
+    progress: float = 0.0,
+    points: int = 1024,
+    seed: int = 0,
+) -> Moments:
+    """Mean and covariance of `method`'s gradient on `problem` at probabilities (E, K).
+
+    progress in [0, 1] sets temperatures; points and seed: quasi-Monte Carlo where the noise is continuous.
+    Raises: ValueError for a method without a gradient, a policy off the simplex, a problem that answers nan, too many
+    architectures, or an exact sum over a draw that has no finite list of outcomes.
+    """
+    check_policy(probabilities)
+    if method.estimate is None:
+        raise ValueError(f"method {method.name} has no gradient: it has no moments")
+    temperature = method.temperature(progress) if method.temperature else None
+    drawn = outcomes(method.draw, probabilities, temperature, points, seed)
+    p = drawn.probabilities
+    known = truth(problem, p)
+    target = known.gradient
+    if method.draw.probabilities is not policy.softmax:  # an ordered family: one logit, not K, an edge
+        target = _pull_back_binomial(problem, p)
+    memory = Expectations(method, problem, drawn)
+    size = chunk_size(method, p.shape)
+    first: list[Any] = [0] * drawn.replicates
+    second: list[Any] = [0] * drawn.replicates
+    for replicate, weight, sample in drawn.chunks(size):
+        gradient = np.broadcast_to(_estimate(method, problem, sample, memory), (len(weight), *p.shape))
+        centred = (gradient - target).reshape(len(weight), p.size)
+        first[replicate] = first[replicate] + weight @ centred
+        second[replicate] = second[replicate] + centred.T @ (weight[:, None] * centred)
+    means, seconds = np.stack(first), np.stack(second)
+    mean = means.sum(axis=0) / drawn.replicates
+    covariance = seconds.sum(axis=0) / drawn.replicates - mean[:, None] * mean[None, :]
+    error = variance_error = 0.0
+    if drawn.replicates > 1:
+        error = float(means.std(axis=0, ddof=1).max()) / math.sqrt(drawn.replicates)
+        traces = np.trace(seconds, axis1=1, axis2=2) - (means * means).sum(axis=1)
+        variance_error = float(traces.std(ddof=1)) / math.sqrt(drawn.replicates)
+    return Moments(
+        method.name,
+        p,
+        known.expected_loss,
+        target,
+        target + mean.reshape(p.shape),
+        covariance,
+        drawn.number,
+        cost(method, problem, *p.shape),
+        error,
+        variance_error,
+    )
+
+
+def truth(problem: Objective[Any], probabilities: Any) -> Truth:
+    """J and its gradient at probabilities (E, K), from the definition: gradient_ek = p_ek (E[L | a_ek = 1] - J)."""
+    check_policy(probabilities)
+    losses, scores = 0, 0
+    for weight, gates, loss in weighted_losses(problem, probabilities):
+        losses = losses + (weight * loss).sum()
+        scores = scores + ((weight * loss)[:, None, None] * gates).sum(axis=0)
+    return Truth(losses, scores - losses * probabilities)
+
+
+def weighted_losses(problem: Objective[Any], probabilities: Any, size: int = 1 << 12) -> Iterator[tuple[Any, Any, Any]]:
+    """(P(a) (n,), gates (n, E, K), L(a) (n,)) of all architectures, in chunks. Raises: ValueError for nan losses."""
+    edges, candidates = probabilities.shape
+    for choice in architectures.chunks(edges, candidates, size, "losses"):
+        gates = architectures.one_hot(choice, candidates, probabilities.dtype == object)
+        loss = problem.loss(gates)
+        _check_losses(loss, choice)
+        yield architectures.probability(probabilities, choice), gates, loss
+
+
+class Expectations(Memory):
+    """A method's memory in which every moving average has its exact expectation, computed when first asked for."""
+
+    def __init__(self, method: Method, problem: Objective[Any], drawn: Outcomes) -> None:
+        super().__init__()
+        self._of = (method, problem, drawn)
+
+    def __missing__(self, name: str) -> Any:
+        method, problem, drawn = self._of
+        if name not in method.averages:
+            raise KeyError(f"method {method.name} remembers no {name!r}")
+        average = method.averages[name]
+        total: Any = 0
+        seen: Any = 0
+        for _, weight, sample in drawn.chunks(chunk_size(method, drawn.probabilities.shape)):
+            sample = step.measure(method, sample, problem)
+            value = average.value(sample)
+            where = average.where(sample) if average.where else value * 0 + 1
+            spread = weight.reshape(-1, *(1,) * (value.ndim - 1))
+            total = total + (spread * where * value).sum(axis=0)
+            seen = seen + (spread * where).sum(axis=0)
+        self[name] = total / np.where(seen == 0, 1 + 0 * seen, seen) if np.shape(seen) else total / seen
+        while np.ndim(self[name]) > average.axes:  # several samples share one average
+            self[name] = self[name].sum(axis=0) / len(self[name])
+        return self[name]
+
+
+def cost(method: Method, problem: Objective[Any], edges: int, candidates: int) -> Cost:
+    """Passes of one step, counted while the method takes one."""
+    counter = _Counter(problem)
+    even = np.full((1, edges, candidates), 1 / candidates)
+    uniforms = np.full((1, *method.draw.noise(edges, candidates)), 0.5)
+    temperature = method.temperature(0.0) if method.temperature else None
+    step.measure(method, method.draw.sample(np.log(even), uniforms, temperature), counter)
+    return Cost(counter.forward, counter.backward, counter.operations / max(1, counter.forward) / edges)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def check_policy(probabilities: Any) -> None:
+    """Raises: ValueError unless probabilities (E, K) are rows on the simplex; float rows may miss one by 1e-9."""
+    if np.ndim(probabilities) != 2:
+        raise ValueError(f"a policy has E rows of K probabilities, not the shape {np.shape(probabilities)}")
+    slack = 0 if probabilities.dtype == object else 1e-9
+    for edge, row in enumerate(probabilities):
+        if not all(0 <= value <= 1 for value in row) or not abs(row.sum() - 1) <= slack:
+            shown = ", ".join(str(value) for value in row)
+            raise ValueError(f"row {edge} of the policy is off the simplex: [{shown}] must be >= 0 and sum to 1")
+
+
+def chunk_size(method: Method, shape: tuple[int, int]) -> int:
+    """Outcomes a chunk, so that the arrays that its questions need stay within `CHUNK_NUMBERS` numbers."""
+    edges, candidates = shape
+    factor = {"zeroed_losses": edges, "alternative_losses": edges * candidates, "path_gradients": 2 * edges}
+    widest = max([factor.get(question, 1) for question in method.needs], default=1)
+    samples = math.prod(method.draw.noise(edges, candidates)) // max(1, edges) or 1
+    return max(1, CHUNK_NUMBERS // (edges * candidates * widest * samples))
+
+
+def _estimate(method: Method, problem: Objective[Any], sample: Sample, memory: Memory) -> Any:
+    try:
+        return step.gradient_of(method, step.measure(method, sample, problem), memory)
+    except TypeError as error:
+        if sample.probabilities.dtype == object:
+            raise ValueError(f"method {method.name} is not rational here ({error}); take a float policy") from error
+        raise
+
+
+def _check_losses(loss: Any, choice: Any) -> None:
+    wrong = loss != loss
+    if np.any(wrong):
+        raise ValueError(f"the loss of architecture {tuple(choice[np.argmax(wrong)].tolist())} is nan")
+
+
+def _pull_back_binomial(problem: Objective[Any], p: Any) -> Any:
+    """E[L (k - E k)] an edge, in column 0: the gradient with respect to phi of k ~ Binomial(K - 1, sigmoid(phi))."""
+    order = np.arange(p.shape[1])
+    average = (p * order).sum(axis=-1)
+    slope: Any = 0
+    for weight, gates, loss in weighted_losses(problem, p):
+        slope = slope + ((weight * loss)[:, None] * ((gates * order).sum(axis=-1) - average)).sum(axis=0)
+    return slope[:, None] * np.eye(p.shape[1], dtype=int)[0]
+
+
+class _Counter:
+    """An objective that counts what it is asked."""
+
+    def __init__(self, problem: Objective[Any]) -> None:
+        self.problem, self.zero_operation = problem, problem.zero_operation
+        self.forward = self.backward = 0
+        self.operations = 0.0
+
+    def loss(self, gates: Any) -> Any:
+        self.forward += math.prod(gates.shape[:-2])
+        self.operations += float((gates != 0).sum())
+        return self.problem.loss(gates)
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        passes = math.prod(gates.shape[:-2])
+        self.forward += passes
+        self.backward += passes
+        self.operations += float((np.broadcast_to(runs, gates.shape) != 0).sum())
+        return self.problem.gradients(gates, runs)
