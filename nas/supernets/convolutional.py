@@ -176,6 +176,7 @@ class _CellFunction(torch.autograd.Function):
         tensor_gradients: list[Tensor | None] = [None] * len(tensors)
         node_sums = [_Sum() for _ in range(last)] + [_Sum(gradients[0])]
         rectified_sums = [_Sum() for _ in range(last)]
+        rectified: dict[int, Tensor] = {}
         places = _places(ctx.paths)
         for target in range(last, -1, -1):
             if target < last and rectified_sums[target].tensor is not None:
@@ -225,9 +226,10 @@ class _CellFunction(torch.autograd.Function):
                     tensor_gradients[3 * place + 2] = d_shift * path.gate
                 if through:
                     padding = [path.layer.padding] * 2
-                    rectified = torch.relu(x) if wants_weight else x  # without weight gradient only its shape is read
+                    if wants_weight and path.source not in rectified:
+                        rectified[path.source] = torch.relu(x)
                     dx, dw, _ = torch.ops.aten.convolution_backward(
-                        dz, rectified, weight.to(x.dtype), [0], [1, 1], padding, [1, 1], False, [0, 0], 1,
+                        dz, rectified.get(path.source, x), weight.to(x.dtype), [0], [1, 1], padding, [1, 1], False, [0, 0], 1,
                         [onward, wants_weight, False],
                     )  # fmt: skip
                     if onward:
@@ -284,17 +286,25 @@ def _scaled(scale: Tensor | None, gate: float, like: Tensor) -> Tensor:
 
 def _pool(x: Tensor) -> Tensor:
     """3×3 average over the pixels inside the image, as NAS-Bench-201 pools."""
-    return functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    return _window_sum(x).mul_(_pool_weight(x.shape[2], x.shape[3], x.dtype, x.device))
 
 
 def _pool_transposed(dy: Tensor) -> Tensor:
     """The transpose of `_pool`: the window is symmetric, so divide by the pixels inside first, then sum."""
-    weighted = dy * _pool_weight(dy.shape[2], dy.shape[3], dy.dtype, dy.device)
-    return functional.avg_pool2d(weighted, 3, 1, 1, count_include_pad=True)
+    return _window_sum(dy * _pool_weight(dy.shape[2], dy.shape[3], dy.dtype, dy.device))
+
+
+def _window_sum(x: Tensor) -> Tensor:
+    # As a depthwise convolution: several times faster on the CPU than its pooling kernel, most of all in bfloat16.
+    return functional.conv2d(x, _ones(x.shape[1], x.dtype, x.device), padding=1, groups=x.shape[1])
+
+
+@cache
+def _ones(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(channels, 1, 3, 3, dtype=dtype, device=device)
 
 
 @cache
 def _pool_weight(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     ones = torch.ones(1, 1, height, width, dtype=torch.float64)
-    inside = functional.avg_pool2d(ones, 3, 1, 1, count_include_pad=True)
-    return (1 / inside).to(dtype).to(device)
+    return (1 / functional.conv2d(ones, torch.ones(1, 1, 3, 3, dtype=torch.float64), padding=1)).to(dtype).to(device)

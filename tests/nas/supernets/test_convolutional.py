@@ -134,7 +134,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function.overloadpacket.__name__
-        self.counts[name] += 1
+        self.counts[name] += name != "convolution" or args[-1] == 1  # pooling is a convolution in groups
         if name == "convolution_backward":
             self.counts["input gradients"] += args[-1][0]
             self.counts["weight gradients"] += args[-1][1]

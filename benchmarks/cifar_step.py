@@ -1,0 +1,232 @@
+"""How long does one step of the CIFAR-10 parent network take, beside plain GDAS-style PyTorch?
+
+    python benchmarks/cifar_step.py [--rounds 12] [--threads 2] [--batch 64] [--cells 5] [--device cpu|cuda]
+
+Every round draws one random cell and times every variant on it, in turn, so that all meet the same cells and the same
+machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
+adds the other operations' zero gates as scalars; default memory format, separate layers, and a backward pass that
+computes weight gradients in the architecture step too. Share of peak: multiply-adds of the convolutions that ran, over
+what one large matrix product reaches here in the same precision and threads.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.data.cifar10 import Images
+from nas.spaces.nasbench201 import EDGES, space
+from nas.supernets.cifar import Settings, assemble
+from nas.supernets.supernet import Supernet
+
+CHANNELS, CANDIDATES = 16, len(space().operations)
+
+
+# ------------------------------------------------------------------ the plain network
+
+
+class PlainConv(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+            nn.BatchNorm2d(outputs, affine=False),
+        )
+
+
+class PlainCell(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            nn.ModuleList(
+                [
+                    nn.Identity(),
+                    PlainConv(channels, channels, 1),
+                    PlainConv(channels, channels, 3),
+                    nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+                ]
+            )
+            for _ in EDGES
+        )
+
+    def forward(self, x: Tensor, gates: Tensor, chosen: list[int]) -> Tensor:
+        nodes = [x]
+        for target in (1, 2, 3):
+            terms = []
+            for edge, (source, end) in enumerate(EDGES):
+                if end == target:
+                    operations: nn.ModuleList = self.edges[edge]  # type: ignore[assignment]
+                    terms.append(
+                        sum(
+                            gates[edge, k] * operation(nodes[source]) if k == chosen[edge] else gates[edge, k]
+                            for k, operation in enumerate(operations)
+                        )
+                    )
+            nodes.append(sum(terms))  # type: ignore[arg-type]
+        return nodes[3]
+
+
+class PlainReduction(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.long = nn.Sequential(PlainConv(channels, 2 * channels, 3, 2), PlainConv(2 * channels, 2 * channels, 3))
+        self.short = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, 2 * channels, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.long(x) + self.short(x)  # type: ignore[no-any-return]
+
+
+class PlainNetwork(nn.Module):
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS))
+        self.layers = nn.ModuleList()
+        for stage in range(3):
+            if stage:
+                self.layers.append(PlainReduction(CHANNELS * 2 ** (stage - 1)))
+            self.layers.extend(PlainCell(CHANNELS * 2**stage) for _ in range(cells))
+        self.head = nn.Sequential(nn.BatchNorm2d(4 * CHANNELS), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.linear = nn.Linear(4 * CHANNELS, 10)
+
+    def forward(self, x: Tensor, gates: Tensor, chosen: list[int]) -> Tensor:
+        x = self.stem(x)
+        for layer in self.layers:
+            x = layer(x, gates, chosen) if isinstance(layer, PlainCell) else layer(x)
+        return self.linear(self.head(x))  # type: ignore[no-any-return]
+
+
+class Plain:
+    """The plain network's two steps, on data of the same size."""
+
+    def __init__(self, batch: int, cells: int, device: str) -> None:
+        torch.manual_seed(0)
+        self.network = PlainNetwork(cells).to(device)
+        self.logits = nn.Parameter(torch.zeros(len(EDGES), CANDIDATES, device=device))
+        self.weights = torch.optim.SGD(self.network.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)
+        self.images = torch.randn(batch, 3, 32, 32, device=device)
+        self.labels = torch.randint(0, 10, (batch,), device=device)
+
+    def weight_step(self, chosen: list[int]) -> None:
+        self.backward(chosen)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.weights.step()
+
+    def architecture_step(self, chosen: list[int]) -> None:
+        self.backward(chosen)
+
+    def backward(self, chosen: list[int]) -> None:
+        soft = functional.softmax(self.logits, dim=1)
+        hard = functional.one_hot(torch.tensor(chosen, device=soft.device), CANDIDATES).to(soft.dtype)
+        gates = hard - soft.detach() + soft
+        self.weights.zero_grad()
+        torch.autograd.backward(functional.cross_entropy(self.network(self.images, gates, chosen), self.labels))
+
+
+# ------------------------------------------------------------------ ours
+
+
+@dataclass
+class Ours:
+    """The two steps of this repository's network; the architecture step ends with the gate gradients."""
+
+    supernet: Supernet
+
+    def weight_step(self, chosen: list[int]) -> None:
+        gates = self.gates(chosen)
+        self.supernet.weight_step(gates, gates, 0.0)
+
+    def architecture_step(self, chosen: list[int]) -> None:
+        gates = self.gates(chosen)
+        self.supernet.objective().gradients(gates, gates)
+
+    def gates(self, chosen: list[int]) -> Tensor:
+        return functional.one_hot(torch.tensor(chosen, device=self.supernet.device), CANDIDATES).float()
+
+
+def ours(precision: str, batch: int, cells: int, device: str) -> Ours:
+    random = np.random.default_rng(0)
+    count = 4 * batch
+    images = Images(
+        random.integers(0, 256, (count, 3, 32, 32), np.uint8), random.integers(0, 10, count).astype(np.uint8)
+    )
+    settings = Settings(cells=cells, batch=batch, images=2 * batch, held_out=1, precision=precision)  # type: ignore[arg-type]
+    return Ours(assemble(settings, images, device, 0))
+
+
+# ------------------------------------------------------------------ the measurement
+
+
+def multiply_adds(chosen: list[int], batch: int, cells: int) -> float:
+    """Multiply-adds of one forward pass's convolutions: the same in each stage, half the channels on twice the side."""
+    one = batch * CHANNELS**2 * 32 * 32
+    cell = sum({1: 1, 2: 9}.get(k, 0) for k in chosen) * one
+    stem = batch * 3 * CHANNELS * 9 * 32 * 32
+    reductions = 2 * (9 * one / 2 + 9 * one + one / 2)
+    return 3 * cells * cell + stem + reductions
+
+
+def peak(dtype: torch.dtype, device: str) -> float:
+    """Multiply-adds a second of a 1024 × 1024 matrix product."""
+    left, right = torch.randn(2, 1024, 1024, device=device).to(dtype)
+    return 1024**3 / min(timed(lambda: left @ right, device) for _ in range(20))
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    start = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    size = (options.batch, options.cells, options.device)
+    variants = {
+        "plain float32": (Plain(*size), torch.float32),
+        "this float32": (ours("float32", *size), torch.float32),
+        "this bfloat16": (ours("bfloat16", *size), torch.bfloat16),
+    }
+    generator = torch.Generator().manual_seed(0)
+    seconds: dict[tuple[str, str], list[float]] = {}
+    work: list[float] = []
+    for count in range(options.rounds + 2):
+        chosen = torch.randint(0, CANDIDATES, (len(EDGES),), generator=generator).tolist()
+        for name, (variant, _) in variants.items():
+            for step in ("weight_step", "architecture_step"):
+                took = timed(lambda v=variant, s=step, c=chosen: getattr(v, s)(c), options.device)  # type: ignore[misc]
+                if count >= 2:  # two rounds to warm up
+                    seconds.setdefault((name, step), []).append(took)
+        if count >= 2:
+            work.append(multiply_adds(chosen, options.batch, options.cells))
+    peaks = {dtype: peak(dtype, options.device) for dtype in {dtype for _, dtype in variants.values()}}
+    about = (
+        f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {options.threads} threads"
+    )
+    print(f"{about}, batch {options.batch}, {options.cells} cells a stage, {options.rounds} random cells")
+    print(f"{'variant':15} {'step':18} {'mean s':>8} {'median s':>9} {'of plain':>9} {'median of':>10} {'of peak':>8}")
+    for (name, step), times in seconds.items():
+        plain = seconds["plain float32", step]
+        ratio = statistics.median(mine / other for mine, other in zip(times, plain, strict=True))
+        passes = 3 if step == "weight_step" or name.startswith("plain") else 2
+        share = passes * statistics.mean(work) / statistics.mean(times) / peaks[variants[name][1]]
+        print(f"{name:15} {step:18} {statistics.mean(times):8.3f} {statistics.median(times):9.3f} "
+              f"{statistics.mean(times) / statistics.mean(plain):9.3f} {ratio:10.3f} {share:8.1%}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
