@@ -229,8 +229,8 @@ class _CellFunction(torch.autograd.Function):
                     if wants_weight and path.source not in rectified:
                         rectified[path.source] = torch.relu(x)
                     dx, dw, _ = torch.ops.aten.convolution_backward(
-                        dz, rectified.get(path.source, x), weight.to(x.dtype), [0], [1, 1], padding, [1, 1], False, [0, 0], 1,
-                        [onward, wants_weight, False],
+                        dz, rectified.get(path.source, x), weight.to(x.dtype), [0], [1, 1], padding, [1, 1], False,
+                        [0, 0], 1, [onward, wants_weight, False],
                     )  # fmt: skip
                     if onward:
                         rectified_sums[path.source].add(dx, 1.0, owned=True)
