@@ -1,0 +1,276 @@
+"""How good is first-order credit on a real, trained parent network?
+
+AdvantageNAS credits an edge with <dL/doutput, output>, to first order what the loss would lose if the edge's output
+were zeroed. The audit really zeroes every edge and compares: per edge and operation the correlation, the bias and the
+agreement in sign; what theorem T5 says the difference must be; and the variance of each estimator's gradient, minibatch
+noise included. Architectures are drawn from the run's own policy, minibatches from its architecture data.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nas import estimators, objective, runs, search, tasks
+from nas.estimators import first_order_credit
+from nas.samples import ONE_HOT
+from nas.spaces.space import Space
+from nas.supernets.parent import ParentNetwork
+
+Floats = npt.NDArray[np.float64]
+NODES = (0.0, 0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))  # t = 0, then Gauss-Legendre on [0, 1]
+WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """n architectures on n minibatches. gates (n, E, K); probabilities (E, K); loss (n,); per edge, (n, E): credit, the
+    first-order credit, and exact, the loss minus the loss with the edge zeroed; slopes (m, E, 4), m <= n: dL/dt at
+    `NODES` as the edge's gate goes from 0 to 1.
+    """
+
+    probabilities: Floats
+    gates: Floats
+    loss: Floats
+    credit: Floats
+    exact: Floats
+    slopes: Floats
+
+
+def audit(
+    folder: Path, data: Path | None = None, device: str = "cpu", samples: int = 64, along: int = 16, seed: int = 0
+) -> dict[str, Any]:
+    """Audit a run's last checkpoint; writes RUN/audit.json and returns its content.
+
+    Args: samples, how many architectures; along, for how many of them the loss is followed along every gate (T5).
+    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
+    """
+    if samples < 2 or not 0 <= along <= samples:
+        raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
+    experiment = tasks.reload(folder)
+    tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    network = tasks.build(experiment, data, device, seed)
+    network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
+    method = search.build_method(experiment.search)
+    probabilities = method.draw.probabilities(tensors["logits"].to(device))
+    measured = measure(network, probabilities, samples, along, seed)
+    found = {
+        "run": str(folder),
+        "step": about["step"],
+        "seed": seed,
+        **summary(measured, network.space),
+        "about": runs.about_this_program(),
+    }
+    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def measure(network: ParentNetwork, probabilities: Tensor, samples: int, along: int, seed: int) -> Measured:
+    """Draw architectures and measure each on the next architecture minibatch: E + 1 forward and 1 backward passes."""
+    generator = torch.Generator(device=probabilities.device).manual_seed(seed)
+    logits = probabilities.clamp_min(1e-30).log()
+    rows: dict[str, list[Tensor]] = {name: [] for name in ("gates", "loss", "credit", "exact", "slopes")}
+    for count in tqdm(range(samples), disable=None, unit="architecture"):
+        uniforms = torch.rand(
+            ONE_HOT.noise(*network.space.shape), generator=generator, device=logits.device, dtype=logits.dtype
+        )
+        gates = ONE_HOT.sample(logits, uniforms, None).gates
+        problem = network.objective()
+        found = problem.gradients(gates, gates)
+        rows["gates"].append(gates)
+        rows["loss"].append(found.loss)
+        rows["credit"].append(first_order_credit(gates, found.gate_gradient))
+        rows["exact"].append(found.loss - objective.zeroed_losses(problem, gates))
+        if count < along:
+            slopes = objective.path_gradients(problem, gates, gates, NODES)
+            rows["slopes"].append((gates * slopes).sum(dim=-1).movedim(0, -1))
+    shape = (0, network.space.shape[0], len(NODES))
+    arrays = {
+        name: torch.stack(part).double().cpu().numpy() if part else np.zeros(shape) for name, part in rows.items()
+    }
+    return Measured(probabilities.double().cpu().numpy(), **arrays)
+
+
+# ------------------------------------------------------------------ what the measurements say
+
+
+def summary(measured: Measured, space: Space) -> dict[str, Any]:
+    """All figures of the audit, ready for JSON; None where too few samples were drawn."""
+    edges = [
+        {
+            "edge": list(edge),
+            **agreement(measured.credit[:, e], measured.exact[:, e]),
+            "operations": {
+                name: agreement(measured.credit[chosen, e], measured.exact[chosen, e])
+                for k, name in enumerate(space.operations)
+                for chosen in [measured.gates[:, e, k] > 0]
+            },
+        }
+        for e, edge in enumerate(space.edges)
+    ]
+    operations = {
+        name: agreement(measured.credit[chosen], measured.exact[chosen])
+        for k, name in enumerate(space.operations)
+        for chosen in [measured.gates[:, :, k] > 0]
+    }
+    return {
+        "samples": len(measured.loss),
+        "loss": {"mean": float(measured.loss.mean()), "std": float(measured.loss.std(ddof=1))},
+        "all": agreement(measured.credit.ravel(), measured.exact.ravel()),
+        "operations": operations,
+        "edges": edges,
+        "bias": gradient_bias(measured),
+        "variance": variances(measured),
+        "t5": taylor(measured),
+    }
+
+
+def agreement(credit: Floats, exact: Floats) -> dict[str, Any]:
+    """Credit against the exact advantage over n pairs: means, correlation, share of equal signs, mean difference."""
+    n = len(credit)
+    if n == 0:
+        return {"n": 0}
+    difference = credit - exact
+    varied = n > 2 and credit.std() > 0 and exact.std() > 0
+    return {
+        "n": n,
+        "credit": float(credit.mean()),
+        "exact": float(exact.mean()),
+        "correlation": float(np.corrcoef(credit, exact)[0, 1]) if varied else None,
+        "same_sign": float((np.sign(credit) == np.sign(exact)).mean()),
+        "difference": float(difference.mean()),
+        "difference_error": float(difference.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+    }
+
+
+def gradient_bias(measured: Measured) -> dict[str, Any]:
+    """The mean update of first-order credit beside the exact advantage's, which is unbiased (T4).
+
+    bias = E[(credit_e - exact_e)(a_e - p_e)] (T5), its norm with that of the mean exact update, both with the norm that
+    sampling noise alone would show, and the cosine of the two mean updates. Below the noise, nothing can be said.
+    """
+    score = measured.gates - measured.probabilities
+    updates = {name: part[..., None] * score for name, part in (("credit", measured.credit), ("exact", measured.exact))}
+    means = {name: update.mean(axis=0) for name, update in updates.items()}
+    apart = updates["credit"] - updates["exact"]
+    length = {name: float(np.linalg.norm(mean)) for name, mean in means.items()}
+    product = float((means["credit"] * means["exact"]).sum())
+    return {
+        "bias": float(np.linalg.norm(apart.mean(axis=0))),
+        "bias_noise": _noise(apart),
+        "exact_update": length["exact"],
+        "exact_update_noise": _noise(updates["exact"]),
+        "cosine": product / (length["credit"] * length["exact"]) if all(length.values()) else None,
+        "descends": product > 0,
+    }
+
+
+def variances(measured: Measured) -> dict[str, float]:
+    """Trace of the covariance of each estimator's one-sample gradient, minibatch noise included.
+
+    Baselines are the means over these samples; debiased credit zeroes one uniformly drawn edge, averaged exactly.
+    """
+    p, gates, edges = measured.probabilities, measured.gates, measured.gates.shape[1]
+    mean_credit, mean_exact = measured.credit.mean(axis=0), measured.exact.mean(axis=0)
+    gradients = {
+        "reinforce": estimators.reinforce(p, gates, measured.loss, np.full_like(measured.loss, measured.loss.mean())),
+        "advantage": estimators.credited(p, gates, measured.credit),
+        "advantage_with_baseline": estimators.credited(p, gates, measured.credit - mean_credit),
+        "exact_advantage": estimators.credited(p, gates, measured.exact),
+        "exact_advantage_with_baseline": estimators.credited(p, gates, measured.exact - mean_exact),
+    }
+    found = {name: float(gradient.var(axis=0, ddof=1).sum()) for name, gradient in gradients.items()}
+    remainder = estimators.credited(p, gates, measured.exact - measured.credit)
+    within = (edges - 1) * (remainder**2).sum(axis=(1, 2)).mean()  # E over the zeroed edge of its own variance
+    return {**found, "debiased_advantage": found["exact_advantage"] + float(within)}
+
+
+def taylor(measured: Measured) -> dict[str, Any] | None:
+    """Theorem T5 on the network: credit - exact = ∫ t φ''(t) dt along each gate, φ the loss.
+
+    predicted integrates by parts, φ'(1) - ∫ φ', the integral by three Gauss nodes; quadratic is (φ'(1) - φ'(0)) / 2, as
+    if φ were a parabola. Root mean squares over the pairs, and the correlation of each with what was measured.
+    """
+    m = len(measured.slopes)
+    if m == 0:
+        return None
+    difference = (measured.credit - measured.exact)[:m].ravel()
+    last = measured.credit[:m]
+    predicted = (last - measured.slopes[..., 1:] @ np.array(WEIGHTS)).ravel()
+    quadratic = ((last - measured.slopes[..., 0]) / 2).ravel()
+    found: dict[str, Any] = {"n": len(difference), "measured": _size(difference)}
+    for name, part in (("predicted", predicted), ("quadratic", quadratic)):
+        varied = len(part) > 2 and part.std() > 0 and difference.std() > 0
+        found[name] = {
+            "size": _size(part),
+            "error": _size(part - difference),
+            "correlation": float(np.corrcoef(part, difference)[0, 1]) if varied else None,
+        }
+    return found
+
+
+def report(found: dict[str, Any]) -> str:
+    """The audit as text."""
+    head = f"{'':24}{'n':>6}{'credit':>10}{'exact':>10}{'correlation':>13}{'same sign':>11}{'credit - exact':>22}"
+    lines = [
+        f"loss {found['loss']['mean']:.4f} ± {found['loss']['std']:.4f} over {found['samples']} architectures",
+        head,
+    ]
+    lines.append(_line("all edges", found["all"]))
+    lines += [_line(name, part) for name, part in found["operations"].items()]
+    lines += [_line(f"edge {part['edge'][0]} → {part['edge'][1]}", part) for part in found["edges"]]
+    bias, t5 = found["bias"], found["t5"]
+    cosine = "-" if bias["cosine"] is None else f"{bias['cosine']:.3f}"
+    lines += [
+        "",
+        f"mean update: exact {bias['exact_update']:.4g} (noise {bias['exact_update_noise']:.2g}), "
+        f"bias of credit {bias['bias']:.4g} (noise {bias['bias_noise']:.2g}), cosine {cosine}",
+        "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in found["variance"].items()),
+    ]
+    if t5 is not None:
+        parts = ", ".join(
+            f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")
+        )
+        lines.append(f"T5, root mean square of credit - exact: measured {t5['measured']:.4g}, {parts}; n = {t5['n']}")
+    return "\n".join(lines)
+
+
+def draw_figure(measured: Measured, space: Space, axes: Any) -> None:
+    """Credit against exact advantage, a point an edge and architecture, coloured by operation; the line is equality."""
+    for k, name in enumerate(space.operations):
+        chosen = measured.gates[:, :, k] > 0
+        axes.plot(measured.exact[chosen], measured.credit[chosen], ".", label=name)
+    ends = [float(measured.exact.min()), float(measured.exact.max())]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="exact advantage (nats): loss minus loss with the edge zeroed", ylabel="first-order credit (nats)")
+    axes.legend(title=f"n = {len(measured.loss)} architectures")
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _noise(samples: Floats) -> float:
+    """Norm of the standard error of the mean: what a mean of zero would show by chance."""
+    return math.sqrt(float(samples.var(axis=0, ddof=1).sum()) / len(samples))
+
+
+def _size(values: Floats) -> float:
+    return math.sqrt(float((values**2).mean()))
+
+
+def _line(name: str, part: dict[str, Any]) -> str:
+    if part["n"] == 0:
+        return f"{name:24}{0:>6}"
+    correlation = "-" if part["correlation"] is None else f"{part['correlation']:.3f}"
+    error = "" if part["difference_error"] is None else f" ± {part['difference_error']:.4f}"
+    return (
+        f"{name:24}{part['n']:>6}{part['credit']:>10.4f}{part['exact']:>10.4f}{correlation:>13}"
+        f"{part['same_sign']:>11.1%}{part['difference']:>+12.4f}{error}"
+    )

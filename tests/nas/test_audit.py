@@ -1,0 +1,127 @@
+"""The audit on losses whose answers are known in closed form, and on a real run folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nas import audit, runs
+from nas.objective import Gradients
+from nas.spaces.space import Space
+
+HEIGHTS = torch.tensor([[1.0, -2.0, 0.5], [0.3, 2.0, -1.0]]).double()
+SPACE = Space("known", ((0, 1), (0, 2)), ("a", "b", "c"), str, lambda text: (0, 0))
+UNIFORM = torch.full((2, 3), 1 / 3).double()
+
+
+@dataclass
+class Known:
+    """A parent network without weights: the loss is a polynomial of the sum of the chosen heights."""
+
+    power: int
+    target: float = 1.6
+    space: Space = SPACE
+    device: str = "cpu"
+    zero_operation: int | None = None
+
+    def objective(self) -> "Known":
+        return self
+
+    def loss(self, gates: Tensor) -> Tensor:
+        return ((gates * HEIGHTS).sum(dim=(-2, -1)) - self.target) ** self.power
+
+    def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
+        off = (gates * HEIGHTS).sum(dim=(-2, -1)) - self.target
+        slope = self.power * off ** (self.power - 1)
+        gate = slope[..., None, None] * HEIGHTS * (runs != 0)
+        return Gradients(self.loss(gates), gate, slope[..., None].expand(gate.shape[:-1]))
+
+
+def measure(power: int, samples: int = 200) -> audit.Measured:
+    network: Any = Known(power)
+    return audit.measure(network, UNIFORM, samples, samples, 0)
+
+
+def test_the_quadratic_by_hand() -> None:
+    """L = (S - y)^2: credit = 2 h (S - y), exact = h (2 (S - y) - h), so credit - exact = h^2 (T5)."""
+    found = measure(2)
+    heights = (found.gates * HEIGHTS.numpy()).sum(axis=2)
+    off = heights.sum(axis=1, keepdims=True) - 1.6
+    np.testing.assert_allclose(found.credit, 2 * heights * off, atol=1e-12)
+    np.testing.assert_allclose(found.exact, heights * (2 * off - heights), atol=1e-12)
+    t5 = audit.taylor(found)
+    assert t5 is not None
+    assert t5["measured"] == pytest.approx(float(np.sqrt((heights**4).mean())))
+    for name in ("predicted", "quadratic"):
+        assert t5[name]["error"] < 1e-12
+    bias = audit.gradient_bias(found)
+    score = found.gates - 1 / 3
+    assert bias["bias"] == pytest.approx(float(np.linalg.norm((heights[..., None] ** 2 * score).mean(axis=0))))
+
+
+def test_an_affine_loss_has_no_bias() -> None:
+    found = measure(1)
+    np.testing.assert_allclose(found.credit, found.exact, atol=1e-12)
+    assert audit.gradient_bias(found)["bias"] < 1e-12
+    assert audit.gradient_bias(found)["cosine"] == pytest.approx(1)
+    agreed = audit.agreement(found.credit.ravel(), found.exact.ravel())
+    assert agreed["correlation"] == pytest.approx(1)
+    assert agreed["same_sign"] == 1
+
+
+def test_a_quartic_is_predicted_by_gauss_and_not_by_a_parabola() -> None:
+    t5 = audit.taylor(measure(4))
+    assert t5 is not None
+    assert t5["predicted"]["error"] < 1e-9 * t5["measured"]
+    assert t5["quadratic"]["error"] > 0.01 * t5["measured"]  # the control
+
+
+def test_variances_are_those_of_the_single_gradients() -> None:
+    found = measure(2, 4_000)
+    values = audit.variances(found)
+    score = found.gates - 1 / 3
+    drawn = np.random.default_rng(0).integers(0, 2, len(score))
+    chosen = np.eye(2)[drawn]
+    credit = found.credit + 2 * chosen * (found.exact - found.credit)
+    sampled = (credit[..., None] * score).var(axis=0, ddof=1).sum()
+    assert values["debiased_advantage"] == pytest.approx(sampled, rel=0.1)  # n = 4,000; relative error about 2 %
+    assert values["debiased_advantage"] > values["exact_advantage"]
+
+
+def test_a_real_run_folder(tmp_path: Path) -> None:
+    import os
+
+    from nas import __main__ as program
+    from nas.data.places import VARIABLE
+
+    if not (Path(os.environ.get(VARIABLE, "-")) / "cifar-10-batches-bin").exists():
+        pytest.skip(f"{VARIABLE} names no folder with cifar-10-batches-bin")
+    tiny = ["--set", "network.images=128", "--set", "network.held_out=64", "--set", "search.epochs=1"]
+    command = [
+        "search",
+        "cifar10",
+        "--preset",
+        "quick",
+        "--set",
+        "search.warmup_epochs=0",
+        "--runs",
+        str(tmp_path),
+        *tiny,
+    ]
+    assert program.main(command) == 0
+    (folder,) = (tmp_path / "cifar10").iterdir()
+    found = audit.audit(folder, samples=6, along=2)
+    assert json.loads((folder / "audit.json").read_text())["all"]["n"] == 36
+    assert sum(part["n"] for part in found["operations"].values()) == 36
+    assert found["t5"]["predicted"]["error"] < found["t5"]["measured"]
+    assert "mean update" in audit.report(found)
+    with pytest.raises(ValueError, match="samples >= 2"):
+        audit.audit(folder, samples=1)
+    (folder / runs.CHECKPOINT).unlink()
+    with pytest.raises(ValueError, match="cannot be read"):
+        audit.audit(folder)
