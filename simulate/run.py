@@ -1,0 +1,376 @@
+"""What happens to thousands of replicates of one method on one landscape?
+
+All replicates are one batch of the shipped step, `nas.step.architecture_step`, in NumPy or torch, eager or compiled, a
+cache-sized chunk at a time. Replicate r draws its randomness from (seed, method, r, step) alone (`simulate.philox`), so
+its path does not depend on the chunk, the batch or the process it runs in. Memory does not grow with steps: only what
+is recorded is kept.
+"""
+
+import contextlib
+import functools
+import itertools
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nas import methods, optimisers, policy, step
+from nas.arrays import namespace
+from nas.estimators import reinforce
+from nas.methods import METHODS, Method
+from nas.optimisers import Optimiser
+from nas.samples import MEAN, ONE_HOT
+from nas.step import State
+from simulate import landscapes
+from simulate.landscapes import Landscape, Visits
+from simulate.philox import uniforms
+
+Floats = npt.NDArray[np.float64]
+Carried = tuple[Any, dict[str, Any], dict[str, Any], Visits]  # logits, memory, moments, the landscape's state
+Step = Callable[[Carried, Any, Any, Any, Any], Carried]
+NOISE, START = zlib.crc32(b"noise"), zlib.crc32(b"start")  # streams that all methods share
+
+EXACT = Method("exact", "Exact gradient", MEAN, lambda s, m: s.mean_gate_gradient, frozenset())
+PLAIN = Method(
+    "reinforce_without_baseline",
+    "REINFORCE without baseline",
+    ONE_HOT,
+    lambda s, m: reinforce(s.probabilities, s.gates, s.loss, 0 * s.loss),
+    frozenset({"loss"}),
+)
+OWN = {method.name: method for method in (EXACT, PLAIN)}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell of a study: a method on a landscape at a step size.
+
+    rate is the optimiser's step, or with `bound` a fraction of what the theory allows: "T1" (natural: 1 / (max L - J)),
+    "T8" (sgd: 2 / (max L - min L)). samples: independent samples averaged into one step. start "uniform", or "random"
+    (each edge uniform on the simplex). common: all methods draw from the same uniforms. watch: J is computed at every
+    step, to count the steps that raise it. A record every `every` steps, and at the start and the end.
+    """
+
+    method: str = "advantage"
+    landscape: str = "quadratic"
+    edges: int = 6
+    candidates: int = 4
+    landscape_seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    optimiser: Literal["adam", "sgd", "natural", "exponentiated"] = "adam"
+    rate: float = 0.01
+    bound: Literal["none", "T1", "T8"] = "none"
+    beta1: float = 0.5
+    beta2: float = 0.999
+    samples: int = 1
+    start: Literal["uniform", "random"] = "uniform"
+    steps: int = 1000
+    replicates: int = 100
+    every: int = 20
+    seed: int = 0
+    common: bool = False
+    watch: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("edges", "candidates", "samples", "steps", "replicates", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"setting {name} must be at least 1, not {getattr(self, name)}")
+        if self.rate < 0 or self.seed < 0:
+            raise ValueError("settings rate and seed must not be negative")
+        wanted = {"T1": "natural", "T8": "sgd"}.get(self.bound, self.optimiser)
+        if wanted != self.optimiser:
+            raise ValueError(f"bound {self.bound} belongs to optimiser {wanted!r}, not {self.optimiser!r}")
+        if find(self.method).estimate is None and self.samples > 1:
+            raise ValueError(f"method {self.method} has no gradient to average over {self.samples} samples")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What was recorded: steps (P,), and by name arrays (P, R).
+
+    expected_loss J; optimal_probability, of drawing the best architecture, and correct, the share of edges whose most
+    probable operation is the best one (both nan where there is no one best); derived_loss of the most probable
+    architecture; entropy in nats, summed over edges; surest, the least over edges of the largest probability; with
+    `watch` also rises, steps so far that raised J, and worst_rise, the largest rise of J in one step.
+    """
+
+    steps: npt.NDArray[np.int64]
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute: float32 or float64, a chunk of replicates at a time, compiled or not."""
+
+    world: Literal["torch", "numpy"] = "torch"
+    device: str = "cpu"
+    dtype: Literal["float32", "float64"] = "float32"
+    chunk: int = 512
+    compiled: bool = False
+
+    def array(self, values: Any) -> Any:
+        """An array of this world, type and device."""
+        if self.world == "numpy":
+            return np.array(values, dtype=self.dtype)
+        import torch
+
+        return torch.tensor(values, dtype=getattr(torch, self.dtype), device=self.device)
+
+    def quietly(self) -> contextlib.AbstractContextManager[Any]:
+        """Without autograd's bookkeeping, where this world has one."""
+        if self.world == "numpy":
+            return contextlib.nullcontext()
+        import torch
+
+        return torch.no_grad()
+
+    def integers(self, values: Any) -> Any:
+        """An int64 array of this world and device."""
+        if self.world == "numpy":
+            return np.asarray(values, dtype=np.int64)
+        import torch
+
+        return torch.as_tensor(values, dtype=torch.int64, device=self.device)
+
+
+# ------------------------------------------------------------------ the loop
+
+
+def simulate(
+    setting: Setting,
+    machine: Machine = Machine(),
+    replicates: range | None = None,
+    progress: Callable[[int], object] = lambda replicate_steps: None,
+) -> Trace:
+    """Run the setting's replicates, or some of them by number.
+
+    Args: progress, told after each record how many replicate-steps were done since.
+    Raises: ValueError for an unknown method or landscape, or a bound that the landscape has no truth for.
+    """
+    with machine.quietly():
+        return _simulate(setting, machine, range(setting.replicates) if replicates is None else replicates, progress)
+
+
+def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Callable[[int], object]) -> Trace:
+    landscape = problem_of(setting).placed(machine.array)
+    method, optimiser = _method(setting, landscape), _optimiser(setting)
+    compiled = machine.compiled and landscape.compiles
+    advance = _compiled(setting, landscape, machine) if compiled else _step(setting, landscape, machine)
+    temperature = method.temperature or (lambda done: 1.0)
+    points = record_steps(setting)
+    chunks = []
+    for first in range(numbers.start, numbers.stop, machine.chunk):
+        size = min(machine.chunk, numbers.stop - first)
+        # A compiled step has one size: the last chunk is filled up with replicates that are dropped again.
+        rows = machine.integers(np.arange(first, first + (machine.chunk if compiled else size)))
+        state = step.start(method, optimiser, _logits(setting, landscape, rows, machine))
+        carried: Carried = (state.logits, state.memory, state.moments, landscape.start(state.logits))
+        watched = _Watch(landscape, method, carried) if setting.watch else None
+        recorded = [_record(method, landscape, carried, watched, size)]
+        for done, until in itertools.pairwise(points):
+            for t in range(done, until):
+                warmth = machine.array(temperature(t / setting.steps))
+                carried = advance(carried, rows, machine.integers(t), machine.array(t), warmth)
+                if watched is not None:
+                    watched.look(carried)
+            recorded.append(_record(method, landscape, carried, watched, size))
+            progress(size * (until - done))
+        chunks.append(recorded)
+    values = {
+        name: np.stack([np.concatenate([recorded[point][name] for recorded in chunks]) for point in range(len(points))])
+        for name in chunks[0][0]
+    }
+    return Trace(np.array(points), values)
+
+
+def simulate_split(setting: Setting, machine: Machine, executor: Executor, parts: int) -> Trace:
+    """The same trace as `simulate`, with the replicates split over the workers of an executor."""
+    share = -(-setting.replicates // parts)
+    share = -(-share // machine.chunk) * machine.chunk  # whole chunks, so that even rounding stays the same
+    ranges = [range(a, min(a + share, setting.replicates)) for a in range(0, setting.replicates, share)]
+    traces = list(executor.map(functools.partial(simulate, setting, machine), ranges))
+    names = traces[0].values
+    return Trace(traces[0].steps, {n: np.concatenate([trace.values[n] for trace in traces], axis=1) for n in names})
+
+
+def find(name: str) -> Method:
+    """A method of the registry, `exact` (the true gradient, no sampling), or a user's package.module:name."""
+    return OWN[name] if name in OWN else methods.find(name)
+
+
+def problem_of(setting: Setting) -> Landscape:
+    """The setting's landscape, in NumPy float64. Raises: ValueError if its bound needs a truth that is not known."""
+    found = landscapes.make(
+        setting.landscape, setting.edges, setting.candidates, setting.landscape_seed, **setting.options
+    )
+    if setting.bound != "none" and math.isnan(found.truth.worst):
+        raise ValueError(
+            f"bound {setting.bound} needs the largest loss, unknown for this {setting.landscape}: too large"
+        )
+    return found
+
+
+def record_steps(setting: Setting) -> list[int]:
+    """Steps after which something is recorded: 0, every, 2 every, ..., steps."""
+    return [*range(0, setting.steps, setting.every), setting.steps]
+
+
+def without_zero_rule(method: Method) -> Method:
+    """The same method where no candidate is the zero operation: the averages that only its rule reads are not kept."""
+    if method.zero_policy != "worst" or METHODS.get(method.name) is not method:
+        return method
+    kept = {name: average for name, average in method.averages.items() if name != "gate_gradient"}
+    return replace(method, zero_policy="plain", averages=kept)
+
+
+# ------------------------------------------------------------------ one step of a chunk
+
+
+def _step(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
+    method, optimiser = _method(setting, landscape), _optimiser(setting)
+    if method.temperature is not None:
+        method = replace(method, temperature=lambda given: given)  # the loop computes it, outside what is compiled
+    shape = step.noise_shape(method, landscape.edges, landscape.candidates)
+    stream = 0 if setting.common else zlib.crc32(setting.method.encode())
+    several = () if setting.samples == 1 else (setting.samples,)
+    dtype = getattr(namespace(machine.array(0)), machine.dtype)
+    best, worst = landscape.truth.best, landscape.truth.worst
+
+    def advance(carried: Carried, rows: Any, t: Any, clock: Any, warmth: Any) -> Carried:
+        state, visits = State(carried[0], carried[1], carried[2], clock), carried[3]
+        drawn = uniforms(setting.seed, stream, rows, t, (*several, *shape), dtype)
+        problem = landscape.minibatch(visits, uniforms(setting.seed, NOISE, rows, t, (landscape.noise,), dtype))
+        rate: Any = setting.rate
+        if setting.bound == "T8":
+            rate = setting.rate * 2 / (worst - best)
+        elif setting.bound == "T1":
+            rate = setting.rate / (worst - landscape.expected(visits, policy.softmax(state.logits)))
+        if method.name == EXACT.name:
+            gates = policy.softmax(state.logits)
+            gradient = landscape.gradient(visits, gates)
+            logits, moments = optimiser.update(state.logits, gradient, state.moments, rate, clock + 1)
+            return logits, state.memory, moments, landscape.visit(visits, gates)
+        if several:
+            state, gates = averaged_step(method, optimiser, state, problem, drawn, rate, warmth)
+        else:
+            state, sample = step.architecture_step(method, optimiser, state, problem, drawn, rate, warmth)
+            gates = sample.gates
+        first = gates.reshape(state.logits.shape[0], -1, *state.logits.shape[1:])[:, 0]
+        return state.logits, state.memory, state.moments, landscape.visit(visits, first)
+
+    return advance
+
+
+def averaged_step(
+    method: Method, optimiser: Optimiser, state: State, problem: Any, drawn: Any, rate: Any, progress: Any
+) -> tuple[State, Any]:
+    """`nas.step.architecture_step` with the mean gradient of S independent samples, drawn (R, S, ...).
+
+    Returns: the new state, its moving averages the mean of the S updates, and the gates.
+    """
+    xp, samples = namespace(state.logits), drawn.shape[1]
+    wide = xp.broadcast_to(state.logits[:, None], (state.logits.shape[0], samples, *state.logits.shape[1:]))
+    sample = step.measure(method, step.draw(method, wide, drawn, progress), problem)
+    memory = {name: values[:, None] for name, values in state.memory.items()}
+    remembered = step.remember(method, memory, sample)
+    gradient = step.gradient_of(method, sample, memory).sum(axis=1) / samples
+    logits, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)
+    if method.constrain is not None:
+        logits = method.constrain(state.logits, logits, replace(sample, runs=sample.runs.sum(axis=1)))
+    averages = {name: values.sum(axis=1) / samples for name, values in remembered.items()}
+    return State(logits, averages, moments, state.step + 1), sample.gates
+
+
+_LAST_COMPILED: dict[str, Step] = {}
+
+
+def _compiled(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
+    """The step as one compiled function; the last one made is kept, for the next range of the same setting."""
+    import torch
+
+    key = repr((replace(setting, replicates=1, steps=1, every=1), machine))
+    if key not in _LAST_COMPILED:
+        torch.compiler.reset()  # one compiled setting at a time: else the compiler gives up after a handful
+        _LAST_COMPILED.clear()
+        _LAST_COMPILED[key] = torch.compile(_step(setting, landscape, machine), fullgraph=True, dynamic=False)
+    return _LAST_COMPILED[key]
+
+
+def _method(setting: Setting, landscape: Landscape) -> Method:
+    found = find(setting.method)
+    return found if landscape.zero_operation is not None else without_zero_rule(found)
+
+
+def _optimiser(setting: Setting) -> Optimiser:
+    if setting.optimiser == "adam":
+        return optimisers.adam(setting.beta1, setting.beta2)
+    return optimisers.OPTIMISERS[setting.optimiser]()
+
+
+def _logits(setting: Setting, landscape: Landscape, rows: Any, machine: Machine) -> Any:
+    """Starting logits (R, E, K): equal, or of policies uniform on the simplex."""
+    shape = (landscape.edges, landscape.candidates)
+    xp = namespace(rows)
+    values = uniforms(setting.seed, START, rows, 0, shape, getattr(xp, machine.dtype))
+    return xp.log(-xp.log1p(-values) + 2.0**-24) if setting.start == "random" else 0 * values
+
+
+# ------------------------------------------------------------------ what is recorded
+
+
+class _Watch:
+    """Counts the steps that raised J, for one chunk; rises below rounding are none."""
+
+    def __init__(self, landscape: Landscape, method: Method, carried: Carried) -> None:
+        self.landscape, self.method = landscape, method
+        self.before = self._expected(carried)
+        self.rises, self.worst = 0 * self.before, 0 * self.before
+        scale = max(1.0, abs(np.nan_to_num(landscape.truth.best)), abs(np.nan_to_num(landscape.truth.worst)))
+        self.rounding = 64 * float(namespace(self.before).finfo(self.before.dtype).eps) * scale
+
+    def look(self, carried: Carried) -> None:
+        """Compare with the step before."""
+        after = self._expected(carried)
+        rise = after - self.before
+        self.rises = self.rises + (rise > self.rounding)
+        self.worst = namespace(rise).maximum(self.worst, rise)
+        self.before = after
+
+    def _expected(self, carried: Carried) -> Any:
+        return self.landscape.expected(carried[3], self.method.draw.probabilities(carried[0]))
+
+
+def _record(
+    method: Method, landscape: Landscape, carried: Carried, watched: _Watch | None, size: int
+) -> dict[str, Floats]:
+    logits, memory, moments, visits = carried
+    state = State(logits, memory, moments)
+    p = step.probabilities(method, state)
+    derived = step.architecture(method, state)
+    xp = namespace(p)
+    values = {
+        "expected_loss": landscape.expected(visits, p),
+        "derived_loss": landscape.loss(derived),
+        "entropy": policy.entropy(p).sum(axis=-1),
+        "surest": xp.amin(xp.amax(p, axis=-1), axis=-1),
+        "optimal_probability": math.nan + 0 * p[..., 0, 0],
+        "correct": math.nan + 0 * p[..., 0, 0],
+    }
+    if landscape.truth.optimum is not None:
+        best = (policy.positions(p) == _like(landscape.truth.optimum, logits)[:, None]) * p
+        hits = (policy.positions(p) == _like(landscape.truth.optimum, logits)[:, None]) * derived
+        values["optimal_probability"] = best.sum(axis=-1).prod(axis=-1)
+        values["correct"] = hits.sum(axis=-1).sum(axis=-1) / landscape.edges
+    if watched is not None:
+        values |= {"rises": watched.rises, "worst_rise": watched.worst}
+    return {name: np.asarray(v.cpu() if hasattr(v, "cpu") else v, dtype=float)[:size] for name, v in values.items()}
+
+
+def _like(choice: Sequence[int], logits: Any) -> Any:
+    xp = namespace(logits)
+    return xp.asarray(choice, **({} if xp is np else {"device": logits.device}))

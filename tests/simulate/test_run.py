@@ -1,0 +1,133 @@
+"""The runner: the same paths in both worlds, however replicates are batched or split; records; refusals."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nas.methods import METHODS
+from simulate.run import Machine, Setting, averaged_step, find, problem_of, record_steps, simulate, simulate_split
+
+SMALL = Setting(edges=3, candidates=4, steps=30, replicates=11, every=10)
+NUMPY, TORCH = Machine("numpy", dtype="float64"), Machine("torch", dtype="float64")
+
+
+def differences(ours: Any, theirs: Any) -> float:
+    return max(float(np.nanmax(np.abs(ours.values[n] - theirs.values[n]), initial=0)) for n in ours.values)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "exact", "reinforce_without_baseline"])
+def test_worlds_and_batches_agree_for_every_method(method: str) -> None:
+    setting = replace(SMALL, method=method)
+    whole = simulate(setting, NUMPY)
+    assert differences(whole, simulate(setting, replace(TORCH, chunk=4))) < 1e-10
+    other = simulate(replace(setting, seed=1), NUMPY)
+    assert method in ("exact", "darts", "nasp", "random") or differences(whole, other) > 1e-3
+
+
+@pytest.mark.parametrize("landscape", ["noisy", "drifting", "nk", "heavy_tailed", "plateau"])
+@pytest.mark.parametrize("method", ["advantage", "parsec"])
+def test_worlds_and_batches_agree_on_every_kind_of_landscape(landscape: str, method: str) -> None:
+    setting = replace(SMALL, method=method, landscape=landscape)
+    assert differences(simulate(setting, replace(NUMPY, chunk=5)), simulate(setting, TORCH)) < 1e-10
+
+
+def test_split_over_workers_it_is_the_same_trace() -> None:
+    setting = replace(SMALL, start="random", samples=2)
+    with ThreadPoolExecutor(2) as executor:
+        assert (
+            differences(
+                simulate(setting, replace(NUMPY, chunk=2)),
+                simulate_split(setting, replace(NUMPY, chunk=2), executor, 3),
+            )
+            == 0
+        )
+
+
+@pytest.mark.slow
+def test_compiled_it_is_the_same_up_to_float32() -> None:
+    setting = replace(SMALL, landscape="quadratic", steps=20)
+    eager = simulate(setting, Machine(chunk=8))
+    assert differences(eager, simulate(setting, Machine(chunk=8, compiled=True))) < 1e-3
+
+
+def test_common_numbers_are_common_and_otherwise_methods_draw_their_own() -> None:
+    # One edge of an additive loss: the credit is the loss, so the same draws make the same path.
+    names = ("advantage", "reinforce_without_baseline")
+    for common in (True, False):
+        setting = replace(SMALL, landscape="additive", edges=1, common=common)
+        one, other = (simulate(replace(setting, method=name), NUMPY) for name in names)
+        assert (differences(one, other) < 1e-12) is common
+
+
+def test_averaging_one_sample_is_the_shipped_step_and_averaging_many_nears_the_true_gradient() -> None:
+    from nas import optimisers, step
+    from nas.policy import softmax
+
+    landscape = problem_of(SMALL).placed(TORCH.array)
+    method, optimiser = find("reinforce_without_baseline"), optimisers.sgd()
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 4, generator=generator, dtype=torch.float64)
+    state = step.start(method, optimiser, logits)
+    drawn = torch.rand(1, 1, 3, generator=generator, dtype=torch.float64)
+    one, _ = averaged_step(method, optimiser, state, landscape, drawn, 1.0, 0.0)
+    shipped, _ = step.architecture_step(method, optimiser, state, landscape, drawn[:, 0], 1.0)
+    torch.testing.assert_close(one.logits, shipped.logits)
+    many, _ = averaged_step(
+        method,
+        optimiser,
+        state,
+        landscape,
+        torch.rand(1, 40_000, 3, generator=generator, dtype=torch.float64),
+        1.0,
+        0.0,
+    )
+    truth = landscape.gradient({}, softmax(logits))
+    error = (logits - many.logits - truth).abs().max()
+    # |L (a - p)| < 40 here: five standard deviations of the mean of 40,000 such numbers.
+    assert error < 5 * 40 / 200
+    assert error < truth.abs().max()
+
+
+def test_exact_gradients_under_the_theorems_steps_never_raise_the_expected_loss_and_longer_steps_do() -> None:
+    base = replace(SMALL, method="exact", start="random", watch=True, steps=60, replicates=20)
+    natural, plain = replace(base, bound="T1", optimiser="natural"), replace(base, bound="T8", optimiser="sgd")
+    for setting in (natural, plain):
+        for landscape in ("quadratic", "xor", "trap", "nk"):
+            assert simulate(replace(setting, rate=1.0, landscape=landscape), NUMPY).values["rises"][-1].max() == 0
+    wild = replace(plain, landscape="xor", rate=50.0)
+    assert simulate(wild, NUMPY).values["rises"][-1].max() > 0
+
+
+def test_records_are_where_they_should_be() -> None:
+    assert record_steps(replace(SMALL, steps=25)) == [0, 10, 20, 25]
+    trace = simulate(SMALL, NUMPY)
+    assert trace.values["expected_loss"].shape == (4, 11)
+    np.testing.assert_allclose(trace.values["entropy"][0], 3 * np.log(4))
+    np.testing.assert_allclose(trace.values["optimal_probability"][0], 4.0**-3)
+    seen: list[int] = []
+    simulate(SMALL, NUMPY, progress=seen.append)
+    assert sum(seen) == 30 * 11
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"replicates": 0}, "replicates must be at least 1, not 0"),
+        ({"method": "advantag"}, "unknown method 'advantag'"),
+        ({"bound": "T1"}, "bound T1 belongs to optimiser 'natural', not 'adam'"),
+        ({"method": "random", "samples": 2}, "no gradient to average"),
+        ({"rate": -1.0}, "must not be negative"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **changes)
+
+
+def test_a_bound_without_a_truth_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the largest loss"):
+        problem_of(Setting(edges=12, candidates=10, optimiser="natural", bound="T1"))
