@@ -1,6 +1,7 @@
 """`python -m nas COMMAND`: search, and what is done with a finished search."""
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
     parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_search,):
+    for add in (_add_search, _add_evaluate):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -35,6 +36,9 @@ def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. search.rate=1e-3"
     )
     parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
+    parser.add_argument(
+        "--text", nargs="+", metavar="FILE", help="ptb: your own UTF-8 text, one file or three (train, valid, test)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
@@ -46,6 +50,8 @@ def _search(options: argparse.Namespace) -> int:
     from nas import config, runs, search, tasks
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
+    if options.text:
+        sets.append(f"network.text={json.dumps([str(Path(file).resolve()) for file in options.text])}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
     search.build_method(experiment.search)  # an unknown method is refused before any data is read
     if options.dry_run:
@@ -53,6 +59,8 @@ def _search(options: argparse.Namespace) -> int:
         return 0
     folder = runs.folder_of(options.runs, options.task, experiment, options.seed)
     network = tasks.build(experiment, options.data, options.device, options.seed)
+    if hasattr(network, "about"):
+        print(network.about)
     stop = _stop_on_sigterm()
     with runs.open_run(folder, experiment) as run:
         print(f"{'resuming' if run.resumed else 'searching in'} {folder}")
@@ -61,6 +69,36 @@ def _search(options: argparse.Namespace) -> int:
         print(f"stopped; the same command goes on from here: {folder}", file=sys.stderr)
         return 128 + signal.SIGTERM
     print(f"found {result['architecture']} in {result['seconds']} s; evaluate it: python -m nas evaluate {folder}")
+    return 0
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("evaluate", help="judge what a finished search found, beside what it must beat")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
+    parser.add_argument("--randoms", type=int, default=1, help="random architectures beside it (default: 1)")
+    parser.add_argument("--epochs", type=int, help="of each training from scratch (default: the run's final_epochs)")
+    add_machine(parser)
+    parser.set_defaults(run_command=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from nas import evaluate
+
+    counts = (options.seeds, options.randoms + 1, 1 if options.epochs is None else options.epochs)
+    if min(counts) < 1:
+        raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
+    request = evaluate.Request(
+        options.seeds, options.randoms, options.epochs, options.data, options.device, _stop_on_sigterm()
+    )
+    rows = evaluate.evaluate(options.run, request)
+    if rows is None:
+        print(f"stopped; the same command goes on from here: {options.run}", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    print(evaluate.table(rows))
     return 0
 
 

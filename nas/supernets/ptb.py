@@ -33,6 +33,7 @@ class Settings:
     least: words seen fewer times become `<unk>` (not in Penn Treebank, which has its vocabulary). held_out: the share
     of the training text that only architecture steps see. rate, clip: the weights' SGD. precision: of matrix products.
     derive: "all" keeps every edge of the cell, "single" one edge a node. final_epochs: of the training from scratch.
+    threads: of the processor, 0 for as many as torch takes by itself (a small network is faster with 1).
     """
 
     corpus: Literal["auto", "ptb", "embedded"] = "auto"
@@ -52,6 +53,7 @@ class Settings:
     precision: Literal["float32", "bfloat16"] = "float32"
     derive: Literal["all", "single"] = "all"
     final_epochs: int = 100
+    threads: int = 0
 
     def __post_init__(self) -> None:
         for name in ("least", "nodes", "units", "batch", "window", "final_epochs"):
@@ -65,7 +67,14 @@ class Settings:
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Network":
     """The parent network with its text. Raises: ValueError in one line if the text is missing, damaged or too short."""
+    take_threads(settings)
     return Network(settings, corpus_of(settings, data), device, seed)
+
+
+def take_threads(settings: Settings) -> None:
+    """Set the number of threads of this process, if the settings name one."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
 
 
 def corpus_of(settings: Settings, data: Path | None) -> Corpus:
@@ -126,8 +135,7 @@ class Network:
         stream = self.weight_stream
         window = stream.next(self.settings.units, self.settings.dropout, self.weights["output"])
         passed = self.gradients(gates, gates != 0, window, stream.state, with_weights=True)
-        rate = self.settings.rate * (_cosine(progress) if self.settings.schedule == "cosine" else 1.0)
-        language.sgd(self.weights, passed.gradients, rate, self.settings.clip)
+        language.sgd(self.weights, passed.gradients, rate_at(self.settings, progress), self.settings.clip)
         stream.state = passed.state
         return passed.loss
 
@@ -139,7 +147,7 @@ class Network:
 
     def validate(self, gates: Tensor) -> dict[str, float]:
         """Perplexity of the validation text with the shared weights, whole stream, state carried."""
-        core = _Core(self.cell, self._mix(gates, gates != 0))
+        core = CellCore(self.cell, self._mix(gates, gates != 0))
         words = self.corpus.valid.to(self.device)
         return {"perplexity": language.whole_stream(core, self.weights, words, self.weights["output"])}
 
@@ -150,7 +158,7 @@ class Network:
             state[f"{name}.position"] = torch.tensor(stream.position)
             state[f"{name}.generator"] = stream.generator.get_state()
             state[f"{name}.hidden"] = stream.state[0]
-        return {**state, "text": _digest(self.corpus)}
+        return {**state, "text": digest_of(self.corpus)}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Restore `state()`. Raises: ValueError where a name, a shape or the text does not fit."""
@@ -170,13 +178,13 @@ class Network:
 
     def gradients(self, gates: Tensor, runs: Tensor, window: Window, state: State, with_weights: bool) -> Passed:
         """Loss and gradients of a window under gates (E, K); without weights', the report is `cells.CellGradients`."""
-        core = _Core(self.cell, self._mix(gates, runs))
+        core = CellCore(self.cell, self._mix(gates, runs))
         weights = language.products(self.weights, self.settings.precision)
         return language.gradients_of(core, weights, window, state, with_weights)
 
     def loss(self, gates: Tensor, window: Window, state: State) -> Passed:
         """Loss of a window under gates (E, K), forward only."""
-        core = _Core(self.cell, self._mix(gates, gates != 0))
+        core = CellCore(self.cell, self._mix(gates, gates != 0))
         return language.loss_of(core, language.products(self.weights, self.settings.precision), window, state)
 
     def _mix(self, gates: Tensor, runs: Tensor) -> Mix:
@@ -189,6 +197,16 @@ class Network:
 
     def _streams(self) -> dict[str, Stream]:
         return {"weight_stream": self.weight_stream, "architecture_stream": self.architecture_stream}
+
+
+def rate_at(settings: Settings, progress: float) -> float:
+    """The weights' learning rate at `progress` in [0, 1] of a training."""
+    return settings.rate * (0.5 * (1 + math.cos(math.pi * progress)) if settings.schedule == "cosine" else 1.0)
+
+
+def digest_of(corpus: Corpus) -> Tensor:
+    """The text's digest as a tensor, for checkpoints."""
+    return torch.tensor(list(bytes.fromhex(corpus.digest)), dtype=torch.uint8)
 
 
 class FrozenWindow:
@@ -222,31 +240,26 @@ class FrozenWindow:
 
 
 @dataclass(frozen=True)
-class _Core:
+class CellCore:
     """A cell under given gates, as a `language.Core`."""
 
     cell: Cell
     mix: Mix
 
     def start(self, batch: int, like: Tensor) -> State:
+        """The hidden state before the first word, (batch, units)."""
         return (like.new_zeros(batch, self.cell.units),)
 
     def forward(self, weights: Weights, x: Tensor, state: State, record: bool) -> tuple[Tensor, State, Any]:
+        """See `language.Core`."""
         hidden, tape = cells.forward(self.cell, weights, self.mix, x, state[0], record)
         return hidden, (hidden[-1].clone(),), tape
 
     def backward(self, weights: Weights, tape: Any, grad: Tensor, with_weights: bool) -> tuple[Tensor, Weights, Any]:
+        """See `language.Core`; without weights' gradients, the gates' are reported."""
         found = cells.backward(self.cell, weights, self.mix, tape, grad, with_weights, with_gates=not with_weights)
         return found.x, found.weights, found
 
 
 def _each(gates: Tensor) -> Tensor:
     return gates.reshape(-1, *gates.shape[-2:])
-
-
-def _cosine(progress: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def _digest(corpus: Corpus) -> Tensor:
-    return torch.tensor(list(bytes.fromhex(corpus.digest)), dtype=torch.uint8)
