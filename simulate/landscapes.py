@@ -360,7 +360,7 @@ class _Moment(Landscape):
 
 @dataclass(frozen=True, kw_only=True)
 class Custom(Landscape):
-    """A user's loss: gates (..., E, K) -> (...,), a torch function; gate gradients by autograd, J by summing all K^E."""
+    """A user's loss, a torch function of gates (..., E, K); gate gradients by autograd, J by summing all K^E."""
 
     function: Callable[[Any], Any]
     losses: Any  # (K,) * E, of the one-hot architectures

@@ -37,14 +37,9 @@ def test_worlds_and_batches_agree_on_every_kind_of_landscape(landscape: str, met
 
 def test_split_over_workers_it_is_the_same_trace() -> None:
     setting = replace(SMALL, start="random", samples=2)
+    machine = replace(NUMPY, chunk=2)
     with ThreadPoolExecutor(2) as executor:
-        assert (
-            differences(
-                simulate(setting, replace(NUMPY, chunk=2)),
-                simulate_split(setting, replace(NUMPY, chunk=2), executor, 3),
-            )
-            == 0
-        )
+        assert differences(simulate(setting, machine), simulate_split(setting, machine, executor, 3)) == 0
 
 
 @pytest.mark.slow
