@@ -19,6 +19,9 @@ Implicit Types (f df : R -> R) (a b c x y t : R).
 (* f' = df everywhere. *)
 Definition has_derivative f df := forall x, is_derive x 1 f (df x).
 
+Lemma has_derivativeN f df : has_derivative f df -> has_derivative (fun t => - f t) (fun t => - df t).
+Proof. by move=> fdf t; exact: (is_deriveN (fdf t)). Qed.
+
 Lemma mean_value_theorem f df a b : has_derivative f df -> a <= b ->
   exists2 c, a <= c <= b & f b - f a = df c * (b - a).
 Proof.
@@ -60,5 +63,26 @@ have k1 : has_derivative k (fun t => dh t - (dh 0 + M * t)).
 have [c c01] := mean_value_theorem k1 (ler01 : 0 <= 1 :> R).
 have := dh_bound _ c01; rewrite -subr_le0 subr0 mulr1 => neg fc; move: neg; rewrite -fc /k.
 by rewrite -[h 1 <= _]subr_le0; congr (_ <= _); ring.
+Qed.
+
+(* The same from the other end: h(1) - h(0) - h'(1) >= - M / 2. *)
+Theorem taylor_from_one (h dh ddh : R -> R) (M : R) :
+  has_derivative h dh -> has_derivative dh ddh -> (forall t, 0 <= t <= 1 -> ddh t <= M) ->
+  dh 1 - (h 1 - h 0) <= M / 2%:R.
+Proof.
+move=> h1 h2 bound.
+have dh_bound t : 0 <= t <= 1 -> dh 1 - dh t <= M * (1 - t).
+  move=> /andP[t0 t1]; have [c /andP[tc c1] ->] := mean_value_theorem h2 t1.
+  by rewrite ler_wpmul2r ?subr_ge0 // bound // c1 (le_trans t0 tc).
+pose k t := h t - (0 + (dh 1 - M) * t + M / 2%:R * t ^+ 2).
+have k1 : has_derivative k (fun t => dh t - (dh 1 - M + M * t)).
+  move=> t; have := is_deriveB (h1 t) (derivative_quadratic 0 (dh 1 - M) (M / 2%:R) t).
+  have -> : M / 2%:R * (2%:R * t) = M * t by rewrite mulrA divfK ?pnatr_eq0.
+  exact.
+have [c c01] := mean_value_theorem k1 (ler01 : 0 <= 1 :> R).
+have := dh_bound _ c01; rewrite -subr_ge0 subr0 mulr1.
+have -> : M * (1 - c) - (dh 1 - dh c) = dh c - (dh 1 - M + M * c) by ring.
+move=> nonneg fc; move: nonneg; rewrite -fc /k -[_ - _ <= M / _]subr_ge0.
+by congr (_ <= _); move: (M / 2%:R) (splitr M) => m ->; ring.
 Qed.
 End Calculus.
