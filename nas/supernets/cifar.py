@@ -8,7 +8,7 @@ share one architecture. Trained from scratch with one operation an edge, it is t
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from nas.data.places import DataError
 from nas.spaces import nasbench201 as space
 from nas.supernets.convolutional import Cell, ConvNorm, Norm
 from nas.supernets.edge import Choice
+from nas.supernets.static import StaticSupernet
 from nas.supernets.supernet import Batches, Descent, Supernet
 
 CLASSES = len(cifar10.CLASSES)
@@ -33,7 +34,8 @@ class Settings:
     channels of the first stage; cells a stage; zero: whether `none` competes; batch, images a step; affine and
     statistics of the batch normalisation; rate to clip: the weights' Nesterov SGD; images: how many train the weights,
     and how many others the architecture; held_out: how many of the latter, as they are, score the current architecture
-    for the record. precision of the activations: weights, logits and sums stay in 32 bits.
+    for the record. precision of the activations: weights, logits and sums stay in 32 bits. static: compute every cell
+    by one graph of kernels (nas/supernets/static.py), for GPUs; methods that run one operation an edge only.
     """
 
     channels: int = 16
@@ -49,6 +51,7 @@ class Settings:
     images: int = 25_000
     held_out: int = 2_560
     precision: Literal["float32", "bfloat16"] = "float32"
+    static: bool = False
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells, self.batch) < 1 or not self.batch <= self.images <= 25_000:
@@ -58,6 +61,8 @@ class Settings:
             )
         if not 1 <= self.held_out <= self.images:
             raise ValueError(f"need 1 <= held_out <= images, not {self.held_out}")
+        if self.static and (self.affine or self.statistics != "batch"):
+            raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
 
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
@@ -86,7 +91,8 @@ def assemble(
     )
     held_out = batches(parts[1].part(0, settings.held_out), min(256, settings.held_out), device)
     descent = Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
-    return Supernet(
+    kind = StaticSupernet if settings.static else Supernet
+    return kind(
         cell_space, model.to(device), functional.cross_entropy, weights, architecture, held_out, descent, figures
     )
 
@@ -118,6 +124,10 @@ class Network(nn.Module):
         self.register_buffer("image_deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
+        return self.run(images, lambda cell, x: cell(x, choice))
+
+    def run(self, images: Tensor, through: Callable[[Cell, Tensor], Tensor]) -> Tensor:
+        """The class scores, with `through` computing each cell."""
         wide = self.linear.weight.dtype
         x = (images.to(wide) - self.image_mean) / self.image_deviation
         x = x.to(wide if wide == torch.float64 else self.precision).contiguous(memory_format=torch.channels_last)
@@ -125,9 +135,9 @@ class Network(nn.Module):
         for place, stage in enumerate(self.stages):
             if place:
                 x = self.reductions[place - 1](x)
-            assert isinstance(stage, nn.ModuleList)  # for the type checker
-            for cell in stage:
-                x = cell(x, choice)
+            cells: Any = stage
+            for cell in cells:
+                x = through(cell, x)
         features = torch.relu(self.norm(x)).mean(dim=(2, 3), dtype=wide)
         scores: Tensor = self.linear(features)
         return scores

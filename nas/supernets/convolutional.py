@@ -44,7 +44,7 @@ class Cell(nn.Module):
 
     def __init__(self, channels: int, edges: Edges, candidates: tuple[tuple[str, ...], ...], norm: Norm) -> None:
         super().__init__()
-        self.edges, self.candidates = edges, candidates
+        self.channels, self.edges, self.candidates = channels, edges, candidates
         self.convolutions = nn.ModuleDict(
             {
                 f"{edge}_{k}": ConvNorm(channels, channels, KERNEL[name], 1, norm)
@@ -306,5 +306,11 @@ def _ones(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 @cache
 def _pool_weight(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return (1 / window_pixels(height, width, torch.float64, device)).to(dtype)
+
+
+@cache
+def window_pixels(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """How many pixels of each 3×3 window are inside the image, (1, 1, height, width)."""
     ones = torch.ones(1, 1, height, width, dtype=torch.float64)
-    return (1 / functional.conv2d(ones, torch.ones(1, 1, 3, 3, dtype=torch.float64), padding=1)).to(dtype).to(device)
+    return functional.conv2d(ones, torch.ones(1, 1, 3, 3, dtype=torch.float64), padding=1).to(dtype).to(device)

@@ -98,8 +98,19 @@ class Descent:
         torch._foreach_mul_(list(velocity), self.momentum)
         torch._foreach_add_(list(velocity), gradients)
         torch._foreach_add_(gradients, list(velocity), alpha=self.momentum)
-        rate = self.rate * 0.5 * (1 + math.cos(math.pi * min(max(at, 0.0), 1.0)))
-        torch._foreach_add_(list(parameters), gradients, alpha=-rate)
+        torch._foreach_add_(list(parameters), gradients, alpha=-self.rate_at(at))
+
+    def masked_step(self, parameters: Tensor, gradients: Tensor, velocity: Tensor, ran: Tensor, rate: Tensor) -> None:
+        """`step` on flat arrays, in place, where `ran` is one; nothing is read on the host."""
+        if self.clip is not None:
+            gradients = gradients * (self.clip / (gradients.norm() + 1e-6)).clamp(max=1.0)
+        gradients = gradients + self.decay * parameters
+        velocity += ran * (self.momentum * velocity + gradients - velocity)
+        parameters -= rate * ran * (gradients + self.momentum * velocity)
+
+    def rate_at(self, position: float) -> float:
+        """The learning rate at a position in [0, 1] of the schedule."""
+        return self.rate * 0.5 * (1 + math.cos(math.pi * min(max(position, 0.0), 1.0)))
 
 
 class Supernet:

@@ -1,0 +1,141 @@
+"""What accuracy does a NAS-Bench-201 cell reach? Looked up in the table, or trained from scratch as the benchmark did.
+
+The recipe is the benchmark's (Dong & Yang, ICLR 2020: 200 epochs, batches of 256, Nesterov SGD
+0.1 with a cosine to zero, momentum 0.9, decay 5e-4, crops and flips), on all training images,
+judged on the test images.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+
+from nas import runs
+from nas.data import cifar10, nasbench201
+from nas.data.cifar10 import Images
+from nas.runs import Run
+from nas.search import Diverged
+from nas.spaces import nasbench201 as space
+from nas.spaces.space import Space
+from nas.supernets.cifar import Network, augment, batches
+from nas.supernets.convolutional import Norm
+from nas.supernets.supernet import Descent, Supernet
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training from scratch; defaults are the benchmark's. images: how many of the 50,000, the first ones."""
+
+    architecture: str
+    seed: int = 0
+    epochs: int = 200
+    batch: int = 256
+    rate: float = 0.1
+    momentum: float = 0.9
+    decay: float = 5e-4
+    channels: int = 16
+    cells: int = 5
+    images: int = 50_000
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        space.read(self.architecture)
+        if self.epochs < 1 or not 1 <= self.batch <= self.images <= 50_000:
+            raise ValueError(
+                f"need epochs >= 1 and batch <= images <= 50000, not {self.epochs}, {self.batch}, {self.images}"
+            )
+
+
+def look_up(architecture: str, data: Path | None) -> Row:
+    """The cell's row of the NAS-Bench-201 table: accuracies in percent, parameters.
+
+    Raises: ValueError in one line if the table is missing or the string is wrong.
+    """
+    table = nasbench201.load(data)
+    index = table.find(architecture)
+    return {
+        "architecture": architecture,
+        "index": index,
+        "parameters": int(table.column("cifar10_params")[index]),
+        "validation": float(table.column("cifar10_valid")[index]),
+        "test": float(table.column("cifar10_test")[index]),
+    }
+
+
+def train_once(
+    root: Path, recipe: Recipe, data: Path | None, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Row | None:
+    """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
+    folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
+    train, test = cifar10.load(data)
+    with runs.open_run(folder, recipe) as run:
+        return train_cell(run, recipe, train, test, device, stopped)
+
+
+def train_cell(
+    run: Run, recipe: Recipe, train: Images, test: Images, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Row | None:
+    """Train the cell's network; a record and a checkpoint each epoch.
+
+    Returns: the figures that were written to result.json, of the last weights, or None if stopped.
+    Raises: Diverged at a loss that is not finite.
+    """
+    network = build(recipe, train, test, device)
+    gates = torch.ones(network.space.shape, device=device)
+    step, seconds = 0, 0.0
+    if run.resumed:
+        tensors, about = run.restore()
+        network.load(tensors)
+        step, seconds = about["step"], about["seconds"]
+    total, clock = recipe.epochs * network.steps_per_epoch, time.perf_counter() - seconds
+    losses = []
+    with tqdm(total=total, initial=step, disable=None, unit="step", desc=recipe.architecture) as bar:
+        while step < total:
+            losses.append(network.weight_step(gates, gates, step / total))
+            step += 1
+            bar.update()
+            epoch_ended, leaving = step % network.steps_per_epoch == 0, stopped() and step < total
+            if not (epoch_ended or leaving):
+                continue
+            mean = float(torch.stack(losses).mean())
+            losses = []
+            if not math.isfinite(mean):
+                raise Diverged(f"{run.folder}: the loss is not finite before step {step}; lower rate")
+            seconds = time.perf_counter() - clock
+            if epoch_ended:
+                epoch = step // network.steps_per_epoch
+                run.record({"step": step, "epoch": epoch, "seconds": round(seconds, 3), "loss": mean})
+            run.checkpoint(network.state(), {"step": step, "seconds": seconds})
+            if leaving:
+                return None
+    row: Row = {
+        "architecture": recipe.architecture,
+        "parameters": sum(parameter.numel() for parameter in network.parameters.values()),
+        "test": network.validate(gates)["accuracy"],
+        "epochs": recipe.epochs,
+        "seed": recipe.seed,
+        "seconds": round(time.perf_counter() - clock, 1),
+    }
+    run.finish(row)
+    return row
+
+
+def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
+    """The cell's own network, with learned scales and running statistics: one candidate an edge."""
+    torch.manual_seed(recipe.seed)
+    names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
+    alone = Space("one cell", space.EDGES, ("it",), lambda choices: recipe.architecture, lambda text: (0,) * 6)
+    model = Network(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
+    model.precision = getattr(torch, recipe.precision)
+    weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
+    judged = batches(test, min(250, len(test.labels)), device)
+    descent = Descent(recipe.rate, recipe.momentum, recipe.decay, clip=None)
+    return Supernet(alone, model.to(device), functional.cross_entropy, weights, judged, judged, descent)

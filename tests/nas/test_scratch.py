@@ -1,0 +1,60 @@
+"""Training a cell from scratch: the benchmark's network, learning, resumed bit for bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas import runs, scratch
+from nas.data.cifar10 import Images
+from nas.scratch import Recipe
+
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+SMALL = Recipe(CELL, epochs=3, batch=20, channels=4, cells=1, images=100)
+
+
+def made_up(count: int, seed: int) -> Images:
+    """Two easily told classes: dark and bright images."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count).astype(np.uint8)
+    pixels = random.integers(0, 128, (count, 3, 32, 32), np.uint8) + 120 * labels[:, None, None, None]
+    return Images(pixels.astype(np.uint8), labels)
+
+
+def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratch.Row | None:
+    asked = 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return stop_after is not None and asked > stop_after
+
+    with runs.open_run(folder, recipe) as run:
+        return scratch.train_cell(run, recipe, made_up(100, 0), made_up(50, 1), "cpu", stopped)
+
+
+def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    straight = train(tmp_path / "straight", SMALL)
+    assert straight is not None
+    assert straight["test"] > 80  # two classes: 50 by chance, standard error 7
+    assert train(tmp_path / "stopped", SMALL, stop_after=6) is None
+    again = train(tmp_path / "stopped", SMALL)
+    assert again is not None
+    assert again["test"] == straight["test"]
+    one, other = (runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0] for name in ("straight", "stopped"))
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_the_full_network_has_the_tables_parameters() -> None:
+    network = scratch.build(Recipe(CELL, batch=10), made_up(20, 0), made_up(10, 1), "cpu")
+    assert sum(p.numel() for p in network.parameters.values()) == 73_306 + 28_000 + 2 * 243_040
+
+
+def test_bad_recipes_are_refused() -> None:
+    with pytest.raises(ValueError, match="not a NAS-Bench-201 architecture"):
+        Recipe("skip everywhere")
+    with pytest.raises(ValueError, match="batch <= images"):
+        replace(SMALL, images=10)
