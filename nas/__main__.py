@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
     parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_search, _add_evaluate):
+    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -99,6 +99,77 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(f"stopped; the same command goes on from here: {options.run}", file=sys.stderr)
         return 128 + signal.SIGTERM
     print(evaluate.table(rows))
+    return 0
+
+
+# ------------------------------------------------------------------ compare
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="methods and seeds at equal search time, random search among them")
+    parser.add_argument("task", help="cifar10")
+    parser.add_argument("--preset", default="quick", choices=("small", "quick", "paper"), help="default: quick")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting")
+    parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
+    parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    add_machine(parser)
+    parser.set_defaults(run_command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from nas import compare, tasks
+
+    experiment = tasks.load(options.task, options.preset, options.config, options.set)
+    named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
+    machine = (options.data, options.device, _stop_on_sigterm())
+    found = compare.compare(compare.Comparison(options.task, experiment, named, options.seeds, options.runs, *machine))
+    if found is None:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    print(compare.table(found))
+    return 0
+
+
+# ------------------------------------------------------------------ audit
+
+
+def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("audit", help="first-order credit against really zeroed edges, on a run's network")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
+    parser.add_argument("--samples", type=int, default=64, help="architectures that are measured (default: 64)")
+    parser.add_argument("--along", type=int, default=16, help="of these, followed along every gate (default: 16)")
+    parser.add_argument("--seed", type=int, default=0)
+    add_machine(parser)
+    parser.set_defaults(run_command=_audit)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from nas import audit
+
+    found = audit.audit(
+        options.run, options.data, options.device, options.samples, min(options.along, options.samples), options.seed
+    )
+    print(audit.report(found))
+    return 0
+
+
+# ------------------------------------------------------------------ table
+
+
+def _add_table(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("table", help="what the NAS-Bench-201 table says")
+    parser.add_argument("question", metavar="ARCH|INDEX|best|stats", help="a cell, the best cells, or all of them")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder")
+    parser.set_defaults(run_command=_table)
+
+
+def _table(options: argparse.Namespace) -> int:
+    from nas import table
+    from nas.data import nasbench201
+
+    print(table.answer(nasbench201.load(options.data), options.question))
     return 0
 
 

@@ -1,0 +1,162 @@
+"""Which method finds the better architecture in the same time?
+
+Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
+finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
+search time: the shortest of their mean total times; curves show accuracy against time.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from nas import methods, runs, search, tasks
+
+METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
+ALWAYS = "random"
+MEASURES = {"cifar10": ("table_test_accuracy", "NAS-Bench-201 test accuracy of the derived cell (%)")}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go."""
+
+    task: str
+    experiment: tasks.Experiment[Any]
+    methods: tuple[str, ...] = METHODS
+    seeds: int = 3
+    root: Path = Path("runs")
+    data: Path | None = None
+    device: str = "cpu"
+    stopped: Callable[[], bool] = field(default=lambda: False)
+
+
+def compare(asked: Comparison) -> dict[str, Any] | None:
+    """Search with every method and seed; write ROOT/TASK-comparison.{json,svg,png} and return the JSON's content.
+
+    Returns: None if stopped; the same call goes on from there. Raises: ValueError in one line.
+    """
+    if asked.task not in MEASURES:
+        raise ValueError(f"there is no comparison of {asked.task} yet; known: {', '.join(MEASURES)}")
+    if asked.seeds < 1:
+        raise ValueError(f"need at least 1 seed, not {asked.seeds}")
+    names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
+    labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
+    curves: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in names}
+    folders = []
+    for seed in range(asked.seeds):
+        for name in names:
+            folder = _search(asked, name, seed)
+            if folder is None:
+                return None
+            folders.append(str(folder))
+            curves[name].append(curve(runs.records(folder), MEASURES[asked.task][0]))
+    found = {
+        "task": asked.task,
+        "measure": MEASURES[asked.task][1],
+        **summary(curves),
+        "labels": labels,
+        "curves": curves,
+        "runs": folders,
+        "about": runs.about_this_program(),
+    }
+    target = asked.root / f"{asked.task}-comparison.json"
+    runs.write_atomically(target, json.dumps(found, indent=1) + "\n")
+    _save_figure(found, target)
+    return found
+
+
+def curve(records: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, float]]:
+    """(seconds, measure) at every epoch end. Raises: ValueError if the search did not record the measure."""
+    points = [(record["seconds"], record["validation"].get(measure)) for record in records if "validation" in record]
+    if not points or any(value is None for _, value in points):
+        raise ValueError(f"the runs did not record {measure}: the NAS-Bench-201 table was not at hand")
+    return points
+
+
+def summary(curves: dict[str, list[list[tuple[float, float]]]]) -> dict[str, Any]:
+    """For each method mean, sample standard deviation and 95 % t-interval, at equal time and at the end."""
+    equal = min(float(np.mean([points[-1][0] for points in own])) for own in curves.values())
+    rows = {}
+    for name, own in curves.items():
+        rows[name] = {
+            "n": len(own),
+            "seconds": float(np.mean([points[-1][0] for points in own])),
+            "at_equal_time": spread([at(points, equal) for points in own]),
+            "at_the_end": spread([points[-1][1] for points in own]),
+        }
+    return {"equal_seconds": equal, "methods": rows}
+
+
+def at(points: list[tuple[float, float]], seconds: float) -> float:
+    """The last value that was known by then; the first one if nothing was."""
+    known = [value for time, value in points if time <= seconds]
+    return known[-1] if known else points[0][1]
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1) and half width of the mean's 95 % t-interval; None for one value."""
+    n = len(values)
+    std = float(np.std(values, ddof=1)) if n > 1 else None
+    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n) if std is not None else None
+    return {"mean": float(np.mean(values)), "std": std, "half_width": half, "values": list(values)}
+
+
+def table(found: dict[str, Any]) -> str:
+    """The comparison as text, the best at equal time first."""
+    after = f"after {found['equal_seconds']:.0f} s"
+    head = f"{'method':26}{'n':>3}{'seconds':>10}  {after:>16}{'at the end':>16}"
+    lines = [f"{found['measure']}, mean ± standard deviation", head]
+    for name, row in sorted(found["methods"].items(), key=lambda item: -item[1]["at_equal_time"]["mean"]):
+        cells = "".join(f"{_text(row[column]):>16}" for column in ("at_equal_time", "at_the_end"))
+        lines.append(f"{found['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
+    return "\n".join(lines)
+
+
+def draw(found: dict[str, Any], axes: Any) -> None:
+    """Mean of the measure against search time, one line a method; the band is the mean's 95 % t-interval."""
+    for name, own in found["curves"].items():
+        grid = np.linspace(0, found["methods"][name]["seconds"], 200)
+        rows = [spread([at(points, seconds) for points in own]) for seconds in grid]
+        mean = np.array([row["mean"] for row in rows])
+        (line,) = axes.plot(grid, mean, label=found["labels"][name])
+        if rows[0]["half_width"] is not None:
+            half = np.array([row["half_width"] for row in rows])
+            axes.fill_between(grid, mean - half, mean + half, color=line.get_color(), alpha=0.15, linewidth=0)
+    n = max(row["n"] for row in found["methods"].values())
+    axes.set(
+        xlabel="search time (s)", ylabel=found["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
+    )
+    axes.legend()
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _search(asked: Comparison, name: str, seed: int) -> Path | None:
+    settings = replace(asked.experiment.search, method=name)
+    experiment = replace(asked.experiment, search=settings)
+    folder = runs.folder_of(asked.root, asked.task, experiment, seed)
+    if (folder / runs.RESULT).exists():
+        return folder
+    network = tasks.build(experiment, asked.data, asked.device, seed)
+    with runs.open_run(folder, experiment) as run:
+        return folder if search.search(network, settings, run, seed, asked.stopped) is not None else None
+
+
+def _save_figure(found: dict[str, Any], target: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    draw(found, figure.add_subplot())
+    for suffix in (".svg", ".png"):
+        figure.savefig(target.with_suffix(suffix))
+
+
+def _text(part: dict[str, Any]) -> str:
+    return f"{part['mean']:.2f}" + (f" ± {part['std']:.2f}" if part["std"] is not None else "")

@@ -1,0 +1,55 @@
+"""A comparison is made at equal time, never twice, and says what it is over."""
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from nas import __main__ as program
+from nas import compare
+from nas.data.places import VARIABLE
+
+
+def test_equal_time_by_hand() -> None:
+    curves = {
+        "fast": [[(1.0, 50.0), (2.0, 60.0)], [(1.0, 52.0), (2.0, 64.0)]],
+        "slow": [[(1.5, 70.0), (4.0, 90.0)], [(2.5, 80.0), (4.0, 94.0)]],
+    }
+    found = compare.summary(curves)
+    assert found["equal_seconds"] == 2.0
+    assert found["methods"]["fast"]["at_equal_time"]["mean"] == 62.0
+    slow = found["methods"]["slow"]
+    assert slow["at_equal_time"]["values"] == [70.0, 80.0]  # the second knew nothing before 2.5 s: its first value
+    assert slow["at_the_end"]["mean"] == 92.0
+    # n = 2: t(0.975, 1) = 12.706; std of (90, 94) = 2.828; half width 12.706 · 2.828 / √2
+    assert slow["at_the_end"]["half_width"] == pytest.approx(12.7062 * math.sqrt(8) / math.sqrt(2), rel=1e-4)
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert compare.spread([3.0]) == {"mean": 3.0, "std": None, "half_width": None, "values": [3.0]}
+
+
+def test_a_run_without_the_measure_is_refused() -> None:
+    with pytest.raises(ValueError, match="table was not at hand"):
+        compare.curve([{"seconds": 1.0, "validation": {"accuracy": 3.0}}], "table_test_accuracy")
+
+
+def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (Path(os.environ.get(VARIABLE, "-")) / "cifar-10-batches-bin").exists():
+        pytest.skip(f"{VARIABLE} names no folder with cifar-10-batches-bin")
+    tiny = ["--set", "network.images=128", "--set", "network.held_out=64", "--set", "search.epochs=2"]
+    tiny += ["--set", "search.warmup_epochs=1", "--runs", str(tmp_path), "--seeds", "2", "--methods", "advantage"]
+    command = ["compare", "cifar10", "--preset", "quick", *tiny]
+    assert program.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "AdvantageNAS" in printed
+    assert "Random search" in printed  # always among them
+    folders = sorted((tmp_path / "cifar10").iterdir())
+    assert len(folders) == 4
+    before = [(folder / "result.json").stat().st_mtime_ns for folder in folders]
+    assert program.main(command) == 0
+    assert before == [(folder / "result.json").stat().st_mtime_ns for folder in folders]
+    assert {path.suffix for path in tmp_path.glob("cifar10-comparison.*")} == {".json", ".svg", ".png"}
+    assert program.main([*command[:-1], "no_such_method"]) == 2
+    assert "unknown method 'no_such_method'" in capsys.readouterr().err
