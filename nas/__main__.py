@@ -80,7 +80,8 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
     parser.add_argument("--randoms", type=int, default=1, help="random architectures beside it (default: 1)")
-    parser.add_argument("--epochs", type=int, help="of each training from scratch (default: the run's final_epochs)")
+    parser.add_argument("--epochs", type=int, help="of each training from scratch (default: the task's)")
+    parser.add_argument("--train", action="store_true", help="cifar10: train from scratch too, beside the table")
     add_machine(parser)
     parser.set_defaults(run_command=_evaluate)
 
@@ -92,7 +93,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if min(counts) < 1:
         raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
     request = evaluate.Request(
-        options.seeds, options.randoms, options.epochs, options.data, options.device, _stop_on_sigterm()
+        options.seeds, options.randoms, options.train, options.epochs, options.data, options.device, _stop_on_sigterm()
     )
     rows = evaluate.evaluate(options.run, request)
     if rows is None:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from nas import runs, tasks
 from nas.data.ptb import Corpus
 from nas.runs import Run, RunError
+from nas.scratch import evaluate_cell
 from nas.search import Diverged
 from nas.spaces import recurrent
 from nas.supernets import language, ptb
@@ -34,10 +35,14 @@ LSTM = "lstm"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of an evaluation. seeds: trainings of each model; randoms: random architectures beside them."""
+    """What is asked of an evaluation. seeds: trainings of each model; randoms: random architectures beside them.
+
+    train: whether to train also where a table has the answer.
+    """
 
     seeds: int = 1
     randoms: int = 1
+    train: bool = False
     epochs: int | None = None  # of each training; None: as the settings say
     data: Path | None = None
     device: str = "cpu"
@@ -80,7 +85,9 @@ def table(rows: Sequence[Row]) -> str:
         architectures = {row["architecture"] for row in own}
         shown = architectures.pop() if len(architectures) == 1 else f"{len(architectures)} different"
         parameters = round(statistics.fmean(row["parameters"] for row in own))
-        figures = "  ".join(f"{_mean(row[part] for row in own):>16}" for part in ("validation", "test"))
+        figures = "  ".join(
+            f"{_mean(row[part] for row in own) if part in own[0] else '-':>16}" for part in ("validation", "test")
+        )
         lines.append(f"{name:<10} {len(own):>2}  {parameters:>10,}  {figures}  {shown}")
     return "\n".join(lines)
 
@@ -349,7 +356,10 @@ def lstm_units(parameters: int, vocabulary: int) -> int:
 # ------------------------------------------------------------------ helpers
 
 
-EVALUATIONS: dict[str, Callable[[Path, Any, dict[str, Any], Request], list[Row] | None]] = {"ptb": text}
+EVALUATIONS: dict[str, Callable[[Path, Any, dict[str, Any], Request], list[Row] | None]] = {
+    "ptb": text,
+    "cifar10": evaluate_cell,
+}
 
 
 def _model(final: Final) -> Model:

@@ -5,12 +5,13 @@ The recipe is the benchmark's (Dong & Yang, ICLR 2020: 200 epochs, batches of 25
 judged on the test images.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.nn import functional
@@ -19,13 +20,17 @@ from tqdm import tqdm
 from nas import runs
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
+from nas.data.nasbench201 import Table
 from nas.runs import Run
 from nas.search import Diverged
 from nas.spaces import nasbench201 as space
 from nas.spaces.space import Space
-from nas.supernets.cifar import Network, augment, batches
+from nas.supernets.cifar import Network, Settings, augment, batches
 from nas.supernets.convolutional import Norm
 from nas.supernets.supernet import Descent, Supernet
+
+if TYPE_CHECKING:
+    from nas.evaluate import Request
 
 Row = dict[str, Any]
 
@@ -54,12 +59,32 @@ class Recipe:
             )
 
 
-def look_up(architecture: str, data: Path | None) -> Row:
+def evaluate_cell(folder: Path, settings: Settings, result: Row, request: "Request") -> list[Row] | None:
+    """Rows for `nas.evaluate`: the found cell, random cells and the best one as the table has them.
+
+    With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
+    """
+    generator = torch.Generator().manual_seed(result["seed"])
+    operations = space.space(settings.zero)
+    drawn = torch.randint(len(operations.operations), (request.randoms, len(space.EDGES)), generator=generator)
+    table = nasbench201.load(request.data)
+    best = table.architectures[int(table.column("cifar10_test").argmax())]
+    asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
+    rows = [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
+    for seed in range(request.seeds if request.train else 0):
+        recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs, precision=settings.precision)
+        row = train_once(folder, recipe, request.data, request.device, request.stopped)
+        if row is None:
+            return None
+        rows.append({"model": f"{recipe.epochs} ep.", **row})
+    return rows
+
+
+def look_up(table: Table, architecture: str) -> Row:
     """The cell's row of the NAS-Bench-201 table: accuracies in percent, parameters.
 
-    Raises: ValueError in one line if the table is missing or the string is wrong.
+    Raises: ValueError in one line if the string is wrong.
     """
-    table = nasbench201.load(data)
     index = table.find(architecture)
     return {
         "architecture": architecture,
@@ -75,6 +100,9 @@ def train_once(
 ) -> Row | None:
     """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
     folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
+    if (folder / runs.RESULT).exists():
+        finished: Row = json.loads((folder / runs.RESULT).read_text(encoding="utf-8"))
+        return finished
     train, test = cifar10.load(data)
     with runs.open_run(folder, recipe) as run:
         return train_cell(run, recipe, train, test, device, stopped)

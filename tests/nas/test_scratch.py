@@ -1,5 +1,7 @@
 """Training a cell from scratch: the benchmark's network, learning, resumed bit for bit."""
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas import runs, scratch
+from nas import __main__ as program
+from nas import runs, scratch, tasks
+from nas.data import nasbench201
 from nas.data.cifar10 import Images
+from nas.data.places import VARIABLE
 from nas.scratch import Recipe
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -58,3 +63,22 @@ def test_bad_recipes_are_refused() -> None:
         Recipe("skip everywhere")
     with pytest.raises(ValueError, match="batch <= images"):
         replace(SMALL, images=10)
+
+
+def test_a_found_cell_is_judged_by_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} is not set")
+    table = nasbench201.load(Path(folder))
+    row = scratch.look_up(table, "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    assert (row["test"], row["parameters"]) == (10.0, 73_306 + 243_040)  # nothing reaches the output: chance
+    experiment = tasks.load("cifar10", "quick", None, [])
+    run = tmp_path / "run"
+    with runs.open_run(run, experiment) as opened:
+        opened.finish({"architecture": CELL.replace("none", "skip_connect"), "seed": 0})
+    assert program.main(["evaluate", str(run), "--randoms", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()[1:]] == ["found", "random", "best"]
+    rows = json.loads((run / "evaluation.json").read_text())
+    assert len(rows) == 5
+    assert rows[-1]["test"] > max(row["test"] for row in rows[:-1])
