@@ -1,7 +1,7 @@
 """What does an estimator really compute? Mean, bias, covariance and cost, by summing over everything it can draw.
 
 `moments` takes any `nas.methods.Method` on any `nas.objective.Objective`, asks and credits it exactly as one search
-step does (`nas.step.measure`, `nas.step.gradient_of`), and weighs the outcomes by their probabilities. With a policy and a
+step does (`nas.step.measure`, `nas.step.gradient_of`), and weighs the outcomes by their probabilities. With policy and
 landscape in `Fraction` the results are rational and can be compared with ``==``.
 
 A method's moving averages are set to what they estimate, their exact expectations: `reinforce` has the baseline J.
@@ -18,7 +18,7 @@ import numpy as np
 from nas import policy, step
 from nas.methods import Memory, Method
 from nas.objective import Gradients, Objective
-from nas.samples import Sample
+from nas.samples import ALL_DENSE, ONE_HOT, Sample
 from theory import architectures
 from theory.outcomes import Outcomes, outcomes
 
@@ -149,6 +149,24 @@ def moments(
         error,
         variance_error,
     )
+
+
+def sample_gradients(method: Method, problem: Objective[Any], probabilities: Any) -> Any:
+    """The gradient (n, E, K) of each of the n = K^E architectures, for a method that draws one of them a step.
+
+    Raises: ValueError for a method that draws anything else.
+    """
+    if method.draw not in (ONE_HOT, ALL_DENSE):
+        raise ValueError(f"method {method.name} does not draw one architecture a step")
+    check_policy(probabilities)
+    drawn = outcomes(method.draw, probabilities)
+    memory = Expectations(method, problem, drawn)
+    gates = architectures.one_hot(
+        architectures.choices(*probabilities.shape), probabilities.shape[1], probabilities.dtype == object
+    )
+    runs = gates if method.draw == ONE_HOT else gates * 0 + 1
+    sample = Sample(np.broadcast_to(probabilities, gates.shape), gates, runs)
+    return _estimate(method, problem, sample, memory)
 
 
 def truth(problem: Objective[Any], probabilities: Any) -> Truth:

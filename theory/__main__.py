@@ -1,0 +1,152 @@
+"""`python -m theory COMMAND`: verify the claims, or write the report card of an estimator."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 1 a claim does not hold, 2 refused (one line says why)."""
+    parser = argparse.ArgumentParser(prog="python -m theory", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_verify, _add_card, _add_results):
+        add(commands)
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, "")  # a user's own module beside the working directory
+    command: Callable[[argparse.Namespace], int] = options.run_command
+    try:
+        return command(options)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+# ------------------------------------------------------------------ verify
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("verify", help="do the theorems T1 to T11 hold, and are their controls caught?")
+    parser.add_argument("--only", metavar="T1,T4", help="these claims (default: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="more seconds, wider search (default: 40)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ledger")
+    parser.add_argument("--proofs", type=Path, metavar="FILE", help="what proofs/check.py --json FILE recorded")
+    parser.set_defaults(run_command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from theory import ledger
+    from theory.claims import CLAIMS
+
+    only = [name.strip() for name in options.only.split(",")] if options.only is not None else list(CLAIMS)
+    _check_seed(options.seed)
+    _check_writable(options.json)
+    budget = ledger.DEFAULT_BUDGET if options.budget is None else options.budget
+    rows = ledger.verify(only, options.seed, budget, options.proofs)
+    print(ledger.table(rows))
+    if options.json:
+        ledger.write(options.json, rows, options.seed, budget)
+    return 0 if ledger.passed(rows) else 1
+
+
+# ------------------------------------------------------------------ card
+
+
+def _add_card(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("card", help="the report card of an estimator")
+    parser.add_argument("method", nargs="+", help="names of methods, or package.module:name of your own")
+    parser.add_argument("--landscape", default="quadratic", help="default: quadratic")
+    parser.add_argument("--dataset", help="cifar10 (default), cifar100 or imagenet16_120, of nasbench201")
+    parser.add_argument("--edges", type=int, help="default: 6")
+    parser.add_argument("--candidates", type=int, help="default: 4")
+    parser.add_argument("--seed", type=int, default=0, help="of the landscape")
+    parser.add_argument("--policy", default="uniform", metavar="uniform|FILE", help="JSON: E rows of K probabilities")
+    parser.add_argument("--progress", type=float, default=0.0, help="of the search, 0 to 1: sets temperatures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cards")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw them (default: runs/card.png)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA)")
+    parser.set_defaults(run_command=_card)
+
+
+def _card(options: argparse.Namespace) -> int:
+    from theory import card
+    from theory.find import find
+    from theory.landscapes import make
+
+    methods = [find(name) for name in options.method]
+    _check_seed(options.seed)
+    if not 0 <= options.progress <= 1:
+        raise ValueError(f"--progress must lie in 0 to 1, not {options.progress}")
+    _check_writable(options.json)
+    _check_writable(options.figure)
+    about = {}
+    if options.landscape == "nasbench201":
+        about = {"dataset": options.dataset or "cifar10", "data": options.data}
+    elif options.dataset:
+        raise ValueError(f"--dataset belongs to --landscape nasbench201, not to {options.landscape}")
+    edges, candidates = (
+        (6 if options.edges is None else options.edges),
+        (4 if options.candidates is None else options.candidates),
+    )
+    landscape = make(options.landscape, edges, candidates, options.seed, **about)
+    policy = card.read_policy(options.policy, landscape.edges, landscape.candidates)
+    cards = [card.card(method, landscape, policy, options.progress) for method in methods]
+    print(f"{options.landscape}, {landscape.edges} edges, {landscape.candidates} candidates, policy {options.policy}\n")
+    print(card.table(cards))
+    if options.json:
+        facts = {
+            "landscape": options.landscape,
+            **({"dataset": about["dataset"]} if about else {"seed": options.seed}),
+            "edges": landscape.edges,
+            "candidates": landscape.candidates,
+            "policy": policy.tolist(),
+            "min_loss": float(landscape.min_loss),
+            "max_loss": float(landscape.max_loss),
+        }
+        card.write(options.json, cards, facts)
+    figure = options.figure or Path("runs") / "card.png"
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    card.figure(figure, cards)
+    print(f"\nfigure: {figure}")
+    return 0
+
+
+# ------------------------------------------------------------------ results
+
+
+def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("results", help="make the numbers and figures of docs/results/theory* again")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR", help="default: docs/results")
+    parser.add_argument("--only", choices=("nasbench201", "map", "repairs", "sampled"), help="one of them")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA)")
+    parser.set_defaults(run_command=_results)
+
+
+def _results(options: argparse.Namespace) -> int:
+    from theory import results
+
+    for path in results.make_results(options.out, options.only, options.data):
+        print(path)
+    return 0
+
+
+# ------------------------------------------------------------------ shared by commands
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"--seed must not be negative, not {seed}")
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse before computing, not after."""
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ValueError(f"cannot write {path}: no writable folder {path.parent}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""The claims T1 to T11, one a file."""
+
+from theory.claim import Claim
+from theory.claims import (
+    t1_monotone,
+    t2_one_edge,
+    t3_not_enough,
+    t4_unbiased,
+    t5_taylor_bias,
+    t6_convergence,
+    t7_variance,
+    t8_logit_step,
+    t9_exponentiated,
+    t10_biased_steps,
+    t11_best_baseline,
+)
+
+CLAIMS: dict[str, Claim] = {
+    module.CLAIM.id: module.CLAIM
+    for module in (
+        t1_monotone,
+        t2_one_edge,
+        t3_not_enough,
+        t4_unbiased,
+        t5_taylor_bias,
+        t6_convergence,
+        t7_variance,
+        t8_logit_step,
+        t9_exponentiated,
+        t10_biased_steps,
+        t11_best_baseline,
+    )
+}

@@ -1,0 +1,87 @@
+"""T5: how biased is first-order credit, and can it be fatal? The Taylor remainder along an edge's gate; yes."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from nas import estimators, objective
+from nas.methods import METHODS
+from theory import exact, symbols
+from theory.cases import Case, Domain
+from theory.claim import Claim, Control
+from theory.landscapes import Landscape, Network
+
+
+def remainder(problem: Landscape, p: Any) -> tuple[Any, Any]:
+    """(E[r_e (a_e - p_e)] (E, K), largest |r_e| (E,)), r_e = credit_e - exact_e of every architecture."""
+    total: Any = 0
+    largest: Any = 0
+    for weight, gates, loss in exact.weighted_losses(problem, p):
+        measured = problem.gradients(gates, gates)
+        credit = estimators.first_order_credit(gates, measured.gate_gradient)
+        r = credit - (loss[:, None] - objective.zeroed_losses(problem, gates))
+        total = total + (weight[:, None, None] * estimators.credited(p, gates, r)).sum(axis=0)
+        largest = np.maximum(largest, abs(r).max(axis=0))
+    return total, largest
+
+
+def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """The bias is E[r (a - p)]; its square is at most max r^2 (1 - ||p_e||^2); in a quadratic network r = ||h||^2/D."""
+    bias = exact.moments(METHODS["advantage"], problem, p).bias
+    formula, largest = remainder(problem, p)
+    identity = -abs(bias - formula).max()
+    room = largest * largest * (1 - (p * p).sum(axis=-1)) - (bias * bias).sum(axis=-1)
+    found = min(identity, room.min())
+    if isinstance(problem, Network):
+        size = (problem.outputs * problem.outputs).sum(axis=-1) / problem.outputs.shape[-1]
+        closed = p * (size - (p * size).sum(axis=-1, keepdims=True))
+        found = min(found, -abs(bias - closed).max())
+    return found
+
+
+def _descends(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """<E[credit gradient], true gradient>: negative where the mean step climbs."""
+    found = exact.moments(METHODS["advantage"], problem, p)
+    return (found.mean * found.gradient).sum()
+
+
+def _no_bias(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    return -abs(exact.moments(METHODS["advantage"], problem, p).bias).max()
+
+
+QUADRATIC = Domain("quadratic")
+
+
+# o in {1, 2}, y = 8/5, in units of a fifth: outputs 5 and 10, target 8
+FLIP = Case("quadratic", np.array([[5], [10], [8]]), np.array([[1, 1]]), Fraction(1), np.zeros((1, 2), dtype=int))
+
+
+def symbolic() -> list[Any]:
+    """Two binary edges, L = (sum h - y)^2: the mean of the shipped advantage is the gradient + p (h^2 - E h^2)."""
+    p, h, y = symbols.policy(2, 2), symbols.symbols("h", 2, 2), symbols.symbols("y")[()]
+    mean: Any = 0
+    true: Any = 0
+    for _, probability, gates in symbols.architectures(p):
+        miss = (gates * h).sum() - y
+        mean = mean + probability * estimators.advantage(p, gates, 2 * miss * h)
+        true = true + probability * miss**2 * (gates - p)
+    return symbols.reduced(mean - true - estimators.softmax_pullback(p, h * h))
+
+
+CLAIM = Claim(
+    "T5",
+    "the Taylor bias of first-order credit",
+    "bias_ek = p_ek (E[r_e | a_ek = 1] - E[r_e]), r_e = credit_e - exact_e = int_0^1 t phi''(t) dt, and "
+    "||bias_e|| <= max |r_e| sqrt(1 - ||p_e||^2) <= (M/2) sqrt(1 - ||p_e||^2) if |phi''| <= M",
+    "any landscape; phi(t) the loss as edge e's gate goes from 0 to 1; M a bound on its curvature",
+    "||bias_e|| <= (M/2) sqrt(1 - ||p_e||^2); for L = mean of D (sum h - y)^2: bias_e = E[(||h_e||^2 / D)(a_e - p_e)]",
+    slack,
+    (
+        Control("first-order credit's mean step descends (the two-operation flip)", _descends, QUADRATIC, FLIP),
+        Control("first-order credit is unbiased on quadratic networks", _no_bias, QUADRATIC),
+    ),
+    "E[advantage] - E[L (a - p)] = p (h^2 - E h^2) for L = (sum h - y)^2",
+    symbolic,
+    QUADRATIC,
+)

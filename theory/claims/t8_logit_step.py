@@ -1,0 +1,208 @@
+"""T8: how long a plain gradient step on the logits is safe, jointly over all edges? The smoothness constant of J.
+
+Let S = sum_e v_e . (a_e - p_e), var = E S^2, D = max L - min L, c the mid-range. v' H v = E[(L - c)(S^2 - var)], so
+|v' H v| <= (D/2) E|S^2 - var|, and a loss of two values c +- D/2 attains it: J is C-smooth with exactly
+
+    C = (D/2) R,   R = sup over p, v of E|S^2 - var| / ||v||^2.
+
+Proved here: R <= 1/2 for one or two edges and any K, R <= sqrt((E - 1) / (2 E)) for E >= 2. XOR at p = 1/2 has R = 1/2.
+
+  1. E|S^2 - var|^2 <= Var(S^2) = sum_e Var(S_e^2) + sum_{e<f} z_e z_f with z_e = 2 E S_e^2 (Cauchy-Schwarz;
+     the S_e are independent with mean zero).
+  2. One edge: E s^4 + 3 t^2 <= 2 t y with t = E s^2, y = ||v_e||^2, s = v_e . (a_e - p_e). For given values s_k the
+     difference of the sides is convex in p on {p in the simplex, sum p_k s_k = 0}, so it is largest at a vertex, that
+     is at two values -a, b: t = a b, E s^4 = a b (a^2 - a b + b^2), y >= (a + b)^2 / 2, difference
+     a b ((a + b)^2 - 2 y) <= 0. So Var(S_e^2) <= z_e (y_e - z_e), 0 <= z_e <= y_e.
+  3. With Y = sum y, Z = sum z, w = y - z, W = sum w: Var(S^2) <= Z^2/2 - sum z^2/2 + sum z w <= (1/2)(1 - 1/E) Y^2,
+     since sum z w <= M W with M = max z, sum z^2 >= Z^2/E + (M - Z/E)^2 E/(E - 1), and then the room is a square
+     plus W Z (1 - 2/E).  For E = 1: z (y - z) <= y^2 / 4.
+
+Open: is R = 1/2 for E >= 3? `hard_search` looks for more and finds none. Equality is attained by 2, 3 and 5 binary
+edges at p = 1/2 with equal v: there the question contains E|S^2 - 1| <= 1 for all Rademacher sums of unit variance.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+
+from theory import exact, symbols
+from theory.architectures import choices, one_hot, probability
+from theory.cases import Case
+from theory.claim import Claim, Control
+from theory.landscapes import Landscape
+from theory.quantities import expected_loss, exponential_step
+
+
+def smoothness(spread: Any, edges: int) -> Any:
+    """A proved smoothness constant of J in the logits, for spread = max L - min L: at most 0.3536 spread."""
+    return spread / 4 if edges <= 2 else spread * math.sqrt((edges - 1) / (8 * edges))
+
+
+def largest_step(spread: Any, edges: int) -> Any:
+    """1 / C: the step with the largest guaranteed decrease, (1/2C) ||grad J||^2. Steps up to 2 / C do not raise J."""
+    return 1 / smoothness(spread, edges)
+
+
+def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """n (1 - C n / 2) ||grad J||^2 <= J - J', for n = share * 2 / C, in units of max L - min L."""
+    spread = problem.max_loss - problem.min_loss
+    if spread <= 0:
+        return spread
+    known = exact.truth(problem, p)
+    rate = 2 * share * largest_step(spread, problem.edges)
+    after = expected_loss(problem, exponential_step(p, known.gradient, rate))
+    promised = rate * (1 - share) * (known.gradient * known.gradient).sum()
+    return min(known.expected_loss - after - promised, _curvature_room(problem, p, direction)) / spread
+
+
+def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """C^2 ||v||^4 - (v' H v)^2 for the given direction: the smoothness itself, rationally."""
+    return _curvature_room(problem, p, direction)
+
+
+def curvature(problem: Landscape, p: Any, v: Any) -> Any:
+    """v' H v = E[(L - c)(S^2 - E S^2)] of J in the logits."""
+    c = (problem.max_loss + problem.min_loss) / 2
+    pairs = []
+    for weight, gates, loss in exact.weighted_losses(problem, p):
+        s = ((gates - p) * v).sum(axis=-1).sum(axis=-1)
+        pairs.append((weight, loss, s * s))
+    variance = sum((w * s).sum() for w, _, s in pairs)
+    return sum((w * (loss - c) * (s - variance)).sum() for w, loss, s in pairs)
+
+
+def _curvature_room(problem: Landscape, p: Any, v: Any, square: Any = None) -> Any:
+    spread = problem.max_loss - problem.min_loss
+    proved = Fraction(1, 16) if problem.edges <= 2 else Fraction(problem.edges - 1, 8 * problem.edges)
+    exactly = proved if square is None else square
+    share: Any = exactly if p.dtype == object else float(exactly)
+    norm = (v * v).sum()
+    return share * spread * spread * norm * norm - curvature(problem, p, v) ** 2
+
+
+# ------------------------------------------------------------------ the open question
+
+
+def ratio(p: Any, v: Any) -> Any:
+    """E|S^2 - var| / ||v||^2 at p, v (E, K): the smoothness constant is half its supremum, times max L - min L."""
+    every = choices(*p.shape)
+    weight = probability(p, every)
+    s = ((one_hot(every, p.shape[1], p.dtype == object) - p) * v).sum(axis=-1).sum(axis=-1)
+    variance = (weight * s * s).sum()
+    return (weight * abs(s * s - variance)).sum() / (v * v).sum()
+
+
+def hard_search(edges: int, candidates: int, starts: int, seed: int) -> tuple[float, Any, Any]:
+    """The largest `ratio` that BFGS finds over all policies and directions, and where: (ratio, p, v).
+
+    The loss is already optimised out: the worst one takes its two extremes by the sign of S^2 - var.
+    """
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    size = edges * candidates
+    every = choices(edges, candidates)
+    gates = one_hot(every, candidates)
+
+    def split(z: Any) -> tuple[Any, Any]:
+        logits = z[:size].reshape(edges, candidates)
+        p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return p / p.sum(axis=-1, keepdims=True), z[size:].reshape(edges, candidates)
+
+    def negative(z: Any) -> tuple[float, Any]:
+        p, v = split(z)
+        norm = (v * v).sum()
+        weight = probability(p, every)
+        score = gates - p
+        s = (score * v).sum(axis=(1, 2))
+        variance = (weight * s * s).sum()
+        sign = np.sign(s * s - variance)
+        value = (weight * sign * (s * s - variance)).sum()
+        tilt = (weight * sign).sum()
+        by_v = 2 * ((weight * (sign - tilt) * s)[:, None, None] * score).sum(axis=0)
+        # d/dlogits of E[f (S^2 - var)] at fixed f: through P, through p inside S (E f S, E S = 0), and through var
+        inner = sign * s * s - tilt * s * s - sign * variance
+        by_p = (weight * inner)[:, None, None] * score
+        through_mean = p * (v - (p * v).sum(axis=-1, keepdims=True))
+        by_p = by_p.sum(axis=0) - 2 * (weight * (sign - tilt) * s).sum() * through_mean
+        found = value / norm
+        return -found, -np.concatenate([(by_p / norm).ravel(), (by_v / norm - 2 * found * v / norm).ravel()])
+
+    best, where = 0.0, np.zeros(2 * size)
+    for _ in range(starts):
+        start = np.concatenate([rng.choice([0.1, 1.0, 3.0]) * rng.standard_normal(size), rng.standard_normal(size)])
+        found = minimize(negative, start, jac=True, method="BFGS", options={"maxiter": 300})
+        if -found.fun > best:
+            best, where = float(-found.fun), found.x
+    p, v = split(where)
+    return best, p, v / np.linalg.norm(v)
+
+
+# ------------------------------------------------------------------ derivation and controls
+
+
+def symbolic() -> list[Any]:
+    """The Hessian form (two binary edges), the vertex of step 2, and the square of step 3."""
+    t = sympy.Symbol("t", real=True)
+    weights = np.array([[sympy.Symbol(f"w{e}{k}", positive=True) for k in range(2)] for e in range(2)], dtype=object)
+    v, losses, c = symbols.symbols("v", 2, 2), symbols.symbols("L", 2, 2), sympy.Symbol("c", real=True)
+    tilted = np.array(
+        [[w * sympy.exp(t * x) for w, x in zip(*rows, strict=True)] for rows in zip(weights, v, strict=True)]
+    )
+    along = symbols.expected(losses, tilted / tilted.sum(axis=-1, keepdims=True))
+    second = sympy.diff(along, t, 2).subs(t, 0)
+    p = weights / weights.sum(axis=-1, keepdims=True)
+    pairs = [(q, losses[a], ((gates - p) * v).sum() ** 2) for a, q, gates in symbols.architectures(p)]
+    variance = sum(q * s for q, _, s in pairs)
+    form = sum(q * (loss - c) * (s - variance) for q, loss, s in pairs)
+    a, b, y = sympy.symbols("a b y", positive=True)
+    p_b = a / (a + b)
+    square, fourth = p_b * b**2 + (1 - p_b) * a**2, p_b * b**4 + (1 - p_b) * a**4
+    vertex = fourth + 3 * square**2 - 2 * square * y - a * b * ((a + b) ** 2 - 2 * y)
+    m, z, w, k = sympy.symbols("M Z W k", positive=True)
+    n = k + 1  # edges
+    gap = m - z / n
+    squares = z**2 / n + gap**2 * n / (n - 1)
+    room = (1 - 1 / n) * (z + w) ** 2 / 2 - (z**2 / 2 - squares / 2 + m * w)
+    completed = (sympy.sqrt(n / (n - 1)) * gap - sympy.sqrt((n - 1) / n) * w) ** 2 / 2 + w * z * (1 - 2 / n)
+    return [*symbols.reduced([second - form, vertex]), sympy.simplify(sympy.expand(room - completed))]
+
+
+EXCLUSIVE = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]])  # XOR of two binary edges; the zeroed states do not matter
+SIGNS = np.array([[1, -1], [1, -1]])
+
+
+def _nine(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    known = exact.truth(problem, p)
+    rate = 9 / max(problem.max_loss - problem.min_loss, 1e-9)
+    return known.expected_loss - expected_loss(problem, exponential_step(p, known.gradient, rate))
+
+
+CLAIM = Claim(
+    "T8",
+    "a plain gradient step on the logits",
+    "J is C-smooth in the logits, so J - J' >= n (1 - C n / 2) ||grad J||^2 >= 0 for any step 0 <= n <= 2 / C",
+    "D = max L - min L; C = D/4 for one or two edges (tight: XOR), C = D sqrt((E - 1) / (8 E)) < 0.3536 D beyond "
+    "(so the older D/2 with n < 4/D holds a fortiori); any K, L, p. Whether C = D/4 for E >= 3 is open",
+    "best step 1 / C, largest 2 / C: 8 / D for one or two edges, at least 5.65 / D for any number",
+    slack,
+    (
+        Control(
+            "J is 0.24 D-smooth (XOR at p = 1/2 has D/4)",
+            lambda problem, p, share, v: _curvature_room(problem, p, v, Fraction(24, 100) ** 2),
+            example=Case("table", EXCLUSIVE, np.array([[1, 1], [1, 1]]), Fraction(1), SIGNS),
+        ),
+        Control(
+            "a step of 9 / D does not raise J",
+            _nine,
+            example=Case("table", EXCLUSIVE, np.array([[51, 49], [49, 51]]), Fraction(1), np.zeros((2, 2), dtype=int)),
+            exact=False,
+        ),
+    ),
+    "v' H v = E[(L - c)(S^2 - E S^2)], the two-value vertex of step 2 and the completed square of step 3 of the proof",
+    symbolic,
+    exact_slack=exact_slack,
+)

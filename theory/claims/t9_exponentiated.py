@@ -1,0 +1,134 @@
+"""T9: does exponentiated gradient lower the expected loss? One edge at a time always, all at once below 8 / lambda."""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+
+from nas.optimisers import exponentiated
+from theory import exact, symbols
+from theory.architectures import choices, one_hot
+from theory.cases import Case, Domain
+from theory.claim import Claim, Control
+from theory.landscapes import Landscape
+from theory.quantities import conditional_losses, expected_loss
+
+
+def interactions(problem: Landscape) -> Any:
+    """I_ij = max |L(k, l) - L(k', l) - L(k, l') + L(k', l')| over operations and other edges, (E, E), 0 for i = j."""
+    edges, candidates = problem.edges, problem.candidates
+    losses = problem.loss(one_hot(choices(edges, candidates), candidates)).reshape((candidates,) * edges)
+    pairs = np.zeros((edges, edges))
+    for i in range(edges):
+        for j in range(i + 1, edges):
+            first = np.moveaxis(losses, (i, j), (0, 1))
+            rows = first[:, None] - first[None]
+            pairs[i, j] = pairs[j, i] = np.abs(rows[:, :, :, None] - rows[:, :, None]).max()
+    return pairs
+
+
+def largest_rate(problem: Landscape) -> float:
+    """8 / lambda, lambda the largest eigenvalue of `interactions`; infinite for additive losses."""
+    top = float(np.linalg.eigvalsh(interactions(problem))[-1])
+    return 8 / top if top > 1e-12 else math.inf
+
+
+def together(problem: Landscape, p: Any, rate: float) -> Any:
+    """The policy after one exponentiated-gradient step of all edges, by the shipped optimiser."""
+    positive = p > 0
+    logits = np.where(positive, np.log(np.where(positive, p, 1.0)), -np.inf)
+    moved = exponentiated().update(logits, exact.truth(problem, p).gradient, {}, rate, 1)[0]
+    moved = np.exp(moved - moved.max(axis=-1, keepdims=True))
+    return moved / moved.sum(axis=-1, keepdims=True)
+
+
+def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """The smaller decrease of: all edges at share * 8 / lambda, and edge after edge at any rate."""
+    before = expected_loss(problem, p)
+    spread = max(problem.max_loss - problem.min_loss, 1e-9)
+    rate = min(share * largest_rate(problem), 1e3 / spread)
+    worst = before - expected_loss(problem, together(problem, p, rate))
+    for edge in range(len(p)):
+        moved = p.copy()
+        moved[edge] = together(problem, p, 30 * share / spread)[edge]
+        after = expected_loss(problem, moved)
+        worst, before, p = min(worst, before - after), after, moved
+    return worst / spread
+
+
+def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """Edge after edge with p' ~ p x^(m Q), x = share < 1 rational, m Q integers: an exact exponentiated step."""
+    x = share if share < 1 else Fraction(1, 2)
+    before = expected_loss(problem, p)
+    worst = 0 * before
+    for edge in range(len(p)):
+        q = conditional_losses(problem, p)[edge]
+        power = math.lcm(*(value.denominator for value in q))
+        if power * (max(q) - min(q)) > 2000:
+            break  # the numbers would have thousands of digits
+        weights = p[edge] * np.array([x ** int(power * (value - min(q))) for value in q], dtype=object)
+        p = p.copy()
+        p[edge] = weights / weights.sum()
+        after = expected_loss(problem, p)
+        worst, before = min(worst, before - after), after
+    return worst
+
+
+def _outside(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    rate = largest_rate(problem) * 8.1 / 8
+    return 0.0 if math.isinf(rate) else expected_loss(problem, p) - expected_loss(problem, together(problem, p, rate))
+
+
+def _any_rate(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    return expected_loss(problem, p) - expected_loss(problem, together(problem, p, 100.0))
+
+
+def game(edges: int, weights: list[int]) -> Case:
+    """L = number of pairs of edges with the same operation, binary, every edge at the given weights."""
+    every = np.array(list(np.ndindex((3,) * edges))).reshape(*(3,) * edges, edges)
+    same = sum(
+        ((every[..., i] == every[..., j]) & (every[..., i] < 2)).astype(int) for i in range(edges) for j in range(i)
+    )
+    return Case("table", np.asarray(same), np.array([weights] * edges), Fraction(1), np.zeros((edges, 2), dtype=int))
+
+
+def symbolic() -> list[Any]:
+    """One edge, three operations, p(n) ~ p exp(-n Q): dJ/dn = -Var_{p(n)}(Q)."""
+    rate = sympy.Symbol("n", real=True)
+    p, q = symbols.symbols("p", 3), symbols.symbols("Q", 3)
+    weights = [pk * sympy.exp(-rate * qk) for pk, qk in zip(p, q, strict=True)]
+    total = sum(weights)
+    mean = sum(w * qk for w, qk in zip(weights, q, strict=True)) / total
+    variance = sum(w * (qk - mean) ** 2 for w, qk in zip(weights, q, strict=True)) / total
+    return [sympy.simplify(sympy.diff(mean, rate) + variance)]
+
+
+CLAIM = Claim(
+    "T9",
+    "exponentiated gradient",
+    "p' ~ p exp(-n Q), Q_e(k) = E[L | a_ek = 1], does not raise J: edge after edge for any n >= 0, all at once for "
+    "n <= 8 / lambda",
+    "any L, p; lambda the largest eigenvalue of I_ij = max |L(k,l) - L(k',l) - L(k,l') + L(k',l')|",
+    "largest rate 8 / lambda",
+    slack,
+    (
+        Control(
+            "at 8.1 / lambda J does not rise (coordination game at p = (0.501, 0.499))",
+            _outside,
+            example=game(3, [501, 499]),
+            exact=False,
+        ),
+        Control(
+            "at rate 100 two coordinated edges at p = (0.6, 0.4) do not rise",
+            _any_rate,
+            example=game(2, [3, 2]),
+            exact=False,
+        ),
+    ),
+    "dJ/dn = -Var(Q) <= 0 along one edge's exponentiated path",
+    symbolic,
+    exact_slack=exact_slack,
+    exact_domain=Domain(edges=(1, 2), candidates=(2, 2)),
+)

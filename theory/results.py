@@ -1,0 +1,276 @@
+"""Which numbers and figures does docs/theory.md quote? All of them are made here, into docs/results/theory-*.
+
+nasbench201  exact moments on the trained cells of NAS-Bench-201, at the uniform policy and along the gradient flow
+map          where first-order credit's expected step descends: loss curvature against gate size
+repairs      bias, variance and cost of the repairs of first-order credit
+sampled      how many samples make a step improve: the bound against the exact failure probability
+"""
+
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.integrate import solve_ivp
+from tqdm import tqdm
+
+from nas import policy
+from nas.data.nasbench201 import DATASETS
+from nas.methods import METHODS
+from nas.runs import about_this_program, write_atomically
+from theory import architectures, exact, repairs, sampled
+from theory.claims import t11_best_baseline
+from theory.landscapes import Landscape, Network, make
+
+COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
+
+
+def make_results(out: Path, only: str | None = None, data: Path | None = None) -> Iterator[Path]:
+    """Compute and write the results, yielding each file. Raises: ValueError if `out` is not a folder."""
+    if not out.is_dir():
+        raise ValueError(f"no folder {out} to write results into")
+    tasks: dict[str, Callable[[], tuple[dict[str, Any], Figure]]] = {
+        "nasbench201": lambda: nasbench(data),
+        "map": curvature_map,
+        "repairs": repair_table,
+        "sampled": sampled_bound,
+    }
+    for name, task in tasks.items():
+        if only in (None, name):
+            numbers, figure = task()
+            path = out / f"theory-{name}.json"
+            write_atomically(path, json.dumps({**about_this_program(), **numbers}, indent=1) + "\n")
+            yield path
+            for ending in ("png", "svg"):
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=ending, dpi=150, metadata={"Date": None} if ending == "svg" else None)
+                write_atomically(path.with_suffix("." + ending), buffer.getvalue())
+                yield path.with_suffix("." + ending)
+
+
+# ------------------------------------------------------------------ NAS-Bench-201
+
+
+def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
+    """Exact moments on the real table, for all three data sets."""
+    found = {name: _one_table(make("nasbench201", dataset=name, data=data)) for name in tqdm(DATASETS, leave=False)}
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.subplots(2, 3, sharex=True)
+    for column, (name, numbers) in enumerate(found.items()):
+        times = [row["time"] for row in numbers["flow"]]
+        axes[0, column].plot(times, [row["expected_loss"] for row in numbers["flow"]], color="black")
+        axes[0, column].axhline(numbers["min_loss"], color="gray", linewidth=0.8, linestyle=":")
+        axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
+        for method, colour in zip((*COMPARED, "best_baseline"), ("#bb5566", "#004488", "#ddaa33", "gray"), strict=True):
+            values = [row[method] for row in numbers["flow"]]
+            axes[1, column].plot(times, values, color=colour, label=method.replace("_", " "))
+        axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
+    axes[0, 0].set_ylabel("expected test error, %")
+    axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
+    axes[1, 0].legend(frameon=False, fontsize=8)
+    return {"datasets": found}, figure
+
+
+def _one_table(land: Landscape) -> dict[str, Any]:
+    uniform = np.full((6, 4), 0.25)
+    moments = {name: exact.moments(METHODS[name], land, uniform) for name in (*COMPARED, "advantage", "counterfactual")}
+    moments["best_baseline"] = exact.moments(t11_best_baseline.BEST, land, uniform)
+    plain = moments["reinforce"]
+
+    def slope(time: float, logits: Any) -> Any:
+        return -exact.truth(land, policy.softmax(logits.reshape(6, 4))).gradient.ravel()
+
+    times = np.geomspace(1e-2, 1e5, 36)
+    path = solve_ivp(slope, (0, times[-1]), np.zeros(24), method="LSODA", t_eval=times, rtol=1e-8, atol=1e-8)
+    flow = []
+    for time, logits in zip(path.t, path.y.T, strict=True):
+        p = policy.softmax(logits.reshape(6, 4))
+        row = {"time": float(time), "entropy": float(policy.entropy(p).sum())}
+        for name in COMPARED:
+            there = exact.moments(METHODS[name], land, p)
+            row |= {name: float(there.total_variance), f"{name}_bias": there.bias_norm}
+        row |= {
+            "expected_loss": float(there.expected_loss),
+            "gradient_norm": float(np.linalg.norm(there.gradient)),
+            "best_baseline": float(exact.moments(t11_best_baseline.BEST, land, p).total_variance),
+        }
+        flow.append(row)
+    final = tuple(int(k) for k in policy.choices(policy.one_hot_argmax(p)))
+    losses = land.loss(architectures.one_hot(architectures.choices(6, 4), 4))
+    reached = float(land.loss(np.eye(4)[list(final)]))
+    return {
+        "min_loss": float(land.min_loss),
+        "max_loss": float(land.max_loss),
+        "expected_loss": float(plain.expected_loss),
+        "gradient_norm": float(np.linalg.norm(plain.gradient)),
+        "uniform": {
+            name: {
+                "bias_norm": m.bias_norm,
+                "total_variance": float(m.total_variance),
+                "edges_with_less_than_reinforce": int((m.edge_variances < plain.edge_variances).sum()),
+                "edge_variances": m.edge_variances.tolist(),
+            }
+            for name, m in moments.items()
+        },
+        "largest_step": {"T1": 1 / float(land.max_loss - plain.expected_loss)},
+        "flow": flow,
+        "flow_ends_at": {"choices": final, "loss": reached, "better_cells": int((losses < reached - 1e-9).sum())},
+    }
+
+
+# ------------------------------------------------------------------ the map
+
+
+def curvature_map(toys: int = 500, edges: tuple[int, ...] = (1, 2, 6)) -> tuple[dict[str, Any], Figure]:
+    """Share of quadratic networks on which the mean of first-order credit climbs.
+
+    L = mean over D of (c/2) s^2 - 2 y s + y^2, s = g sum_e h_e: the gradient is c g^2 / 2 A - 2 g B and the bias
+    c g^2 / 2 R, so the map depends on curvature times gate size alone.
+    """
+    curvatures, sizes = np.geomspace(0.05, 20, 27), np.geomspace(0.05, 5, 27)
+    shares: dict[str, Any] = {}
+    for number in edges:
+        rising = np.zeros((len(curvatures), len(sizes)))
+        unpromised = np.zeros_like(rising)
+        for seed in tqdm(range(toys), desc=f"{number} edges", leave=False, disable=None):
+            a, b, r = quadratic_parts(number, 4, seed)
+            product = curvatures[:, None] * sizes
+            gradient = product[..., None, None] / 2 * a - 2 * b
+            bias = product[..., None, None] / 2 * r
+            rising += ((gradient + bias) * gradient).sum(axis=(-1, -2)) <= 0
+            unpromised += (bias * bias).sum(axis=(-1, -2)) >= (gradient * gradient).sum(axis=(-1, -2))
+        shares[str(number)] = {"climbs": (rising / toys).tolist(), "not_promised": (unpromised / toys).tolist()}
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    for axis, number in zip(figure.subplots(1, len(edges), sharey=True), edges, strict=True):
+        image = axis.pcolormesh(sizes, curvatures, np.array(shares[str(number)]["climbs"]), vmin=0, vmax=0.5)
+        axis.contour(sizes, curvatures, np.array(shares[str(number)]["climbs"]), levels=[0.01], colors="white")
+        axis.set(xscale="log", yscale="log", xlabel="gate size (rms output of an operation / target)")
+        axis.set_title(f"{number} edge{'s' * (number > 1)}, n = {toys}", loc="left", fontsize=10)
+    figure.axes[0].set_ylabel("curvature of the loss")
+    figure.colorbar(image, ax=figure.axes, label="share on which credit's mean step climbs")
+    return {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}, figure
+
+
+def quadratic_parts(edges: int, candidates: int, seed: int) -> tuple[Any, Any, Any]:
+    """(A, B, R) of `curvature_map` for one toy at a random policy: gradients of E[s^2], E[y s], and p (h^2 - E h^2)."""
+    rng = np.random.default_rng([seed, edges])
+    p = rng.dirichlet(np.ones(candidates), edges)
+    h, y = rng.standard_normal((edges, candidates, 4)), rng.standard_normal(4)
+    square = Network(h, lambda s: s * s, lambda s: 2 * s)
+    line = Network(h, lambda s: y * s, lambda s: y + 0 * s)
+    size = (h * h).mean(axis=-1)
+    missed = p * (size - (p * size).sum(axis=-1, keepdims=True))
+    return exact.truth(square, p).gradient, exact.truth(line, p).gradient, missed
+
+
+# ------------------------------------------------------------------ repairs
+
+
+def repair_table(toys: int = 20, edges: int = 6, candidates: int = 4) -> tuple[dict[str, Any], Figure]:
+    """Relative bias, variance over REINFORCE's, and passes of every repair, median over toys at the uniform policy."""
+    p = np.full((edges, candidates), 1 / candidates)
+    rows: dict[str, dict[str, Any]] = {}
+    for kind in ("quadratic", "saturating"):
+        for size in (0.25, 0.5, 1.0):
+            kept: dict[str, list[tuple[float, float]]] = {}
+            for seed in tqdm(range(toys), desc=f"{kind}, gate size {size}", leave=False, disable=None):
+                for name, value in _repairs(make(kind, edges, candidates, seed, gate_size=size), p).items():
+                    kept.setdefault(name, []).append(value)
+            rows[f"{kind}, gate size {size}"] = {
+                name: {
+                    "relative_bias": _quartiles([bias for bias, _ in values]),
+                    "variance_over_reinforce": _quartiles([variance for _, variance in values]),
+                    "passes": PASSES[name](edges),
+                    "variance_times_passes": _quartiles([v * PASSES[name](edges) for _, v in values]),
+                }
+                for name, values in kept.items()
+            }
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    for axis, kind in zip(figure.subplots(1, 2, sharey=True), ("quadratic", "saturating"), strict=True):
+        content = rows[f"{kind}, gate size 0.5"]
+        names = list(content)
+        axis.barh(names, [content[n]["variance_times_passes"][1] for n in names], color="#4477aa")
+        axis.set_title(f"{kind}, gate size 0.5, median of {toys} toys", loc="left", fontsize=10)
+        axis.set_xlabel("variance over REINFORCE's × passes")
+        axis.invert_yaxis()
+    return {"toys": toys, "edges": edges, "candidates": candidates, "landscapes": rows}, figure
+
+
+PASSES: dict[str, Callable[[int], int]] = {
+    "REINFORCE, baseline J": lambda edges: 1,
+    "first order": lambda edges: 2,
+    "first order, baseline": lambda edges: 2,
+    "debiased, even choice": lambda edges: 3,
+    "debiased, best choice": lambda edges: 3,
+    "debiased, best given gates": lambda edges: 3,
+    "midpoint": lambda edges: 2 * edges,
+    "trapezoid": lambda edges: 2 + 2 * edges,
+    "Gauss, 2 nodes": lambda edges: 4 * edges,
+    "Gauss, 3 nodes": lambda edges: 6 * edges,
+    "exact advantage": lambda edges: edges + 1,
+    "exact, baseline": lambda edges: edges + 1,
+}
+
+
+def _repairs(land: Landscape, p: Any) -> dict[str, tuple[float, float]]:
+    plain = exact.moments(METHODS["reinforce"], land, p)
+    norm, scale = float(np.linalg.norm(plain.gradient)), float(plain.total_variance)
+    left = repairs.residuals(land, p)
+    even, best = np.full(len(p), 1 / len(p)), repairs.best_choice(left.squares)
+    found: dict[str, tuple[float, float]] = {"REINFORCE, baseline J": (0.0, 1.0)}
+    named = {
+        "first order": "advantage",
+        "first order, baseline": "advantage_with_baseline",
+        "exact advantage": "exact_advantage",
+        "exact, baseline": "exact_advantage_with_baseline",
+    }
+    for name, method in named.items():
+        there = exact.moments(METHODS[method], land, p)
+        found[name] = (there.bias_norm / norm, float(there.total_variance) / scale)
+    found["debiased, even choice"] = (0.0, float(repairs.debiased_variance(left, even)) / scale)
+    found["debiased, best choice"] = (0.0, float(repairs.debiased_variance(left, best)) / scale)
+    given = left.exact_variance + left.joint - left.squares.sum()
+    found["debiased, best given gates"] = (0.0, float(given) / scale)
+    for name in ("midpoint", "trapezoid", "Gauss, 2 nodes", "Gauss, 3 nodes"):
+        bias, variance = repairs.rule_moments(land, p, *repairs.RULES[name])
+        found[name] = (float(np.linalg.norm(bias)) / norm, variance / scale)
+    return {name: found[name] for name in PASSES}
+
+
+# ------------------------------------------------------------------ sampled steps
+
+
+def sampled_bound() -> tuple[dict[str, Any], Figure]:
+    """Exact probability that a 1 / C step with the mean of n samples does not improve, against the bound."""
+    land = make("quadratic", 1, 3, seed=4)
+    p = np.array([[0.5, 0.3, 0.2]])
+    counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    rows: dict[str, Any] = {}
+    for name in ("reinforce", "exact_advantage", "advantage", "exact_advantage_with_baseline"):
+        there = exact.moments(METHODS[name], land, p)
+        enough = sampled.samples_for_full_step(there, 0.05)
+        rows[name] = {
+            "samples": counts,
+            "failure": [sampled.failure_probability(METHODS[name], land, p, n) for n in counts],
+            "bound": [sampled.failure_bound(there, n) for n in counts],
+            "enough_for_95": enough if math.isfinite(enough) else None,
+            "relative_bias": there.bias_norm / float(np.linalg.norm(there.gradient)),
+        }
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for (name, row), colour in zip(rows.items(), ("#bb5566", "#004488", "#228833", "#ddaa33"), strict=True):
+        axis.plot(counts, np.maximum(row["failure"], 1e-12), "o-", color=colour, label=name.replace("_", " "))
+        axis.plot(counts, row["bound"], color=colour, linewidth=0.8)
+    axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylabel="probability that the step does not improve")
+    axis.set_ylim(1e-6, 1.5)
+    axis.legend(frameon=False, fontsize=8)
+    axis.set_title("dots: exact; thin lines: bound", loc="left", fontsize=10)
+    return {"landscape": "quadratic, 1 edge, 3 candidates, seed 4", "policy": p.tolist(), "methods": rows}, figure
+
+
+def _quartiles(values: list[float]) -> list[float]:
+    return [float(q) for q in np.quantile(values, (0.25, 0.5, 0.75))]
