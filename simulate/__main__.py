@@ -1,9 +1,12 @@
 """`python -m simulate COMMAND`: run an experiment with known answers and draw what came out."""
 
 import argparse
+import contextlib
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 
@@ -11,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
     parser = argparse.ArgumentParser(prog="python -m simulate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_demo):
+    for add in (_add_run, _add_study, _add_plot, _add_report, _add_demo):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -97,6 +100,71 @@ def _demo(options: argparse.Namespace) -> int:
     from simulate import demo
 
     return demo.demo(options.out)
+
+
+# ------------------------------------------------------------------ study, plot, report
+
+
+def _add_study(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("study", help="run a grid of cells in parallel, draw it, write its report")
+    parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/simulation.md)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
+    parser.add_argument("--dry-run", action="store_true", help="count the cells and stop")
+    parser.set_defaults(run_command=_study)
+
+
+def _study(options: argparse.Namespace) -> int:
+    from nas import runs
+    from simulate import report, study
+
+    settings, cells = study.load(options.file)
+    if options.workers < 1:
+        raise ValueError("--workers must be at least 1")
+    work = sum(study.work(cell) for cell in cells)
+    if options.dry_run:
+        print(f"{len(cells)} cells, {work:,} replicate-steps")
+        return 0
+    folder = runs.folder_of(options.runs, settings.name, settings, 0)
+    with runs.open_run(folder, settings) as run:
+        print(f"{len(cells)} cells, {work:,} replicate-steps in {folder}")
+
+        def pool() -> contextlib.AbstractContextManager[Executor]:
+            return study.dask_pool(options.scheduler) if options.scheduler else study.local_pool(options.workers)
+
+        result = study.run_study(cells, settings.machine, run, pool)
+        written = report.write(folder)
+        run.finish(result)
+    print(f"report: {written}")
+    return 0
+
+
+def _add_plot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("plot", help="draw the figures of a study's run folder, as SVG and PNG")
+    parser.add_argument("run", type=Path, help="the run folder")
+    parser.set_defaults(run_command=_plot)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from simulate import report
+
+    for file in report.draw(options.run):
+        print(file)
+    return 0
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("report", help="write one self-contained page about a study's run folder")
+    parser.add_argument("run", type=Path, help="the run folder")
+    parser.set_defaults(run_command=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from simulate import report
+
+    print(report.write(options.run))
+    return 0
 
 
 if __name__ == "__main__":

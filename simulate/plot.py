@@ -4,7 +4,8 @@ The band is a stated interval, its n is in the caption; theory is a thin black l
 written as SVG (with real text) and PNG.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas import methods
+from simulate import evidence, run
+from simulate.evidence import Estimate
+from simulate.run import problem_of
+from simulate.study import Cell
 from simulate.toy import SHOWN, Curves
 
 mpl.rcParams.update(
@@ -51,13 +56,16 @@ COLOURS = {
     "exact_advantage_with_baseline": "#b07cc6",
     "debiased_advantage": "#1b7837",
     "quadrature_advantage": "#2166ac",
+    "reinforce_without_baseline": "#6baed6",
+    "exact": "#000000",
 }
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
 
 def label(name: str) -> str:
     """The name of a method in figures and tables."""
-    return methods.METHODS[name].label if name in methods.METHODS else name
+    known = {**methods.METHODS, **run.OWN}
+    return known[name].label if name in known else name
 
 
 def colour(name: str) -> str:
@@ -66,11 +74,11 @@ def colour(name: str) -> str:
     return COLOURS.get(name, spare[sum(name.encode()) % len(spare)])
 
 
-def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
-    """Median and quartiles over replicates: values (replicates, points)."""
+def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any], remark: str = "") -> None:
+    """Median and quartiles over replicates: values (replicates, points); the remark follows the method's label."""
     lower, middle, upper = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
     axes.fill_between(x, lower, upper, color=colour(name), alpha=0.18, linewidth=0)
-    axes.plot(x, middle, color=colour(name), linestyle=DASHES[methods.find(name).propagation], label=label(name))
+    axes.plot(x, middle, color=colour(name), linestyle=DASHES[run.find(name).propagation], label=label(name) + remark)
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
@@ -113,3 +121,75 @@ def toy_caption(result: Mapping[str, Any], command: str) -> str:
         f"Toy regression of Sato et al. (2021): median and quartiles over n = {result['trials']} trials, "
         f"{result['iterations']} iterations, seed {result['seed']}. Made by: {command}"
     )
+
+
+# ------------------------------------------------------------------ studies
+
+
+def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
+    """Median and quartiles of a recorded quantity against steps: a panel a landscape, each method at its best rate."""
+    panels = evidence.by(evidence.best_rates(cells), lambda cell: cell.setting.landscape)
+    figure, axes = _panels(len(panels))
+    for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
+        for cell in group:
+            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, f" ({cell.setting.rate:g})")
+        axes_.set(title=landscape, xlabel="step", ylabel=axis)
+        axes_.legend(fontsize=7)
+    return figure
+
+
+def share_figure(cells: Sequence[Cell], share: Callable[[Cell], Estimate], across: str, axis: str) -> Figure:
+    """A share with its 95 % interval against a setting on a log axis: a panel a landscape, a line a method."""
+    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
+    figure, axes = _panels(len(panels))
+    for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
+        for name, line in evidence.by(group, lambda cell: cell.setting.method).items():
+            line = sorted(line, key=lambda cell: float(getattr(cell.setting, across)))
+            x = [getattr(cell.setting, across) for cell in line]
+            values = [share(cell) for cell in line]
+            error = [[v.value - v.lower for v in values], [v.upper - v.value for v in values]]
+            axes_.errorbar(
+                x, [v.value for v in values], yerr=np.maximum(error, 0), color=colour(name), label=label(name),
+                marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=DASHES[run.find(name).propagation],
+            )  # fmt: skip
+        axes_.set(title=landscape, xlabel=across, ylabel=axis, xscale="log", ylim=(-0.02, None))
+        axes_.legend(fontsize=7)
+    return figure
+
+
+def heat_map(cells: Sequence[Cell]) -> Figure:
+    """Median J at the end as a share of its start, (J - best) / (J_0 - best): methods down, step sizes across."""
+    known = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best)]
+    panels = evidence.by(known, lambda cell: cell.setting.landscape)
+    figure, axes = _panels(len(panels))
+    image = None
+    for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
+        names = list(evidence.by(group, lambda cell: cell.setting.method))
+        rates = sorted({cell.setting.rate for cell in group})
+        grid = np.full((len(names), len(rates)), math.nan)
+        for cell in group:
+            regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.best), axis=1)
+            grid[names.index(cell.setting.method), rates.index(cell.setting.rate)] = regrets[-1] / regrets[0]
+        image = axes_.imshow(grid, cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
+        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+        axes_.set_yticks(range(len(names)), [label(name) for name in names], fontsize=7)
+        axes_.set(title=landscape, xlabel="rate")
+        axes_.grid(visible=False)
+    if image is not None:
+        figure.colorbar(image, ax=list(axes), label="regret left at the end", shrink=0.8)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(3, max(1, count))
+    rows = -(-max(1, count) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.9 * rows), squeeze=False)
+    flat = list(axes.ravel())
+    for spare in flat[count:]:
+        spare.set_visible(False)
+    return figure, flat[:count]
+
+
+def close(figure: Figure) -> None:
+    """Give the figure's memory back."""
+    plt.close(figure)

@@ -1,0 +1,135 @@
+"""What do a study's records say? Times, commitments, rises and rates, each with an interval.
+
+Intervals are 95 %: Wilson's for shares, order statistics for medians, and the bootstrap over replicates for fitted
+exponents. Replicates that never get there count as infinitely late, so a median can be infinite.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from simulate.study import Cell
+
+SURE = 0.95  # an edge is decided when one operation has this probability
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, from n replicates."""
+
+    value: float
+    lower: float
+    upper: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
+
+
+def share(hits: Any) -> Estimate:
+    """Share of true entries, with Wilson's interval."""
+    n, count = len(hits), int(np.sum(hits))
+    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
+    return Estimate(count / n, float(low), float(high), n)
+
+
+def median(values: Any) -> Estimate:
+    """Median, with the interval between the order statistics that hold it with at least 95 %."""
+    ordered, n = np.sort(values), len(values)
+    reach = int(stats.binom.ppf(0.025, n, 0.5))
+    low, high = max(0, reach - 1), min(n - 1, n - reach)
+    return Estimate(float(np.quantile(ordered, 0.5, method="higher")), float(ordered[low]), float(ordered[high]), n)
+
+
+def mean(values: Any) -> Estimate:
+    """Mean, with the normal interval of its standard error."""
+    n, middle = len(values), float(np.mean(values))
+    reach = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return Estimate(middle, middle - reach, middle + reach, n)
+
+
+# ------------------------------------------------------------------ of one cell
+
+
+def time_to_sure(cell: Cell, level: float = SURE) -> Estimate:
+    """Median step at which the best architecture has probability `level`; to the grid of recorded steps."""
+    reached = cell.values["optimal_probability"] >= level
+    first = np.where(reached.any(axis=0), cell.steps[reached.argmax(axis=0)], np.inf)
+    return median(first)
+
+
+def found(cell: Cell) -> Estimate:
+    """Share of replicates whose most probable architecture is the best one at the end."""
+    return share(cell.values["correct"][-1] == 1)
+
+
+def wrongly_committed(cell: Cell) -> Estimate:
+    """Share of replicates decided on every edge at the end, but not for the best architecture."""
+    return share((cell.values["surest"][-1] >= SURE) & (cell.values["correct"][-1] < 1))
+
+
+def fixated(cell: Cell) -> Estimate:
+    """Share of replicates decided on every edge at the end, whatever for."""
+    return share(cell.values["surest"][-1] >= SURE)
+
+
+def rises(cell: Cell) -> Estimate:
+    """Share of steps that raised J."""
+    return mean(cell.values["rises"][-1] / cell.setting.steps)
+
+
+def regret(cell: Cell, best: float) -> Any:
+    """J - min L at each record, (P, R)."""
+    return cell.values["expected_loss"] - best
+
+
+def exponent(cell: Cell, best: float, resamples: int = 400) -> Estimate:
+    """Slope of log mean regret over log steps in the second half of the records: -1 is a rate of 1/t.
+
+    Raises: ValueError with fewer than 4 records there.
+    """
+    half = len(cell.steps) // 2
+    steps, values = cell.steps[half:], regret(cell, best)[half:]
+    if len(steps) < 4:
+        raise ValueError("a rate needs at least 8 records; lower `every`")
+    x = np.log(steps) - np.log(steps).mean()
+
+    def slope(columns: Any) -> float:
+        y = np.log(np.maximum(values[:, columns].mean(axis=1), 1e-12))
+        return float((x * y).sum() / (x * x).sum())
+
+    n = values.shape[1]
+    random = np.random.default_rng(0)
+    slopes = [slope(random.integers(n, size=n)) for _ in range(resamples)]
+    low, high = np.quantile(slopes, (0.025, 0.975))
+    return Estimate(slope(np.arange(n)), float(low), float(high), n)
+
+
+# ------------------------------------------------------------------ of many
+
+
+def best_rates(cells: Sequence[Cell]) -> list[Cell]:
+    """Of each method on each landscape, the cell with the lowest median J at the end: every method at its own best."""
+    chosen: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        key = (cell.setting.method, cell.setting.landscape)
+        if key not in chosen or _final(cell) < _final(chosen[key]):
+            chosen[key] = cell
+    return list(chosen.values())
+
+
+def by(cells: Sequence[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell]]:
+    """Cells grouped by a key, in the order of first appearance."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    return groups
+
+
+def _final(cell: Cell) -> float:
+    final = float(np.median(cell.values["expected_loss"][-1]))
+    return final if math.isfinite(final) else math.inf

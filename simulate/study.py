@@ -1,0 +1,232 @@
+"""How does a question become a grid of runs, in parallel, that survives being killed?
+
+A study is a TOML file: `[base]` holds settings (`simulate.run.Setting`), `[grid]` lists of values to combine, and
+`[[cases]]`, if any, tables of settings that belong together (a method with its optimiser); the cells are base x cases
+x grid. Each finished cell is one Parquet file in the run folder, written whole or not at all, one row a record: start
+the same study again and only the missing cells run. Workers return their records to the parent, which writes them, so
+a cluster needs no common disk. Any executor of `concurrent.futures` will do; Dask's is used for `--scheduler`.
+"""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from nas import config, runs
+from nas.runs import Run, RunError
+from simulate.run import Machine, Setting, problem_of, simulate
+
+VERSION = "advantage-nas records 1"
+LARGEST = 10_000  # cells; more is a mistake in the grid, or several studies
+DEATHS = 3  # times that a pool may lose workers before the study gives up
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """A study file. about: the question, in a sentence; it heads the report."""
+
+    name: str = "study"
+    about: str = ""
+    base: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    machine: Machine = field(default_factory=lambda: Machine(dtype="float64", chunk=2048))
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"setting name: {self.name!r} must be letters, digits and underscores")
+
+
+def load(file: Path) -> tuple[StudySettings, list[Setting]]:
+    """A study and its cells. Raises: ValueError in one line, naming the file and the first setting that is wrong."""
+    settings = config.load(StudySettings, file)
+    try:
+        return settings, cells(settings)
+    except ValueError as error:
+        raise ValueError(f"study {file}: {error}") from error
+
+
+def cells(settings: StudySettings) -> list[Setting]:
+    """All cells of the grid, checked. Raises: ValueError if there are none, too many, or a setting is wrong."""
+    count = len(settings.cases or [{}])
+    for name, values in settings.grid.items():
+        if not values:
+            raise ValueError(f"grid.{name} is empty, so the grid has no cells")
+        if name in settings.base or any(name in case for case in settings.cases):
+            raise ValueError(f"{name} is in the grid and in base or cases; keep one")
+        count *= len(values)
+    if count > LARGEST:
+        raise ValueError(f"the grid has {count:,} cells, more than {LARGEST:,}: split the study")
+    found = []
+    for case in settings.cases or [{}]:
+        for chosen in itertools.product(*settings.grid.values()):
+            setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
+            cell = config.load(Setting, base=setting)
+            problem_of(cell)
+            found.append(cell)
+    return found
+
+
+# ------------------------------------------------------------------ running
+
+
+def run_study(
+    cells: list[Setting], machine: Machine, run: Run, pool: Callable[[], contextlib.AbstractContextManager[Executor]]
+) -> dict[str, Any]:
+    """Run the cells that are not finished yet.
+
+    Args: pool, makes an executor; asked again when one loses its workers, at most `DEATHS` times.
+    Returns: the result, for `Run.finish`. Raises: RunError when workers keep dying; finished cells are kept.
+    """
+    folder = run.folder / "cells"
+    folder.mkdir(exist_ok=True)
+    named = {file_name(cell): cell for cell in cells}
+    todo = {name: cell for name, cell in named.items() if not (folder / name).exists()}
+    deaths = 0
+    total = sum(work(cell) for cell in cells)
+    done = total - sum(work(cell) for cell in todo.values())
+    with tqdm(total=total, initial=done, disable=None, unit="replicate-step", unit_scale=True) as bar:
+        while todo:
+            lost = _one_pool(todo, machine, folder, pool, bar)
+            deaths += lost is not None
+            if deaths > DEATHS:
+                raise RunError(
+                    f"workers died {deaths} times; {len(todo)} cells are left, the others are kept"
+                ) from lost
+            if lost is not None:
+                bar.write(f"a worker died; {len(cells) - len(todo)} cells are kept, {len(todo)} go on")
+    return {"cells": len(cells), "replicate_steps": total, "version": VERSION}
+
+
+def _one_pool(
+    todo: dict[str, Setting],
+    machine: Machine,
+    folder: Path,
+    pool: Callable[[], contextlib.AbstractContextManager[Executor]],
+    bar: Any,
+) -> Exception | None:
+    """Run what is to do on one executor, taking it off `todo` as it is written. Returns what killed the executor."""
+    lost: Exception | None = None
+    try:
+        with pool() as executor:
+            waiting = {executor.submit(run_cell, cell, machine): name for name, cell in todo.items()}
+            for future in as_completed(waiting):
+                try:
+                    content = future.result()
+                except (BrokenExecutor, CancelledError) as error:
+                    lost = error  # others may have finished before: go on collecting
+                    continue
+                runs.write_atomically(folder / waiting[future], content)
+                bar.update(work(todo.pop(waiting[future])))
+    except BrokenExecutor as error:
+        lost = error
+    return lost
+
+
+def run_cell(cell: Setting, machine: Machine) -> bytes:
+    """One cell as the bytes of a Parquet file."""
+    import torch
+
+    torch.set_num_threads(1)
+    trace = simulate(cell, machine)
+    points, replicates = trace.values["expected_loss"].shape
+    columns: dict[str, Any] = {
+        "step": np.repeat(trace.steps, replicates),
+        "replicate": np.tile(np.arange(replicates), points),
+    }
+    columns |= {name: values.astype(np.float32).ravel() for name, values in trace.values.items()}
+    about = {b"version": VERSION.encode(), b"setting": json.dumps(dataclasses.asdict(cell)).encode()}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def local_pool(workers: int) -> Iterator[Executor]:
+    """Processes of this machine."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextlib.contextmanager
+def dask_pool(address: str) -> Iterator[Executor]:
+    """The workers of a Dask scheduler, through its `concurrent.futures` interface.
+
+    Raises: ValueError if Dask is not installed or nobody answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError("--scheduler needs Dask: pip install 'distributed>=2024.1'") from error
+    try:
+        client: Any = Client(address, timeout="10s")  # type: ignore[no-untyped-call, unused-ignore]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client, client.get_executor(pure=False, retries=DEATHS) as executor:
+        yield executor
+
+
+# ------------------------------------------------------------------ reading
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name."""
+
+    setting: Setting
+    steps: Any
+    values: Mapping[str, Any]
+
+
+def read(folder: Path) -> list[Cell]:
+    """All finished cells of a study's run folder, in a fixed order.
+
+    Raises: RunError if there are none, or a file is damaged or of another version.
+    """
+    files = sorted((folder / "cells").glob("*.parquet"))
+    if not files:
+        raise RunError(f"no finished cells in {folder / 'cells'}; run the study first")
+    return [_read_cell(file) for file in files]
+
+
+def _read_cell(file: Path) -> Cell:
+    try:
+        table = pq.read_table(file)
+        about = table.schema.metadata or {}
+        version = about.get(b"version", b"no version").decode()
+        if version != VERSION:
+            raise RunError(f"{file} holds {version!r}, this program reads {VERSION!r}; run the study again")
+        setting = config.load(Setting, base=json.loads(about[b"setting"]))
+    except (OSError, pa.ArrowInvalid, KeyError, json.JSONDecodeError) as error:
+        raise RunError(f"{file} is damaged ({error}); delete it and run the study again") from error
+    replicates = setting.replicates
+    arrays = {name: table[name].to_numpy().reshape(-1, replicates) for name in table.column_names}
+    steps = arrays.pop("step")[:, 0]
+    del arrays["replicate"]
+    return Cell(setting, steps, arrays)
+
+
+def file_name(cell: Setting) -> str:
+    """The file of a cell: named by its settings, so that a changed cell is another file."""
+    return f"{cell.method.replace(':', '.')}-{cell.landscape.replace(':', '.')}-{config.digest(cell)}.parquet"
+
+
+def work(cell: Setting) -> int:
+    """Replicate-steps of a cell, for progress."""
+    return cell.replicates * cell.steps * cell.samples
