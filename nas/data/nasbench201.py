@@ -93,6 +93,13 @@ def load(data: Path | None = None) -> Table:
     return Table(tuple(row[1] for row in cells), choices, columns)
 
 
+def parameters(choices: Integers, dataset: str) -> Integers:
+    """Trainable parameters of the benchmark's networks, (...,), from operation indices (..., 6)."""
+    ones, threes = ((choices == OPERATIONS.index(f"nor_conv_{size}")).sum(axis=-1) for size in ("1x1", "3x3"))
+    total: Integers = PARAMETERS[dataset] + 28_000 * ones + 243_040 * threes
+    return total
+
+
 # ------------------------------------------------------------------ helpers
 
 
@@ -120,13 +127,11 @@ def _check(path: Path, names: list[str], published: Integers, choices: Integers,
     if len(wrong):
         row, place = wrong[0]
         raise DataError(f"{path}, cell {row}: {names[place]} is {numbers[row, place]}")
-    for dataset, base in PARAMETERS.items():
+    for dataset in PARAMETERS:
         if f"{dataset}_params" in names:
-            counts = [(choices == OPERATIONS.index(f"nor_conv_{size}")).sum(axis=1) for size in ("1x1", "3x3")]
-            expected = base + 28_000 * counts[0] + 243_040 * counts[1]
-            if not np.array_equal(numbers[:, names.index(f"{dataset}_params")], expected):
+            if not np.array_equal(numbers[:, names.index(f"{dataset}_params")], parameters(choices, dataset)):
                 raise DataError(f"{path}: {dataset}_params are not those of the benchmark's networks")
 
 
-# Trainable parameters of the benchmark's networks: fixed part, then 28,000 a 1x1 and 243,040 a 3x3 convolution.
+# What the networks' fixed part has; each 1x1 convolution adds 28,000 parameters and each 3x3 one 243,040.
 PARAMETERS = {"cifar10": 73_306, "cifar100": 79_156, "imagenet16_120": 80_456}

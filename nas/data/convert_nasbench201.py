@@ -1,0 +1,94 @@
+"""How is `nasbench201.csv.gz` made from the benchmark's own release?
+
+    pip install nats_bench
+    python -m nas.data.convert_nasbench201 NATS-tss-v1_0-3ffb9-simple nasbench201.csv.gz
+
+The first argument is the folder of the topology search space that NATS-Bench publishes (github.com/D-X-Y/NATS-Bench).
+It is read by the authors' own package, which loads pickles, and a pickle can run anything: use it on their files only.
+What comes out is read by `nas.data.nasbench201` without executing anything.
+"""
+
+import csv
+import gzip
+import importlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from nas.data.nasbench201 import PARAMETERS, parameters
+from nas.data.places import DataError
+from nas.runs import write_atomically
+from nas.spaces.nasbench201 import CELLS, read
+
+RELEASED = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16_120": "ImageNet16-120"}
+
+# column -> (name in the release, epochs, figure)
+ACCURACIES = {
+    **{f"{name}_test": (released, "200", "test-accuracy") for name, released in RELEASED.items()},
+    "cifar10_valid": ("cifar10-valid", "200", "valid-accuracy"),
+    "cifar100_valid": ("cifar100", "200", "valid-accuracy"),
+    "imagenet16_120_valid": ("ImageNet16-120", "200", "valid-accuracy"),
+    "cifar10_half_test": ("cifar10-valid", "200", "test-accuracy"),
+    "cifar10_test_12ep": ("cifar10", "12", "test-accuracy"),
+    "cifar10_valid_12ep": ("cifar10-valid", "12", "valid-accuracy"),
+    "cifar100_test_12ep": ("cifar100", "12", "test-accuracy"),
+    "cifar100_valid_12ep": ("cifar100", "12", "valid-accuracy"),
+    "imagenet16_120_test_12ep": ("ImageNet16-120", "12", "test-accuracy"),
+    "imagenet16_120_valid_12ep": ("ImageNet16-120", "12", "valid-accuracy"),
+}
+
+
+def rows(release: Any) -> Iterator[list[str]]:
+    """The header, then one row a cell in the published order: means over the trained seeds.
+
+    Args: release, a `nats_bench` topology object. Raises: DataError if it does not hold all cells.
+    """
+    if len(release.meta_archs) != CELLS:
+        raise DataError(f"the release names {len(release.meta_archs)} cells, not {CELLS}")
+    yield ["index", "architecture", *ACCURACIES, *(f"{name}_params" for name in PARAMETERS)]
+    for index, architecture in enumerate(tqdm(release.meta_archs, disable=None, unit="cell")):
+        asked: dict[tuple[str, str], dict[str, float]] = {}
+        figures = []
+        for name, epochs, figure in ACCURACIES.values():
+            if (name, epochs) not in asked:
+                asked[name, epochs] = release.get_more_info(index, name, hp=epochs, is_random=False)
+            figures.append(f"{asked[name, epochs][figure]:.8g}")
+        cell = np.array(read(architecture))
+        sizes = [str(parameters(cell, name)) for name in PARAMETERS]
+        yield [str(index), architecture, *figures, *sizes]
+        release.arch2infos_dict.pop(index, None)  # it keeps every cell it has read: gigabytes by the end
+        release.evaluated_indexes.discard(index)
+
+
+def convert(release: Any, target: Path) -> None:
+    """Write the whole table, aside first, then under its name."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows(release))
+    write_atomically(target, gzip.compress(text.getvalue().encode("ascii"), mtime=0))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Convert a release. Exit status 2 and one line where it cannot be read."""
+    if len(arguments) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        create = importlib.import_module("nats_bench").create
+    except ImportError:
+        print("the release is read by its authors' package: pip install nats_bench", file=sys.stderr)
+        return 2
+    try:
+        convert(create(arguments[0], "tss", fast_mode=True, verbose=False), Path(arguments[1]))
+    except (ValueError, OSError) as error:
+        print(f"cannot convert {arguments[0]}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
