@@ -128,9 +128,9 @@ def _check(path: Path, names: list[str], published: Integers, choices: Integers,
         row, place = wrong[0]
         raise DataError(f"{path}, cell {row}: {names[place]} is {numbers[row, place]}")
     for dataset in PARAMETERS:
-        if f"{dataset}_params" in names:
-            if not np.array_equal(numbers[:, names.index(f"{dataset}_params")], parameters(choices, dataset)):
-                raise DataError(f"{path}: {dataset}_params are not those of the benchmark's networks")
+        name = f"{dataset}_params"
+        if name in names and not np.array_equal(numbers[:, names.index(name)], parameters(choices, dataset)):
+            raise DataError(f"{path}: {name} are not those of the benchmark's networks")
 
 
 # What the networks' fixed part has; each 1x1 convolution adds 28,000 parameters and each 3x3 one 243,040.
