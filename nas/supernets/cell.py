@@ -310,10 +310,10 @@ def _weight_gradients(cell: Cell, weights: Weights, tape: Tape, into_first: Tens
     }
     for (source, _), pair in zip(cell.leaving(), tape.pairs, strict=True):
         name = f"source{source}"
-        node = tape.nodes[:, :, source].reshape(rows, units)
+        node = tape.nodes[:, :, source].to(weights[name].dtype).reshape(rows, units)
         gradients[name] = _product_of_rows(node, pair.view(rows, -1), weights[name])
     return gradients
 
 
 def _product_of_rows(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
-    return (a.to(like.dtype).mT @ b.to(like.dtype)).to(a.dtype)
+    return (a.to(like.dtype).mT @ b.to(like.dtype)).to(b.dtype)

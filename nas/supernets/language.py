@@ -5,7 +5,6 @@ is the sum over its steps of the batch's mean negative log-likelihood, as publis
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from torch import Tensor
 State = tuple[Tensor, ...]
 Weights = dict[str, Tensor]
 
-CHUNK = 1 << 23  # logits held at once on a CPU: 32 MB in float32
+CHUNK = 1 << 22  # logits held at once on a CPU: 16 MB in float32
 
 
 class Core(Protocol):
@@ -87,7 +86,8 @@ def log_likelihoods(x: Tensor, weights: Weights, words: Tensor) -> Tensor:
     """log p(word) in nats for outputs x (N, H) and words (N,): (N,)."""
     weight, bias = weights["output"], weights["bias"]
     rows = []
-    for some, wanted in _chunks(x, words, weight):
+    at_once = _rows_at_once(x, weight)
+    for some, wanted in zip(torch.split(x, at_once), torch.split(words, at_once), strict=True):
         scores = (some.to(weight.dtype) @ weight.mT).to(x.dtype) + bias
         rows.append(torch.log_softmax(scores, -1).gather(1, wanted[:, None])[:, 0])
     return torch.cat(rows)
@@ -223,16 +223,17 @@ def _output_layer(x: Tensor, weights: Weights, words: Tensor, batch: int, with_w
     weight, bias = weights["output"], weights["bias"].to(weights["output"].dtype)
     into_x, into_weight = torch.empty_like(x), torch.zeros_like(weight, dtype=x.dtype)
     into_bias, loss = torch.zeros_like(weights["bias"]), x.new_zeros(())
-    least = torch.finfo(torch.float32).tiny
-    start = 0
-    for some, wanted in _chunks(x, words, weight):
-        own = some.to(weight.dtype)
-        p = torch.softmax(torch.addmm(bias, own, weight.mT), -1)
-        wanted = wanted[:, None]
-        loss -= p.gather(1, wanted).to(x.dtype).clamp_min(least).log().sum()
-        p.scatter_add_(1, wanted, -torch.ones_like(wanted, dtype=p.dtype))
-        into_x[start : start + len(some)] = p @ weight
-        start += len(some)
+    rows = _rows_at_once(x, weight)
+    room = weight.new_empty(2, min(rows, len(x)), len(weight))  # fresh memory for every chunk costs more than softmax
+    for start in range(0, len(x), rows):
+        own, wanted = x[start : start + rows].to(weight.dtype), words[start : start + rows]
+        each = torch.arange(len(own), device=x.device)
+        scores = torch.addmm(bias, own, weight.mT, out=room[0, : len(own)])
+        p = torch.softmax(scores, -1, out=room[1, : len(own)])
+        hit = p[each, wanted]
+        loss -= hit.to(x.dtype).clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+        p[each, wanted] = hit - 1
+        into_x[start : start + rows] = p @ weight
         if with_weights:
             _add_product(into_weight, p.mT, own)
             into_bias += p.sum(0, dtype=x.dtype)
@@ -246,6 +247,5 @@ def _add_product(to: Tensor, a: Tensor, b: Tensor) -> None:
         to += a @ b
 
 
-def _chunks(x: Tensor, words: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    rows = len(x) if x.device.type != "cpu" else max(1, CHUNK // len(weight))
-    return zip(torch.split(x, rows), torch.split(words, rows), strict=True)
+def _rows_at_once(x: Tensor, weight: Tensor) -> int:
+    return len(x) if x.device.type != "cpu" else max(1, CHUNK // len(weight))

@@ -147,7 +147,7 @@ class Network:
 
     def validate(self, gates: Tensor) -> dict[str, float]:
         """Perplexity of the validation text with the shared weights, whole stream, state carried."""
-        core = CellCore(self.cell, self._mix(gates, gates != 0))
+        core = CellCore(self.cell, self.mix_of(gates, gates != 0))
         words = self.corpus.valid.to(self.device)
         return {"perplexity": language.whole_stream(core, self.weights, words, self.weights["output"])}
 
@@ -178,16 +178,16 @@ class Network:
 
     def gradients(self, gates: Tensor, runs: Tensor, window: Window, state: State, with_weights: bool) -> Passed:
         """Loss and gradients of a window under gates (E, K); without weights', the report is `cells.CellGradients`."""
-        core = CellCore(self.cell, self._mix(gates, runs))
+        core = CellCore(self.cell, self.mix_of(gates, runs))
         weights = language.products(self.weights, self.settings.precision)
         return language.gradients_of(core, weights, window, state, with_weights)
 
     def loss(self, gates: Tensor, window: Window, state: State) -> Passed:
         """Loss of a window under gates (E, K), forward only."""
-        core = CellCore(self.cell, self._mix(gates, gates != 0))
+        core = CellCore(self.cell, self.mix_of(gates, gates != 0))
         return language.loss_of(core, language.products(self.weights, self.settings.precision), window, state)
 
-    def _mix(self, gates: Tensor, runs: Tensor) -> Mix:
+    def mix_of(self, gates: Tensor, runs: Tensor) -> Mix:
         """Which operations run on each edge, and under which gate; `zero` needs no running."""
         zero = self.space.zero_operation
         return [

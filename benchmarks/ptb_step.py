@@ -1,0 +1,236 @@
+"""What does a step of the recurrent parent network cost beside its matrix products alone?
+
+    python benchmarks/ptb_step.py [--units 300] [--nodes 3] [--batch 256] [--window 35] [--threads 2] [--repeats 5] [--clock cpu]
+
+Prints, for a weight step and an architecture step: plain PyTorch (the same cell edge by edge, with autograd), this
+toolkit in float32 and with bfloat16 products, and the matrix products of the same step alone; seconds, times the
+products, share of the machine's peak. All variants of a row of repeats run one after another, so that a busy machine
+meets all alike; medians. Then the memory that a tape holds under sparse, two-path and dense propagation, and how the
+step grows with units, nodes and window.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nas.data.ptb import Corpus
+from nas.policy import gates_of
+from nas.supernets import cell as cells
+from nas.supernets import language
+from nas.supernets.ptb import Network, Settings
+
+VOCABULARY = 10_000
+Precision = Literal["float32", "bfloat16"]
+Clock = Callable[[], float]
+DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, default=300)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--window", type=int, default=35)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for one thread, a busy machine")
+    parser.add_argument("--growth", action="store_true", help="also grow units, nodes and window one by one")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    settings = Settings(units=options.units, nodes=options.nodes, batch=options.batch, window=options.window)
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    print(f"torch {torch.__version__}, {options.threads} threads, {settings}")
+    compare(settings, options.repeats, clock)
+    memory(settings)
+    if options.growth:
+        grown = [replace(settings, units=units) for units in (100, 200, 300, 400)]
+        grown += [replace(settings, nodes=nodes) for nodes in (1, 3, 8)]
+        grown += [replace(settings, window=window) for window in (10, 35, 70)]
+        for one in grown:
+            name = f"{one.units} units, {one.nodes} nodes, {one.window} steps"
+            times = measure({name: steps_of(one, "float32")[0]}, options.repeats, clock)
+            print(f"{name}: weight step {times[name]:.3f} s")
+
+
+# ------------------------------------------------------------------ the comparison
+
+
+def compare(settings: Settings, repeats: int, clock: Clock) -> None:
+    """Print the table of variants."""
+    variants: dict[str, Callable[[], object]] = {}
+    for number, kind in enumerate(("weights", "architecture")):
+        variants[f"{kind}: plain PyTorch, float32"] = plain_step(settings, with_weights=number == 0)
+        for precision in DTYPES:
+            variants[f"{kind}: this toolkit, {precision}"] = steps_of(settings, precision)[number]
+            variants[f"{kind}: products alone, {precision}"] = products(settings, precision, with_weights=number == 0)
+    size = 2048
+    for precision, dtype in DTYPES.items():
+        square = torch.randn(size, size).to(dtype)
+        variants[f"peak, {precision}"] = partial(torch.matmul, square, square)
+    times = measure(variants, repeats, clock)
+    print(f"{'step':<40} {'seconds':>8} {'x products':>11} {'of peak':>8}")
+    for name, seconds in times.items():
+        if name.startswith("peak"):
+            continue
+        kind, precision = name.split(":")[0], name.rsplit(" ", 1)[1]
+        peak = 2 * size**3 / times[f"peak, {precision}"]
+        share = operations(settings, kind == "weights") / seconds / peak
+        ratio = seconds / times[f"{kind}: products alone, {precision}"]
+        print(f"{name:<40} {seconds:>8.3f} {ratio:>11.2f} {share:>8.0%}")
+    for precision in DTYPES:
+        speed = 2 * size**3 / times[f"peak, {precision}"] / 1e9
+        print(f"peak, a product of {size} x {size} in {precision}: {speed:.0f} GFLOP/s")
+
+
+def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Clock) -> dict[str, float]:
+    """Median seconds of each variant, interleaved."""
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for repeat in range(repeats + 1):
+        for name, run in variants.items():
+            start = clock()
+            run()
+            if repeat:  # the first round warms up
+                taken[name].append(clock() - start)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def steps_of(settings: Settings, precision: Precision) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A weight step and an architecture step of the parent network, each under a new random architecture."""
+    network = parent(replace(settings, precision=precision))
+    generator = torch.Generator().manual_seed(0)
+    edges, candidates = network.space.shape
+
+    def gates() -> Tensor:
+        chosen = torch.randint(candidates, (edges,), generator=generator)
+        return gates_of(chosen, candidates, torch.zeros(edges, candidates))
+
+    def weight_step() -> object:
+        drawn = gates()
+        return network.weight_step(drawn, drawn, 0.5)
+
+    def architecture_step() -> object:
+        drawn = gates()
+        return network.objective().gradients(drawn, drawn)
+
+    return weight_step, architecture_step
+
+
+def parent(settings: Settings) -> Network:
+    """A parent network on a random text."""
+    words = torch.randint(VOCABULARY, (2 * settings.batch * (settings.window + 1) * 3,))
+    corpus = Corpus("random words", tuple(map(str, range(VOCABULARY))), words, words[:100], words[:100], "00" * 8)
+    return Network(settings, corpus, "cpu", 0)
+
+
+# ------------------------------------------------------------------ what it is compared with
+
+
+def plain_step(settings: Settings, with_weights: bool) -> Callable[[], object]:
+    """The same step as anyone would write it first: a loop over edges, torch's own layers, autograd, torch's SGD."""
+    units, batch, window = settings.units, settings.batch, settings.window
+    edges = [(j, i) for i in range(1, settings.nodes + 1) for j in range(i)]
+    embedding = torch.nn.Embedding(VOCABULARY, units)
+    first = torch.nn.Linear(2 * units, 2 * units, bias=False)
+    links = torch.nn.ModuleList(torch.nn.Linear(units, 2 * units, bias=False) for _ in edges)
+    output = torch.nn.Linear(units, VOCABULARY)
+    network = torch.nn.ModuleList([embedding, first, links, output])
+    for weight in network.parameters():
+        torch.nn.init.uniform_(weight, -0.1, 0.1)
+        weight.requires_grad_(with_weights)
+    sgd = torch.optim.SGD(network.parameters(), lr=1.0)
+    text = torch.randint(VOCABULARY, (window + 1, batch))
+    operations = (lambda u: u, torch.tanh, torch.sigmoid, torch.relu, torch.zeros_like)
+
+    def step() -> object:
+        chosen = torch.randint(5, (len(edges),)).tolist()
+        gates = torch.ones(len(edges), requires_grad=not with_weights)
+        h, hidden = torch.zeros(batch, units), []
+        x = torch.dropout(embedding(text[:-1]), 0.5, True)
+        for word in x:
+            gate, new = first(torch.cat((word, h), 1)).chunk(2, 1)
+            nodes = [h + gate.sigmoid() * (new.tanh() - h)]
+            for i in range(1, settings.nodes + 1):
+                arriving = []
+                for e, (source, target) in enumerate(edges):
+                    if target == i:
+                        gate, new = links[e](nodes[source]).chunk(2, 1)
+                        value = operations[chosen[e]](new) * gates[e]
+                        arriving.append(nodes[source] + gate.sigmoid() * (value - nodes[source]))
+                nodes.append(torch.stack(arriving).mean(0))
+            h = torch.stack(nodes[1:]).mean(0)
+            hidden.append(h)
+        scores = output(torch.dropout(torch.stack(hidden), 0.5, True))
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), text[1:].flatten(), reduction="sum") / batch
+        if not with_weights:
+            return torch.autograd.grad(loss, gates)
+        sgd.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
+        sgd.step()
+        return loss
+
+    return step
+
+
+def products(settings: Settings, precision: Precision, with_weights: bool) -> Callable[[], object]:
+    """Only the matrix products of a step, in the same shapes and numbers."""
+    dtype, units, window, batch = DTYPES[precision], settings.units, settings.window, settings.batch
+    rows, nodes = window * batch, settings.nodes
+    widths = [2 * units, *(2 * units * (nodes - j) for j in range(nodes))]
+    small = [(torch.randn(batch, units).to(dtype), torch.randn(units, width).to(dtype)) for width in widths]
+    back = [(torch.randn(batch, width).to(dtype), torch.randn(units, width).to(dtype).mT) for width in widths]
+    long = torch.randn(rows, units).to(dtype)
+    wide = [torch.randn(rows, width).to(dtype) for width in (2 * units, *widths)]
+    weight, chunk = torch.randn(VOCABULARY, units).to(dtype), max(1, language.CHUNK // VOCABULARY)
+    word = torch.randn(units, 2 * units).to(dtype)
+
+    def run() -> object:
+        long @ word
+        for _ in range(window):
+            for a, b in small:
+                a @ b
+            for a, b in back:
+                a @ b
+        wide[0] @ word.mT
+        for some in torch.split(long, chunk):
+            scores = some @ weight.mT
+            scores @ weight
+            if with_weights:
+                scores.mT @ some
+        return [long.mT @ matrix for matrix in wide] if with_weights else None
+
+    return run
+
+
+def operations(settings: Settings, with_weights: bool) -> float:
+    """Floating-point operations of a step's products."""
+    edges = settings.nodes * (settings.nodes + 1) // 2
+    weights = 2 * settings.units**2 * (2 + edges) + VOCABULARY * settings.units
+    return 2.0 * settings.window * settings.batch * weights * (3 if with_weights else 2)
+
+
+def memory(settings: Settings) -> None:
+    """Print what a forward pass keeps for the backward pass."""
+    network = parent(settings)
+    edges, candidates = network.space.shape
+    chosen = gates_of(torch.arange(edges) % 4, candidates, torch.zeros(edges, candidates))
+    window = network.weight_stream.next(settings.units, 0.0, network.weights["output"])
+    x = network.weights["embedding"][window.words]
+    runs = {"sparse": chosen, "two-path": chosen + chosen.roll(1, 1), "dense": torch.ones_like(chosen)}
+    for name, run in runs.items():
+        mix = network.mix_of(chosen, run)
+        _, tape = cells.forward(network.cell, network.weights, mix, x, network.weight_stream.state[0], record=True)
+        assert tape is not None
+        kept = [tape.first, tape.nodes, *tape.pairs, *tape.mixed, *tape.outputs.values(), tape.hidden]
+        print(f"the cell's memory of a window, {name:>8}: {sum(t.nbytes for t in kept) / 2**20:>6.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
