@@ -24,6 +24,7 @@ from nas.methods import METHODS
 from nas.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
 from theory.claims import t11_best_baseline
+from theory.claims.t5_taylor_bias import FLIP
 from theory.landscapes import Landscape, Network, make
 
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
@@ -125,41 +126,46 @@ def _one_table(land: Landscape) -> dict[str, Any]:
 # ------------------------------------------------------------------ the map
 
 
-def curvature_map(toys: int = 500, edges: tuple[int, ...] = (1, 2, 6)) -> tuple[dict[str, Any], Figure]:
+TOYS = ((1, 1), (2, 1), (6, 1), (1, 4), (6, 4))  # edges, outputs
+
+
+def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
     """Share of quadratic networks on which the mean of first-order credit climbs.
 
-    L = mean over D of (c/2) s^2 - 2 y s + y^2, s = g sum_e h_e: the gradient is c g^2 / 2 A - 2 g B and the bias
-    c g^2 / 2 R, so the map depends on curvature times gate size alone.
+    L = mean over D of (c/2) s^2 - 2 y s + y^2, s = g sum_e h_e: the gradient is (c g^2 / 2) A - 2 g B and the bias
+    (c g^2 / 2) R, so that the direction depends on curvature times gate size, c g, alone.
     """
     curvatures, sizes = np.geomspace(0.05, 20, 27), np.geomspace(0.05, 5, 27)
+    product = curvatures[:, None] * sizes
     shares: dict[str, Any] = {}
-    for number in edges:
-        rising = np.zeros((len(curvatures), len(sizes)))
-        unpromised = np.zeros_like(rising)
-        for seed in tqdm(range(toys), desc=f"{number} edges", leave=False, disable=None):
-            a, b, r = quadratic_parts(number, 4, seed)
-            product = curvatures[:, None] * sizes
+    for edges, outputs in TOYS:
+        climbs, unpromised = np.zeros(product.shape), np.zeros(product.shape)
+        for seed in tqdm(range(toys), desc=f"{edges} edges, {outputs} outputs", leave=False, disable=None):
+            a, b, r = quadratic_parts(edges, outputs, seed)
             gradient = product[..., None, None] / 2 * a - 2 * b
             bias = product[..., None, None] / 2 * r
-            rising += ((gradient + bias) * gradient).sum(axis=(-1, -2)) <= 0
+            climbs += ((gradient + bias) * gradient).sum(axis=(-1, -2)) <= 0
             unpromised += (bias * bias).sum(axis=(-1, -2)) >= (gradient * gradient).sum(axis=(-1, -2))
-        shares[str(number)] = {"climbs": (rising / toys).tolist(), "not_promised": (unpromised / toys).tolist()}
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    for axis, number in zip(figure.subplots(1, len(edges), sharey=True), edges, strict=True):
-        image = axis.pcolormesh(sizes, curvatures, np.array(shares[str(number)]["climbs"]), vmin=0, vmax=0.5)
-        axis.contour(sizes, curvatures, np.array(shares[str(number)]["climbs"]), levels=[0.01], colors="white")
-        axis.set(xscale="log", yscale="log", xlabel="gate size (rms output of an operation / target)")
-        axis.set_title(f"{number} edge{'s' * (number > 1)}, n = {toys}", loc="left", fontsize=10)
+        shares[f"{edges} edges, {outputs} outputs"] = {
+            "climbs": (climbs / toys).tolist(),
+            "not_promised": (unpromised / toys).tolist(),
+        }
+    figure = Figure(figsize=(15, 3.6), layout="constrained")
+    for axis, (name, share) in zip(figure.subplots(1, len(TOYS), sharey=True), shares.items(), strict=True):
+        image = axis.pcolormesh(sizes, curvatures, np.array(share["climbs"]), vmin=0, vmax=0.06, rasterized=True)
+        axis.contour(sizes, curvatures, np.array(share["not_promised"]), levels=[0.05], colors="white")
+        axis.set(xscale="log", yscale="log", xlabel="gate size over target")
+        axis.set_title(f"{name}, n = {toys}", loc="left", fontsize=10)
     figure.axes[0].set_ylabel("curvature of the loss")
-    figure.colorbar(image, ax=figure.axes, label="share on which credit's mean step climbs")
+    figure.colorbar(image, ax=figure.axes, label="share whose mean step climbs")
     return {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}, figure
 
 
-def quadratic_parts(edges: int, candidates: int, seed: int) -> tuple[Any, Any, Any]:
+def quadratic_parts(edges: int, outputs: int, seed: int, candidates: int = 4) -> tuple[Any, Any, Any]:
     """(A, B, R) of `curvature_map` for one toy at a random policy: gradients of E[s^2], E[y s], and p (h^2 - E h^2)."""
-    rng = np.random.default_rng([seed, edges])
+    rng = np.random.default_rng([seed, edges, outputs])
     p = rng.dirichlet(np.ones(candidates), edges)
-    h, y = rng.standard_normal((edges, candidates, 4)), rng.standard_normal(4)
+    h, y = rng.standard_normal((edges, candidates, outputs)), rng.standard_normal(outputs)
     square = Network(h, lambda s: s * s, lambda s: 2 * s)
     line = Network(h, lambda s: y * s, lambda s: y + 0 * s)
     size = (h * h).mean(axis=-1)
@@ -207,6 +213,7 @@ PASSES: dict[str, Callable[[int], int]] = {
     "debiased, even choice": lambda edges: 3,
     "debiased, best choice": lambda edges: 3,
     "debiased, best given gates": lambda edges: 3,
+    "debiased, best choice, baseline": lambda edges: 3,
     "midpoint": lambda edges: 2 * edges,
     "trapezoid": lambda edges: 2 + 2 * edges,
     "Gauss, 2 nodes": lambda edges: 4 * edges,
@@ -235,6 +242,8 @@ def _repairs(land: Landscape, p: Any) -> dict[str, tuple[float, float]]:
     found["debiased, best choice"] = (0.0, float(repairs.debiased_variance(left, best)) / scale)
     given = left.exact_variance + left.joint - left.squares.sum()
     found["debiased, best given gates"] = (0.0, float(given) / scale)
+    price = float(repairs.debiased_variance(left, best) - left.exact_variance) / scale
+    found["debiased, best choice, baseline"] = (0.0, found["exact, baseline"][1] + price)
     for name in ("midpoint", "trapezoid", "Gauss, 2 nodes", "Gauss, 3 nodes"):
         bias, variance = repairs.rule_moments(land, p, *repairs.RULES[name])
         found[name] = (float(np.linalg.norm(bias)) / norm, variance / scale)
@@ -246,30 +255,37 @@ def _repairs(land: Landscape, p: Any) -> dict[str, tuple[float, float]]:
 
 def sampled_bound() -> tuple[dict[str, Any], Figure]:
     """Exact probability that a 1 / C step with the mean of n samples does not improve, against the bound."""
-    land = make("quadratic", 1, 3, seed=4)
-    p = np.array([[0.5, 0.3, 0.2]])
-    counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    network, policy_of_two = make("quadratic", 2, 2, seed=4), np.array([[0.6, 0.4], [0.3, 0.7]])
+    flip, even = FLIP.problem(False), FLIP.policy(False)
+    tasks = [("two binary edges", network, policy_of_two, name, 32) for name in (*COMPARED, "advantage")]
+    tasks += [("T5's flip", flip, even, name, 128) for name in ("exact_advantage", "advantage")]
     rows: dict[str, Any] = {}
-    for name in ("reinforce", "exact_advantage", "advantage", "exact_advantage_with_baseline"):
+    for place, land, p, name, most in tasks:
         there = exact.moments(METHODS[name], land, p)
+        counts = [2**k for k in range(int(math.log2(most)) + 1)]
         enough = sampled.samples_for_full_step(there, 0.05)
-        rows[name] = {
+        rows[f"{place}: {name}"] = {
             "samples": counts,
             "failure": [sampled.failure_probability(METHODS[name], land, p, n) for n in counts],
             "bound": [sampled.failure_bound(there, n) for n in counts],
             "enough_for_95": enough if math.isfinite(enough) else None,
             "relative_bias": there.bias_norm / float(np.linalg.norm(there.gradient)),
         }
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axis = figure.subplots()
-    for (name, row), colour in zip(rows.items(), ("#bb5566", "#004488", "#228833", "#ddaa33"), strict=True):
-        axis.plot(counts, np.maximum(row["failure"], 1e-12), "o-", color=colour, label=name.replace("_", " "))
-        axis.plot(counts, row["bound"], color=colour, linewidth=0.8)
-    axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylabel="probability that the step does not improve")
-    axis.set_ylim(1e-6, 1.5)
-    axis.legend(frameon=False, fontsize=8)
-    axis.set_title("dots: exact; thin lines: bound", loc="left", fontsize=10)
-    return {"landscape": "quadratic, 1 edge, 3 candidates, seed 4", "policy": p.tolist(), "methods": rows}, figure
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
+        for (name, row), colour in zip(
+            [(n, r) for n, r in rows.items() if n.startswith(place)],
+            ("#bb5566", "#004488", "#ddaa33", "#228833"),
+            strict=False,
+        ):
+            label = name.partition(": ")[2].replace("_", " ")
+            axis.plot(row["samples"], np.maximum(row["failure"], 1e-12), "o-", color=colour, label=label)
+            axis.plot(row["samples"], row["bound"], color=colour, linewidth=0.8)
+        axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
+        axis.set_title(f"{place}: exact (dots), bound (lines)", loc="left", fontsize=10)
+        axis.legend(frameon=False, fontsize=8)
+    figure.axes[0].set_ylabel("probability that the step does not improve")
+    return {"methods": rows}, figure
 
 
 def _quartiles(values: list[float]) -> list[float]:
