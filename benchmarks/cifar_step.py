@@ -1,6 +1,7 @@
 """How long does one step of the CIFAR-10 parent network take, beside plain GDAS-style PyTorch?
 
     python benchmarks/cifar_step.py [--rounds 12] [--threads 2] [--batch 64] [--cells 5] [--device cpu|cuda]
+        [--cpu-time]
 
 Every round draws one random cell and times every variant on it, in turn, so that all meet the same cells and the same
 machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
@@ -172,18 +173,18 @@ def multiply_adds(chosen: list[int], batch: int, cells: int) -> float:
     return 3 * cells * cell + stem + reductions
 
 
-def peak(dtype: torch.dtype, device: str) -> float:
+def peak(dtype: torch.dtype, device: str, clock: Callable[[], float]) -> float:
     """Multiply-adds a second of a 1024 × 1024 matrix product."""
     left, right = torch.randn(2, 1024, 1024, device=device).to(dtype)
-    return 1024**3 / min(timed(lambda: left @ right, device) for _ in range(20))
+    return 1024**3 / min(timed(lambda: left @ right, device, clock) for _ in range(20))
 
 
-def timed(work: Callable[[], object], device: str) -> float:
-    start = time.perf_counter()
+def timed(work: Callable[[], object], device: str, clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     work()
     if device.startswith("cuda"):
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def main() -> None:
@@ -193,7 +194,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--cells", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
     options = parser.parse_args()
+    clock = time.thread_time if options.cpu_time else time.perf_counter
+    options.threads = 1 if options.cpu_time else options.threads
     torch.set_num_threads(options.threads)
     size = (options.batch, options.cells, options.device)
     variants = {
@@ -208,15 +212,14 @@ def main() -> None:
         chosen = torch.randint(0, CANDIDATES, (len(EDGES),), generator=generator).tolist()
         for name, (variant, _) in variants.items():
             for step in ("weight_step", "architecture_step"):
-                took = timed(lambda v=variant, s=step, c=chosen: getattr(v, s)(c), options.device)  # type: ignore[misc]
+                took = timed(lambda v=variant, s=step, c=chosen: getattr(v, s)(c), options.device, clock)  # type: ignore[misc]
                 if count >= 2:  # two rounds to warm up
                     seconds.setdefault((name, step), []).append(took)
         if count >= 2:
             work.append(multiply_adds(chosen, options.batch, options.cells))
-    peaks = {dtype: peak(dtype, options.device) for dtype in {dtype for _, dtype in variants.values()}}
-    about = (
-        f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {options.threads} threads"
-    )
+    peaks = {dtype: peak(dtype, options.device, clock) for dtype in {dtype for _, dtype in variants.values()}}
+    used = f"{options.threads} threads" + (", processor time" if options.cpu_time else "")
+    about = f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {used}"
     print(f"{about}, batch {options.batch}, {options.cells} cells a stage, {options.rounds} random cells")
     print(f"{'variant':15} {'step':18} {'mean s':>8} {'median s':>9} {'of plain':>9} {'median of':>10} {'of peak':>8}")
     for (name, step), times in seconds.items():

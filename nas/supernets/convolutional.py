@@ -286,12 +286,12 @@ def _scaled(scale: Tensor | None, gate: float, like: Tensor) -> Tensor:
 
 def _pool(x: Tensor) -> Tensor:
     """3×3 average over the pixels inside the image, as NAS-Bench-201 pools."""
-    return _window_sum(x).mul_(_pool_weight(x.shape[2], x.shape[3], x.dtype, x.device))
+    return _window_sum(x).mul_(_pool_weight(x.shape[1:], x.dtype, x.device))
 
 
 def _pool_transposed(dy: Tensor) -> Tensor:
     """The transpose of `_pool`: the window is symmetric, so divide by the pixels inside first, then sum."""
-    return _window_sum(dy * _pool_weight(dy.shape[2], dy.shape[3], dy.dtype, dy.device))
+    return _window_sum(dy * _pool_weight(dy.shape[1:], dy.dtype, dy.device))
 
 
 def _window_sum(x: Tensor) -> Tensor:
@@ -305,8 +305,11 @@ def _ones(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 @cache
-def _pool_weight(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return (1 / window_pixels(height, width, torch.float64, device)).to(dtype)
+def _pool_weight(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # Spelled out for all channels: a factor that is broadcast over the innermost axis costs several times more.
+    channels, height, width = shape
+    weight = (1 / window_pixels(height, width, torch.float64, device)).to(dtype)
+    return weight.expand(1, channels, height, width).contiguous(memory_format=torch.channels_last)
 
 
 @cache
