@@ -26,7 +26,7 @@ from theory.claim import Checker, Claim, Control, holds, try_case
 from theory.claims import CLAIMS, t8_logit_step
 
 DEFAULT_BUDGET = 40.0
-FEWEST_EXACT, FEWEST_FLOAT, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 100, 25, 2000
+FEWEST_EXACT, FEWEST_EXISTS, FEWEST_FLOAT, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 300, 100, 25, 2000
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def examine(name: str, seed: int, seconds: float, proofs: str = "not checked her
     examples, broken = _property(claim, seed)
     rest = max(0.0, seconds - (time.monotonic() - start))
     exact_slack, exact_domain = claim.exact_slack or claim.slack, claim.exact_domain or claim.domain
-    exactly = _search(exact_slack, exact_domain, stream, True, rest / 5, FEWEST_EXACT, claim.exists)
+    fewest = FEWEST_EXISTS if claim.exists else FEWEST_EXACT
+    exactly = _search(exact_slack, exact_domain, stream, True, rest / 5, fewest, claim.exists)
     floating = _search(claim.slack, claim.domain, stream, False, rest * 4 / 5, FEWEST_FLOAT, claim.exists)
     counterexample: str | None = None
     notes: tuple[str, ...] = ()

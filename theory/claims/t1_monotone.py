@@ -15,8 +15,8 @@ def step(problem: Landscape, p: Any, share: Any) -> tuple[Any, Any, Any]:
     """(p', J, c - J) after the step share / (c - J), c = max L; p' = p where c = J."""
     known = exact.truth(problem, p)
     room = problem.max_loss - known.expected_loss
-    if room <= 0:
-        return p, known.expected_loss, room
+    if room <= (0 if p.dtype == object else 1e-12 * (1 + abs(problem.max_loss))):
+        return p, known.expected_loss, 0 * room
     rate = share * policy.admissible_step(problem.max_loss, known.expected_loss)
     return settled(policy.natural_step(p, known.gradient, rate)), known.expected_loss, room
 

@@ -1,13 +1,10 @@
 """T3: is T2's range of steps enough for several edges? No: the negative control of T1."""
 
-from fractions import Fraction
 from typing import Any
-
-import numpy as np
 
 from nas import policy
 from theory import exact, symbols
-from theory.cases import Case, Domain
+from theory.cases import Domain
 from theory.claim import Claim, Control
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, settled, simplex_step
@@ -21,15 +18,6 @@ def rise(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         return 0 * known.expected_loss
     moved = settled(policy.natural_step(p, known.gradient, longest))
     return expected_loss(problem, moved) - known.expected_loss
-
-
-EXAMPLE = Case(
-    "table",
-    np.array([[0, 1, 0], [1, 9, 0], [0, 0, 0]]),  # both edges prefer operation 0; L(1, 1) = 9 is the largest
-    np.array([[9, 1], [9, 1]]),
-    Fraction(1),
-    np.zeros((2, 2), dtype=int),
-)
 
 
 def symbolic() -> list[Any]:

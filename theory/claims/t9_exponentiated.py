@@ -47,7 +47,9 @@ def together(problem: Landscape, p: Any, rate: float) -> Any:
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     """The smaller decrease of: all edges at share * 8 / lambda, and edge after edge at any rate."""
     before = expected_loss(problem, p)
-    spread = max(problem.max_loss - problem.min_loss, 1e-9)
+    spread = problem.max_loss - problem.min_loss
+    if spread <= 0:
+        return spread
     rate = min(share * largest_rate(problem), 1e3 / spread)
     worst = before - expected_loss(problem, together(problem, p, rate))
     for edge in range(len(p)):

@@ -1,0 +1,184 @@
+"""The report card: right numbers, a stranger's estimator, clear refusals."""
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import estimators
+from nas.methods import METHODS
+from nas.samples import ONE_HOT_AND_EDGE
+from theory import card, exact, find
+from theory.__main__ import main
+from theory.landscapes import make
+
+STRANGER = """
+from nas import estimators
+from nas.methods import METHODS
+from dataclasses import replace
+
+def plain(probabilities, gates, loss):
+    return loss[..., None, None] * (gates - probabilities)
+
+def centred(probabilities, gates, loss, baseline):
+    return (loss - baseline)[..., None, None] * (gates - probabilities)
+
+def half(probabilities, gates, loss, zeroed_loss):
+    return estimators.exact_advantage(probabilities, gates, loss, zeroed_loss) / 2
+
+def odd(probabilities, weather):
+    return probabilities
+
+whole = replace(METHODS["reinforce"], name="mine")
+number = 3
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"stranger_{abs(hash(tmp_path))}"
+    (tmp_path / f"{name}.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    file = tmp_path / "card.json"
+    assert main(["card", *arguments, "--json", str(file), "--figure", str(tmp_path / "card.png")]) == 0
+    assert (tmp_path / "card.png").read_bytes().startswith(b"\x89PNG")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def test_one_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(tmp_path, "advantage", "--edges", "2", "--candidates", "3", "--seed", "4")
+    land, p = make("quadratic", 2, 3, 4), np.full((2, 3), 1 / 3)
+    moments = exact.moments(METHODS["advantage"], land, p)
+    assert found["expected_loss"] == pytest.approx(moments.expected_loss)
+    np.testing.assert_allclose(found["gradient"], moments.gradient)
+    np.testing.assert_allclose(found["mean"], moments.mean)
+    assert found["bias_norm"] == pytest.approx(np.linalg.norm(moments.mean - moments.gradient))
+    assert found["total_variance"] == pytest.approx(np.trace(moments.covariance))
+    assert found["methods"]["advantage"]["bias_norm"] == found["bias_norm"]
+    assert not found["unbiased"]
+    assert not found["t1_applies"]
+    shown = capsys.readouterr().out
+    assert "biased where the loss is curved in a gate" in shown
+
+
+def test_several_methods_and_a_policy_file(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps([["1/3", "2/3"], [0.25, 0.75]]))
+    names = ["reinforce", "exact_advantage", "debiased_advantage", "snas"]
+    found = run(tmp_path, *names, "--edges", "2", "--candidates", "2", "--policy", str(policy))
+    assert list(found["methods"]) == names
+    land, p = make("quadratic", 2, 2), np.array([[1 / 3, 2 / 3], [0.25, 0.75]])
+    for name in names[:3]:
+        assert found["methods"][name]["unbiased"]
+        assert found["methods"][name]["t1_step"] == pytest.approx(1 / (land.max_loss - found["expected_loss"]))
+        assert found["methods"][name]["bias_norm"] == pytest.approx(0, abs=1e-12)
+    assert not found["methods"]["snas"]["unbiased"]
+    assert found["methods"]["snas"]["bias_error"] > 0
+    np.testing.assert_allclose(found["policy"], p)
+
+
+def test_a_strangers_estimators(tmp_path: Path, stranger: str) -> None:
+    small = ["--edges", "2", "--candidates", "2"]
+    names = [f"{stranger}:{name}" for name in ("plain", "centred", "half", "whole")]
+    found = run(tmp_path, *names, *small)["methods"]
+    assert [found[name]["unbiased"] for name in ("plain", "centred", "half", "mine")] == [True, True, False, True]
+    assert found["centred"]["total_variance"] == pytest.approx(found["mine"]["total_variance"])
+    assert found["half"]["relative_bias"] == pytest.approx(0.5)
+    land, p = make("quadratic", 2, 2), np.full((2, 2), 0.5)
+    halved = exact.moments(METHODS["exact_advantage"], land, p).total_variance / 4
+    assert found["half"]["total_variance"] == pytest.approx(halved)
+
+
+def test_the_shipped_estimators_are_methods_by_their_parameter_names() -> None:
+    """find() builds from a plain function what METHODS registers by hand."""
+    land, p = make("quadratic", 2, 2, exact=True), np.full((2, 2), Fraction(1, 2))
+    for name in ("advantage", "reinforce", "exact_advantage", "counterfactual", "muprop", "debiased_advantage"):
+        built = find.method_of(getattr(estimators, name), name)
+        ours, registered = (exact.moments(m, land, p) for m in (built, METHODS[name]))
+        np.testing.assert_allclose(ours.covariance.astype(float), registered.covariance.astype(float), atol=1e-12)
+    assert find.method_of(estimators.debiased_advantage, "d").draw == ONE_HOT_AND_EDGE
+
+
+def test_additive_landscapes_have_the_t7_boundary(tmp_path: Path) -> None:
+    found = run(tmp_path, "advantage", "--landscape", "additive", "--edges", "3", "--candidates", "3")
+    gap = np.array(found["reinforce_edge_variances"]) - found["edge_variances"]
+    np.testing.assert_allclose(found["t7_boundary"], gap, atol=1e-12)
+    assert found["t1_applies"]
+
+
+@pytest.mark.parametrize("landscape", ["additive", "pairwise", "xor", "trap", "quadratic", "heavy_tailed"])
+def test_every_landscape_has_cards(landscape: str, tmp_path: Path) -> None:
+    found = run(tmp_path, "exact_advantage", "--landscape", landscape, "--edges", "3", "--candidates", "2")
+    assert found["bias_norm"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.skipif("ADVANTAGE_NAS_DATA" not in os.environ, reason="ADVANTAGE_NAS_DATA is not set")
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "imagenet16_120"])
+def test_nasbench201(dataset: str, tmp_path: Path) -> None:
+    """Unbiased to rounding; at the uniform policy credit has less variance than REINFORCE on every edge."""
+    names = ["reinforce", "exact_advantage", "exact_advantage_with_baseline"]
+    found = run(tmp_path, *names, "--landscape", "nasbench201", "--dataset", dataset)["methods"]
+    for name in names:
+        assert found[name]["bias_norm"] < 1e-12 * found[name]["expected_loss"]
+    variances = [found[name]["total_variance"] for name in names]
+    assert variances[0] > variances[1] > variances[2]
+    assert found["exact_advantage"]["edges_won"] == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "unknown method 'nonsense'; known: advantage"),
+        (["no.such:thing"], "cannot load method 'no.such:thing'"),
+        (["random"], "random has no gradient"),
+        (["advantage", "--landscape", "hills"], "unknown landscape 'hills'"),
+        (["advantage", "--dataset", "cifar10"], "--dataset belongs to --landscape nasbench201"),
+        (["advantage", "--landscape", "nasbench201", "--dataset", "mnist"], "unknown data set 'mnist'"),
+        (["advantage", "--edges", "30"], r"4^30 = 1.15e+18 architectures are too many"),
+        (["advantage", "--edges", "0"], "at least one edge"),
+        (["advantage", "--policy", "/nowhere.json"], "cannot read the policy /nowhere.json: No such file"),
+        (["advantage", "--progress", "2"], "--progress must lie in 0 to 1"),
+        (["advantage", "--json", "/nowhere/card.json"], "no writable folder /nowhere"),
+        (["advantage", "--figure", "/nowhere/card.png"], "no writable folder /nowhere"),
+    ],
+)
+def test_refusals(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[[0.5, 0.5]]", "has the shape (1, 2), the landscape (2, 2)"),
+        ("[[0.5, 0.5], [0.9, 0.2]]", "row 1 of the policy is off the simplex"),
+        ("[[0.5, 0.5], [NaN, 0.5]]", "row 1 of the policy is off the simplex"),
+        ("half and half", "is not JSON with 2 rows of 2 numbers"),
+        ('{"p": 1}', "is not JSON with 2 rows of 2 numbers"),
+        ("[[0.5, 0.5], [1]]", "is not JSON with 2 rows of 2 numbers"),
+    ],
+)
+def test_bad_policies(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(content)
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        card.read_policy(str(tmp_path / "policy.json"), 2, 2)
+
+
+def test_bad_strangers(stranger: str) -> None:
+    with pytest.raises(ValueError, match="takes 'weather', which no sample has"):
+        find.find(f"{stranger}:odd")
+    with pytest.raises(ValueError, match="is a int, not a"):
+        find.find(f"{stranger}:number")
+    with pytest.raises(ValueError, match="cannot load method"):
+        find.find(f"{stranger}:absent")

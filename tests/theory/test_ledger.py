@@ -1,0 +1,81 @@
+"""The ledger: all claims hold, a broken claim is found and minimised, the command keeps its contract."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from theory import ledger
+from theory.__main__ import main
+from theory.claim import Control
+from theory.claims import CLAIMS
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_holds_and_its_controls_are_caught(name: str) -> None:
+    row = ledger.examine(name, seed=1, seconds=0.0)
+    assert row.holds
+    assert row.symbolic
+    assert row.controls_caught == row.controls >= 1
+    assert row.counterexample is None
+    assert row.searched >= ledger.FEWEST_FLOAT
+
+
+def test_a_false_claim_is_refuted_with_a_minimal_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T1 with its own control's checker: wrong, and the ledger must say so."""
+    wrong = replace(CLAIMS["T1"], slack=CLAIMS["T1"].controls[0].slack)
+    monkeypatch.setitem(CLAIMS, "T1", wrong)
+    row = ledger.examine("T1", seed=0, seconds=0.0)
+    assert not row.holds
+    assert not ledger.passed([row])
+    assert row.counterexample is not None
+    assert row.counterexample.startswith("Case('table', np.array([")
+    assert "T1 is violated by" in ledger.table([row])
+
+
+def test_a_false_derivation_and_an_uncaught_control_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "CONTROL_TRIES", 20)
+    monkeypatch.setitem(CLAIMS, "T2", replace(CLAIMS["T2"], symbolic=lambda: [1]))
+    assert not ledger.examine("T2", 0, 0.0).holds
+    harmless = Control("a true statement", CLAIMS["T4"].slack)
+    monkeypatch.setitem(CLAIMS, "T4", replace(CLAIMS["T4"], controls=(harmless,)))
+    row = ledger.examine("T4", 0, 0.0)
+    assert row.holds
+    assert (row.controls_caught, row.controls) == (0, 1)
+    assert not ledger.passed([row])
+    assert "NOT REFUTED" in ledger.table([row])
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, proofs = tmp_path / "ledger.json", tmp_path / "proofs.json"
+    proofs.write_text(json.dumps({"claims": [{"id": "T4", "proved": True}, {"id": "T2", "proved": False}]}))
+    arguments = ["verify", "--only", "T4,T2", "--seed", "3", "--budget", "1", "--json", str(file)]
+    assert main([*arguments, "--proofs", str(proofs)]) == 0
+    written: dict[str, Any] = json.loads(file.read_text())
+    assert [claim["id"] for claim in written["claims"]] == ["T4", "T2"]
+    for claim in written["claims"]:
+        assert claim["holds"] is True
+        assert claim["controls_caught"] == claim["controls"]
+        assert -1e-9 <= claim["worst_slack"] <= 0
+    assert [claim["proofs"] for claim in written["claims"]] == ["proved", "not proved"]
+    assert "T4 the exact advantage is unbiased" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "T99"], "unknown claim 'T99'; known: T1, T2"),
+        (["--budget", "0"], "the budget must be a positive number"),
+        (["--budget", "nan"], "the budget must be a positive number"),
+        (["--seed", "-1"], "--seed must not be negative"),
+        (["--json", "/nowhere/at/all.json"], "cannot write /nowhere/at/all.json: no writable folder"),
+        (["--proofs", "/nowhere/at/all.json"], "is not a record of proofs/check.py"),
+    ],
+)
+def test_refusals(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
