@@ -1,6 +1,6 @@
 """What does a step of the recurrent parent network cost beside its matrix products alone?
 
-    python benchmarks/ptb_step.py [--units 300] [--nodes 3] [--batch 256] [--window 35] [--threads 2] [--repeats 5] [--clock cpu]
+    python benchmarks/ptb_step.py [--units 300] [--batch 256] [--threads 2] [--repeats 5] [--clock cpu] [--growth]
 
 Prints, for a weight step and an architecture step: plain PyTorch (the same cell edge by edge, with autograd), this
 toolkit in float32 and with bfloat16 products, and the matrix products of the same step alone; seconds, times the
@@ -71,9 +71,9 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
             variants[f"{kind}: this toolkit, {precision}"] = steps_of(settings, precision)[number]
             variants[f"{kind}: products alone, {precision}"] = products(settings, precision, with_weights=number == 0)
     size = 2048
-    for precision, dtype in DTYPES.items():
+    for known, dtype in DTYPES.items():
         square = torch.randn(size, size).to(dtype)
-        variants[f"peak, {precision}"] = partial(torch.matmul, square, square)
+        variants[f"peak, {known}"] = partial(torch.matmul, square, square)
     times = measure(variants, repeats, clock)
     print(f"{'step':<40} {'seconds':>8} {'x products':>11} {'of peak':>8}")
     for name, seconds in times.items():
@@ -84,9 +84,9 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
         share = operations(settings, kind == "weights") / seconds / peak
         ratio = seconds / times[f"{kind}: products alone, {precision}"]
         print(f"{name:<40} {seconds:>8.3f} {ratio:>11.2f} {share:>8.0%}")
-    for precision in DTYPES:
-        speed = 2 * size**3 / times[f"peak, {precision}"] / 1e9
-        print(f"peak, a product of {size} x {size} in {precision}: {speed:.0f} GFLOP/s")
+    for name, seconds in times.items():
+        if name.startswith("peak"):
+            print(f"{name}, a product of {size} x {size}: {2 * size**3 / seconds / 1e9:.0f} GFLOP/s")
 
 
 def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Clock) -> dict[str, float]:

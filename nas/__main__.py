@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
     parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table):
+    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -171,6 +171,23 @@ def _table(options: argparse.Namespace) -> int:
     from nas.data import nasbench201
 
     print(table.answer(nasbench201.load(options.data), options.question))
+    return 0
+
+
+# ------------------------------------------------------------------ draw
+
+
+def _add_draw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("draw", help="the cell of a run, and how its probabilities moved, as SVG and PNG")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
+    parser.set_defaults(run_command=_draw)
+
+
+def _draw(options: argparse.Namespace) -> int:
+    from nas import draw
+
+    for path in draw.draw(options.run):
+        print(path)
     return 0
 
 
