@@ -191,6 +191,23 @@ def _draw(options: argparse.Namespace) -> int:
     return 0
 
 
+# ------------------------------------------------------------------ fetch
+
+
+def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("fetch", help="download a data set that is published freely; goes on where it stopped")
+    parser.add_argument("source", choices=("cifar10",))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where to (default: the user's cache)")
+    parser.set_defaults(run_command=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from nas.data import cifar10, places
+
+    print(places.download(cifar10.SOURCE, options.data or places.user_cache()))
+    return 0
+
+
 # ------------------------------------------------------------------ shared by commands
 
 
