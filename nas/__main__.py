@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
     parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw):
+    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.data import places
+from nas import __main__ as program
+from nas.data import cifar10, places
 from nas.data.places import DataError, Source
 
 CONTENT = bytes(range(256)) * 20_000
@@ -149,3 +150,14 @@ def test_no_server_is_one_line(tmp_path: Path) -> None:
         places.download(Source("x", ("x",), "get it", "http://127.0.0.1:1/x", MD5, "x"), tmp_path)
     with pytest.raises(DataError, match="no direct download; get them from the alphabet"):
         places.download(SOURCE, tmp_path)
+
+
+def test_the_command_fetches_where_it_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cifar10, "SOURCE", server.source())
+    assert program.main(["fetch", "cifar10", "--data", str(tmp_path / "here")]) == 0
+    assert (tmp_path / "here" / "letters.gz").read_bytes() == CONTENT
+    monkeypatch.setattr(cifar10, "SOURCE", SOURCE)
+    assert program.main(["fetch", "cifar10"]) == 2
+    assert "no direct download" in capsys.readouterr().err
