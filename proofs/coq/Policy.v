@@ -85,6 +85,10 @@ Qed.
 
 Lemma ler_sum_le0 r : (forall k, r k <= 0) -> \sum_k r k <= 0.
 Proof. by move=> h; rewrite -oppr_ge0 -sumrN sumr_ge0 // => k _; rewrite oppr_ge0. Qed.
+
+(* One inequality follows from another when the difference of its sides does. *)
+Lemma ler_by_difference (x y u v : R) : x <= y -> v - u = y - x -> u <= v.
+Proof. by move=> xy same; rewrite -subr_ge0 same subr_ge0. Qed.
 End OneRow.
 
 (* ------------------------------------------------------------ set_edge *)
@@ -166,6 +170,12 @@ Qed.
 Lemma mean_le p f g : (forall e k, 0 <= p e k) -> (forall a, 0 < probability p a -> f a <= g a) ->
   mean p f <= mean p g.
 Proof. by move=> p0 fg; rewrite -subr_ge0 -meanB mean_ge0 // => a /fg; rewrite subr_ge0. Qed.
+
+Lemma mean_norm p f : (forall e k, 0 <= p e k) -> `|mean p f| <= mean p (fun a => `|f a|).
+Proof.
+move=> p0; apply: le_trans (ler_norm_sum _ _ _) _; apply: ler_sum => a _.
+by rewrite normrM ger0_norm ?probability_ge0.
+Qed.
 
 (* ------------------------------------------------------------ resampling *)
 
