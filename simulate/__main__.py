@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
     parser = argparse.ArgumentParser(prog="python -m simulate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_study, _add_plot, _add_report, _add_demo):
+    for add in (_add_run, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo):
         add(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -164,6 +164,71 @@ def _report(options: argparse.Namespace) -> int:
     from simulate import report
 
     print(report.write(options.run))
+    return 0
+
+
+# ------------------------------------------------------------------ moments, searchers
+
+
+def _add_moments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("moments", help="measured bias and variance beside theory's exact ones")
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help="default: all, and a deliberately wrong one")
+    parser.add_argument("--landscape", default="quadratic", help="one of theory's (default: quadratic)")
+    parser.add_argument("--draws", type=int, default=100_000, metavar="N", help="gradients a method (default: 100000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run_command=_moments)
+
+
+def _moments(options: argparse.Namespace) -> int:
+    from nas import methods
+    from simulate import moments
+
+    if options.draws < 100 or options.seed < 0:
+        raise ValueError("--draws must be at least 100 and --seed must not be negative")
+    known = [method for method in methods.METHODS.values() if method.estimate is not None]
+    chosen = [methods.find(name) for name in options.methods] or [*known, moments.WRONG]
+    print(
+        f"{'method':<31}{'bias':>9}{'measured':>10}{'variance':>11}{'measured':>11}{'z mean':>9}{'z var':>8}  verdict"
+    )
+    verdicts = {}
+    for method in chosen:
+        found = moments.compare(method, options.landscape, options.draws, options.seed)
+        verdicts[method.name] = found.agrees
+        print(
+            f"{method.name:<31}{found.bias_norm:>9.4f}{found.measured_bias_norm:>10.4f}{found.variance:>11.4f}"
+            f"{found.measured_variance:>11.4f}{found.worst:>9.2f}{found.variance_z:>8.2f}  "
+            f"{'agrees' if found.agrees else 'differs'}"
+        )
+    print(
+        f"n = {options.draws} draws each; agrees: |z| below its bound at level {moments.LEVEL:g}, corrected for entries"
+    )
+    expected = {name: name != moments.WRONG.name for name in verdicts}
+    return 0 if verdicts == expected else 1
+
+
+def _add_searchers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("searchers", help="random search, evolution, LSTM controller on NAS-Bench-201's table")
+    parser.add_argument("--budget", type=int, metavar="N", help="architectures; default: where random search has 93.70")
+    parser.add_argument("--repeats", type=int, default=500, metavar="N", help="runs of each searcher (default: 500)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, cache)")
+    parser.set_defaults(run_command=_searchers)
+
+
+def _searchers(options: argparse.Namespace) -> int:
+    from simulate import searchers
+
+    if min(options.repeats, options.budget or 11) < 2 or options.seed < 0:
+        raise ValueError("--repeats and --budget must be at least 2, and --seed not negative")
+    table = searchers.cube(options.data)
+    budget = options.budget or searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
+    print(f"{options.repeats} runs of {budget} architectures each; sees {searchers.SEEN}, judged by {searchers.JUDGED}")
+    for name, search in searchers.SEARCHERS.items():
+        reached = search(table, budget, options.repeats, options.seed)[:, -1]
+        known = searchers.PUBLISHED.get(name)
+        beside = f"; published {known[0]:.2f} ± {known[1]:.2f} (NASWOT, Table 2a)" if known else ""
+        print(f"{name:<11}{reached.mean():.2f} ± {reached.std(ddof=1):.2f}{beside}")
+    print(f"best of the table: {table.judged.max():.2f}")
     return 0
 
 

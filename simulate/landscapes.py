@@ -13,7 +13,7 @@ heavy_tailed, nasbench201; the same numbers for the same seed), and
     noisy         additive plus a Student-t(2) disturbance of every operation, fresh each step: infinite variance
     drifting      additive, but an operation's loss falls as it is visited: the first ones tried look good (co-training)
     ordered       additive and convex in the candidate's number: what the binomial family assumes
-    bandit        one edge, two arms, losses 0 and `gap`
+    bandit        one edge, two arms, losses `level` and `level + gap`: negative, so that a sampled arm is rewarded
     flat          the loss is `level` whatever runs, zeroed edges too: whatever moves here is noise
     coordination  two edges, two candidates, loss 0 if both take the first, 0.5 both the second, 1 otherwise
 
@@ -552,8 +552,10 @@ def _ordered(edges: int, candidates: int, random: np.random.Generator) -> Landsc
     return Pairwise(edges=edges, candidates=candidates, truth=_additive_truth(unary), unary=unary)
 
 
-def _bandit(edges: int, candidates: int, random: np.random.Generator, *, gap: float = 1.0) -> Landscape:
-    unary = np.array([[0.0, gap]])
+def _bandit(
+    edges: int, candidates: int, random: np.random.Generator, *, level: float = -1.0, gap: float = 0.5
+) -> Landscape:
+    unary = np.array([[level, level + gap]])
     return Pairwise(edges=1, candidates=2, truth=_additive_truth(unary), unary=unary)
 
 

@@ -126,3 +126,46 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
 def test_a_bound_without_a_truth_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the largest loss"):
         problem_of(Setting(edges=12, candidates=10, optimiser="natural", bound="T1"))
+
+
+def wrong_commitment(rate: float, level: float, gap: float, points: int = 2001, sweeps: int = 1000) -> float:
+    """P(end at the worse arm | start at 1/2) of natural steps without baseline on the bandit, by its Markov chain.
+
+    p, the better arm's probability, goes to p - rate level (1 - p) with probability p, else to p + rate (level + gap)
+    p; the chance of ending at 0 is harmonic for this chain, with 1 at p = 0 and 0 at p = 1.
+    """
+    p = np.linspace(0, 1, points)
+    up, down = np.minimum(p - rate * level * (1 - p), 1), np.maximum(p + rate * (level + gap) * p, 0)
+    chance = 1 - p
+    for _ in range(sweeps):
+        chance = p * np.interp(up, p, chance) + (1 - p) * np.interp(down, p, chance)
+    return float(np.interp(0.5, p, chance))
+
+
+@pytest.mark.parametrize(("rate", "gap"), [(0.4, 0.5), (0.8, 0.25)])
+def test_commitment_without_a_baseline_is_that_of_the_markov_chain_and_a_baseline_avoids_it(
+    rate: float, gap: float
+) -> None:
+    setting = Setting(
+        method="reinforce_without_baseline", landscape="bandit", edges=1, candidates=2, options={"gap": gap},
+        optimiser="natural", rate=rate, steps=150, every=150, replicates=2000,
+    )  # fmt: skip
+    exact = wrong_commitment(rate, -1.0, gap)
+    assert exact > 0.05
+    batch = replace(NUMPY, chunk=2000)
+    wrong = (simulate(setting, batch).values["correct"][-1] < 1).mean()
+    reach = 5 * np.sqrt(exact * (1 - exact) / 2000)
+    assert abs(wrong - exact) < reach
+    assert abs(wrong - wrong_commitment(rate / 2, -1.0, gap)) > reach
+    for careful in ("reinforce_leave_one_out", "counterfactual"):
+        assert (simulate(replace(setting, method=careful), batch).values["correct"][-1] == 1).mean() > 0.999
+
+
+def test_on_a_flat_landscape_a_sampled_loss_fixates_and_an_exact_advantage_never_moves() -> None:
+    setting = Setting(
+        method="reinforce_without_baseline", landscape="flat", edges=1, candidates=2, optimiser="natural", rate=0.3,
+        steps=300, every=300, replicates=500,
+    )  # fmt: skip
+    assert (simulate(setting, NUMPY).values["surest"][-1] > 0.99).mean() > 0.98
+    for still in ("exact_advantage", "advantage", "counterfactual", "reinforce_leave_one_out"):
+        assert simulate(replace(setting, method=still), NUMPY).values["surest"][-1].max() == pytest.approx(0.5)
