@@ -79,10 +79,10 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
     for name, seconds in times.items():
         if name.startswith("peak"):
             continue
-        kind, precision = name.split(":")[0], name.rsplit(" ", 1)[1]
-        peak = 2 * size**3 / times[f"peak, {precision}"]
+        kind, of = name.split(":")[0], name.rsplit(" ", 1)[1]
+        peak = 2 * size**3 / times[f"peak, {of}"]
         share = operations(settings, kind == "weights") / seconds / peak
-        ratio = seconds / times[f"{kind}: products alone, {precision}"]
+        ratio = seconds / times[f"{kind}: products alone, {of}"]
         print(f"{name:<40} {seconds:>8.3f} {ratio:>11.2f} {share:>8.0%}")
     for name, seconds in times.items():
         if name.startswith("peak"):

@@ -108,7 +108,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("compare", help="methods and seeds at equal search time, random search among them")
-    parser.add_argument("task", help="cifar10")
+    parser.add_argument("task", help="ptb or cifar10")
     parser.add_argument("--preset", default="quick", choices=("small", "quick", "paper"), help="default: quick")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting")

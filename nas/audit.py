@@ -8,7 +8,7 @@ noise included. Architectures are drawn from the run's own policy, minibatches f
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ def audit(
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
     experiment = tasks.reload(folder)
     tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    if hasattr(experiment.network, "precision"):  # the audit is about credit, not about rounding
+        experiment = replace(experiment, network=replace(experiment.network, precision="float32"))
     network = tasks.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
     method = search.build_method(experiment.search)

@@ -2,7 +2,9 @@
 
 Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
 finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
-search time: the shortest of their mean total times; curves show accuracy against time.
+search time: the shortest of their mean total times; curves show the measure against time. On images the measure is in
+the record of the search; on text the architecture that a search stood for, at its middle and its end, is trained from
+scratch, and random cells and an LSTM of the same size are trained beside it.
 """
 
 import json
@@ -15,11 +17,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nas import methods, runs, search, tasks
+from nas import evaluate, methods, runs, search, tasks
+from nas.supernets import ptb
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
-MEASURES = {"cifar10": ("table_test_accuracy", "NAS-Bench-201 test accuracy of the derived cell (%)")}
+Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,31 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     Returns: None if stopped; the same call goes on from there. Raises: ValueError in one line.
     """
     if asked.task not in MEASURES:
-        raise ValueError(f"there is no comparison of {asked.task} yet; known: {', '.join(MEASURES)}")
+        raise ValueError(f"unknown task {asked.task!r}; known: {', '.join(MEASURES)}")
+    measure = MEASURES[asked.task]
     if asked.seeds < 1:
         raise ValueError(f"need at least 1 seed, not {asked.seeds}")
     names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
-    curves: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in names}
+    curves: dict[str, list[Points]] = {name: [] for name in names}
     folders = []
     for seed in range(asked.seeds):
         for name in names:
             folder = _search(asked, name, seed)
-            if folder is None:
+            points = measure.points(asked, folder) if folder is not None else None
+            if points is None:
                 return None
             folders.append(str(folder))
-            curves[name].append(curve(runs.records(folder), MEASURES[asked.task][0]))
+            curves[name].append(points)
+    references = measure.references(asked)
+    if references is None:
+        return None
     found = {
         "task": asked.task,
-        "measure": MEASURES[asked.task][1],
+        "measure": measure.label,
+        "larger_is_better": measure.larger_is_better,
         **summary(curves),
+        "references": {name: spread(values) for name, values in references.items()},
         "labels": labels,
         "curves": curves,
         "runs": folders,
@@ -71,7 +81,7 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     return found
 
 
-def curve(records: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, float]]:
+def curve(records: Sequence[dict[str, Any]], measure: str) -> Points:
     """(seconds, measure) at every epoch end. Raises: ValueError if the search did not record the measure."""
     points = [(record["seconds"], record["validation"].get(measure)) for record in records if "validation" in record]
     if not points or any(value is None for _, value in points):
@@ -79,7 +89,7 @@ def curve(records: Sequence[dict[str, Any]], measure: str) -> list[tuple[float, 
     return points
 
 
-def summary(curves: dict[str, list[list[tuple[float, float]]]]) -> dict[str, Any]:
+def summary(curves: dict[str, list[Points]]) -> dict[str, Any]:
     """For each method mean, sample standard deviation and 95 % t-interval, at equal time and at the end."""
     equal = min(float(np.mean([points[-1][0] for points in own])) for own in curves.values())
     rows = {}
@@ -93,7 +103,7 @@ def summary(curves: dict[str, list[list[tuple[float, float]]]]) -> dict[str, Any
     return {"equal_seconds": equal, "methods": rows}
 
 
-def at(points: list[tuple[float, float]], seconds: float) -> float:
+def at(points: Points, seconds: float) -> float:
     """The last value that was known by then; the first one if nothing was."""
     known = [value for time, value in points if time <= seconds]
     return known[-1] if known else points[0][1]
@@ -112,9 +122,12 @@ def table(found: dict[str, Any]) -> str:
     after = f"after {found['equal_seconds']:.0f} s"
     head = f"{'method':26}{'n':>3}{'seconds':>10}  {after:>16}{'at the end':>16}"
     lines = [f"{found['measure']}, mean ± standard deviation", head]
-    for name, row in sorted(found["methods"].items(), key=lambda item: -item[1]["at_equal_time"]["mean"]):
+    sign = -1 if found["larger_is_better"] else 1
+    for name, row in sorted(found["methods"].items(), key=lambda item: sign * item[1]["at_equal_time"]["mean"]):
         cells = "".join(f"{_text(row[column]):>16}" for column in ("at_equal_time", "at_the_end"))
         lines.append(f"{found['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
+    for name, row in found["references"].items():
+        lines.append(f"{name:26}{len(row['values']):>3}{'-':>10}  {'':>16}{_text(row):>16}")
     return "\n".join(lines)
 
 
@@ -128,6 +141,8 @@ def draw(found: dict[str, Any], axes: Any) -> None:
         if rows[0]["half_width"] is not None:
             half = np.array([row["half_width"] for row in rows])
             axes.fill_between(grid, mean - half, mean + half, color=line.get_color(), alpha=0.15, linewidth=0)
+    for (name, row), style in zip(found["references"].items(), ("--", ":"), strict=False):
+        axes.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8, label=name)
     n = max(row["n"] for row in found["methods"].values())
     axes.set(
         xlabel="search time (s)", ylabel=found["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
@@ -135,7 +150,68 @@ def draw(found: dict[str, Any], axes: Any) -> None:
     axes.legend()
 
 
+# ------------------------------------------------------------------ what is measured
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a task's searches are judged by. points: (comparison, run folder) -> (seconds, measure), or None if stopped.
+
+    references: what else belongs beside them, name -> values, or None if stopped.
+    """
+
+    label: str
+    larger_is_better: bool
+    points: Callable[[Comparison, Path], Points | None]
+    references: Callable[[Comparison], dict[str, list[float]] | None]
+
+
+def table_accuracy(asked: Comparison, folder: Path) -> Points:
+    """NAS-Bench-201 test accuracy of the derived cell, from the records."""
+    return curve(runs.records(folder), "table_test_accuracy")
+
+
+def perplexity(asked: Comparison, folder: Path) -> Points | None:
+    """Test perplexity, trained from scratch, of what the search stood for after half of its epochs and at its end."""
+    ends = [record for record in runs.records(folder) if "validation" in record]
+    points = []
+    seed = evaluate.finished(folder)["seed"]
+    for record in ends[len(ends) // 2 - 1 : -1][:1] + ends[-1:]:
+        row = _train(asked, evaluate.derived(asked.experiment.network, record), seed)
+        if row is None:
+            return None
+        points.append((record["seconds"], row["test"]))
+    return points
+
+
+def text_references(asked: Comparison) -> dict[str, list[float]] | None:
+    """Test perplexity of one random cell and one LSTM a seed, under the same protocol."""
+    settings = asked.experiment.network
+    found: dict[str, list[float]] = {"random cells": [], "LSTM of the same size": []}
+    for seed in range(asked.seeds):
+        for name, architecture in zip(found, (evaluate.random_cell(settings, seed), evaluate.LSTM), strict=True):
+            row = _train(asked, architecture, seed)
+            if row is None:
+                return None
+            found[name].append(row["test"])
+    return found
+
+
+MEASURES = {
+    "cifar10": Measure("NAS-Bench-201 test accuracy of the derived cell (%)", True, table_accuracy, lambda asked: {}),
+    "ptb": Measure("test perplexity of the derived cell, from scratch", False, perplexity, text_references),
+}
+
+
 # ------------------------------------------------------------------ helpers
+
+
+def _train(asked: Comparison, architecture: str, seed: int) -> dict[str, Any] | None:
+    settings = asked.experiment.network
+    ptb.take_threads(settings)
+    corpus = ptb.corpus_of(settings, asked.data)
+    final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
+    return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
 
 
 def _search(asked: Comparison, name: str, seed: int) -> Path | None:

@@ -24,7 +24,13 @@ from nas.spaces.space import Space
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  # Okabe & Ito
 NOTHING = "#9a9a9a"  # the zero operation
 RIBBON = 0.24  # width of a ribbon, in steps between nodes
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "advantage-nas", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "advantage-nas",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 SPACES: dict[str, Callable[[Any], Space]] = {  # of a run's network settings, without its data
     "ptb": lambda network: recurrent.space(network.nodes, network.zero),

@@ -112,26 +112,31 @@ def text(folder: Path, settings: Settings, result: dict[str, Any], request: Requ
     _check_text(folder, corpus)
     ptb.take_threads(settings)
     epochs = request.epochs or settings.final_epochs
-    found = derived(settings, result)
-    size = parameters_of(CellModel(found, settings.units, settings), corpus)
     jobs = [
-        *(("found", Final(found, settings, epochs, seed, settings.units)) for seed in range(request.seeds)),
-        *(
-            ("random", Final(random_cell(settings, result["seed"] + seed), settings, epochs, seed, settings.units))
-            for seed in range(request.randoms)
-        ),
-        *(
-            (LSTM, Final(LSTM, settings, epochs, seed, lstm_units(size, len(corpus.words))))
-            for seed in range(request.seeds)
-        ),
+        *(("found", derived(settings, result), seed) for seed in range(request.seeds)),
+        *(("random", random_cell(settings, result["seed"] + seed), seed) for seed in range(request.randoms)),
+        *((LSTM, LSTM, seed) for seed in range(request.seeds)),
     ]
     rows: list[Row] = []
-    for name, final in jobs:
+    for name, architecture, seed in jobs:
+        final = final_of(settings, corpus, architecture, epochs, seed)
         row = train_once(folder / "final", final, corpus, request.device, request.stopped)
         if row is None:
             return None
         rows.append({"model": name, **row})
     return rows
+
+
+def final_of(settings: Settings, corpus: Corpus, architecture: str, epochs: int, seed: int) -> Final:
+    """The training of an architecture string; an LSTM gets the size of a cell in which every edge has an operation."""
+    if architecture != LSTM:
+        return Final(architecture, settings, epochs, seed, settings.units)
+    edges = recurrent.complete(settings.nodes)
+    if settings.derive == "single":
+        edges = tuple((target - 1, target) for target in range(1, settings.nodes + 1))
+    full = recurrent.write([0] * len(edges), edges)
+    size = parameters_of(CellModel(full, settings.units), corpus)
+    return Final(LSTM, settings, epochs, seed, lstm_units(size, len(corpus.words)))
 
 
 def train_once(
@@ -246,7 +251,6 @@ class CellModel:
 
     architecture: str
     units: int
-    settings: Settings
 
     @property
     def name(self) -> str:
@@ -365,7 +369,7 @@ EVALUATIONS: dict[str, Callable[[Path, Any, dict[str, Any], Request], list[Row] 
 def _model(final: Final) -> Model:
     if final.architecture == LSTM:
         return LSTMModel(final.units)
-    return CellModel(final.architecture, final.units, final.network)
+    return CellModel(final.architecture, final.units)
 
 
 def _check_text(folder: Path, corpus: Corpus) -> None:

@@ -27,6 +27,13 @@ from theory.claims import t11_best_baseline
 from theory.claims.t5_taylor_bias import FLIP
 from theory.landscapes import Landscape, Network, make
 
+COLOURS = {
+    "reinforce": "#bb5566",
+    "exact_advantage": "#004488",
+    "exact_advantage_with_baseline": "#ddaa33",
+    "advantage": "#228833",
+    "best_baseline": "gray",
+}
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
 
 
@@ -66,9 +73,9 @@ def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
         axes[0, column].plot(times, [row["expected_loss"] for row in numbers["flow"]], color="black")
         axes[0, column].axhline(numbers["min_loss"], color="gray", linewidth=0.8, linestyle=":")
         axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
-        for method, colour in zip((*COMPARED, "best_baseline"), ("#bb5566", "#004488", "#ddaa33", "gray"), strict=True):
+        for method in (*COMPARED, "best_baseline"):
             values = [row[method] for row in numbers["flow"]]
-            axes[1, column].plot(times, values, color=colour, label=method.replace("_", " "))
+            axes[1, column].plot(times, values, color=COLOURS[method], label=method.replace("_", " "))
         axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
     axes[0, 0].set_ylabel("expected test error, %")
     axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
@@ -127,6 +134,7 @@ def _one_table(land: Landscape) -> dict[str, Any]:
 
 
 TOYS = ((1, 1), (2, 1), (6, 1), (1, 4), (6, 4))  # edges, outputs
+SATURATING_SIZES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
@@ -146,19 +154,41 @@ def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
             bias = product[..., None, None] / 2 * r
             climbs += ((gradient + bias) * gradient).sum(axis=(-1, -2)) <= 0
             unpromised += (bias * bias).sum(axis=(-1, -2)) >= (gradient * gradient).sum(axis=(-1, -2))
-        shares[f"{edges} edges, {outputs} outputs"] = {
+        shares[f"E = {edges}, D = {outputs}"] = {
             "climbs": (climbs / toys).tolist(),
             "not_promised": (unpromised / toys).tolist(),
         }
-    figure = Figure(figsize=(15, 3.6), layout="constrained")
-    for axis, (name, share) in zip(figure.subplots(1, len(TOYS), sharey=True), shares.items(), strict=True):
+    saturating = {str(edges): _saturating_shares(edges, toys) for edges in (1, 2, 3)}
+    figure = Figure(figsize=(16, 3.6), layout="constrained")
+    *maps, lines = figure.subplots(1, len(TOYS) + 1)
+    for axis, (name, share) in zip(maps, shares.items(), strict=True):
         image = axis.pcolormesh(sizes, curvatures, np.array(share["climbs"]), vmin=0, vmax=0.06, rasterized=True)
         axis.contour(sizes, curvatures, np.array(share["not_promised"]), levels=[0.05], colors="white")
         axis.set(xscale="log", yscale="log", xlabel="gate size over target")
         axis.set_title(f"{name}, n = {toys}", loc="left", fontsize=10)
     figure.axes[0].set_ylabel("curvature of the loss")
-    figure.colorbar(image, ax=figure.axes, label="share whose mean step climbs")
-    return {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}, figure
+    figure.colorbar(image, ax=maps, label="share whose mean step climbs")
+    for name, share in saturating.items():
+        lines.plot(SATURATING_SIZES, share["climbs"], label=f"E = {name}")
+    lines.set(xscale="log", xlabel="gate size", ylabel="share whose mean step climbs")
+    lines.set_title(f"(tanh s - y)^2, n = {toys}", loc="left", fontsize=10)
+    lines.legend(frameon=False, fontsize=8)
+    grid = {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}
+    return {**grid, "saturating": {"gate_sizes": SATURATING_SIZES, "edges": saturating}}, figure
+
+
+def _saturating_shares(edges: int, toys: int) -> dict[str, list[float]]:
+    """The same shares on saturating networks of one output, at random policies, for each gate size."""
+    climbs, unpromised = [], []
+    for size in tqdm(SATURATING_SIZES, desc=f"saturating, {edges} edges", leave=False, disable=None):
+        found = []
+        for seed in range(toys):
+            p = np.random.default_rng([seed, edges]).dirichlet(np.ones(4), edges)
+            land = make("saturating", edges, 4, seed, outputs=1, gate_size=size)
+            found.append(exact.moments(METHODS["advantage"], land, p))
+        climbs.append(float(np.mean([(m.mean * m.gradient).sum() <= 0 for m in found])))
+        unpromised.append(float(np.mean([m.bias_norm >= np.linalg.norm(m.gradient) for m in found])))
+    return {"climbs": climbs, "not_promised": unpromised}
 
 
 def quadratic_parts(edges: int, outputs: int, seed: int, candidates: int = 4) -> tuple[Any, Any, Any]:
@@ -273,14 +303,10 @@ def sampled_bound() -> tuple[dict[str, Any], Figure]:
         }
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
-        for (name, row), colour in zip(
-            [(n, r) for n, r in rows.items() if n.startswith(place)],
-            ("#bb5566", "#004488", "#ddaa33", "#228833"),
-            strict=False,
-        ):
-            label = name.partition(": ")[2].replace("_", " ")
-            axis.plot(row["samples"], np.maximum(row["failure"], 1e-12), "o-", color=colour, label=label)
-            axis.plot(row["samples"], row["bound"], color=colour, linewidth=0.8)
+        for name, row in [(n.partition(": ")[2], r) for n, r in rows.items() if n.startswith(place)]:
+            failure = np.maximum(row["failure"], 1e-12)
+            axis.plot(row["samples"], failure, "o-", color=COLOURS[name], label=name.replace("_", " "))
+            axis.plot(row["samples"], row["bound"], color=COLOURS[name], linewidth=0.8)
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
         axis.set_title(f"{place}: exact (dots), bound (lines)", loc="left", fontsize=10)
         axis.legend(frameon=False, fontsize=8)

@@ -8,6 +8,7 @@ It is read by the authors' own package, which loads pickles, and a pickle can ru
 What comes out is read by `nas.data.nasbench201` without executing anything.
 """
 
+import argparse
 import csv
 import gzip
 import importlib
@@ -72,23 +73,24 @@ def convert(release: Any, target: Path) -> None:
     write_atomically(target, gzip.compress(text.getvalue().encode("ascii"), mtime=0))
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Convert a release. Exit status 2 and one line where it cannot be read."""
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("release", help="folder of NATS-Bench's topology space, one file a cell")
+    parser.add_argument("target", type=Path, help="nasbench201.csv.gz")
+    options = parser.parse_args(arguments)
     try:
         create = importlib.import_module("nats_bench").create
     except ImportError:
         print("the release is read by its authors' package: pip install nats_bench", file=sys.stderr)
         return 2
     try:
-        convert(create(arguments[0], "tss", fast_mode=True, verbose=False), Path(arguments[1]))
+        convert(create(options.release, "tss", fast_mode=True, verbose=False), options.target)
     except (ValueError, OSError) as error:
-        print(f"cannot convert {arguments[0]}: {error}", file=sys.stderr)
+        print(f"cannot convert {options.release}: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -207,9 +207,7 @@ def _operate_backward(
             total += result
 
 
-def _charge(
-    mix: Mix, source: "_Source", value: Tensor, grad: Tensor, step: int, tape: Tape, sums: "_GateSums"
-) -> None:
+def _charge(mix: Mix, source: "_Source", value: Tensor, grad: Tensor, step: int, tape: Tape, sums: "_GateSums") -> None:
     """Add this step's <dL/do, op> and sum of dL/do to the gates' and the outputs' gradients."""
     of_output, of_edge = grad.sum((0, 2)), (grad * value).sum((0, 2))
     for position, edge in enumerate(source.edges):

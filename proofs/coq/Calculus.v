@@ -40,6 +40,36 @@ Qed.
 Lemma ln_le_sub1 x : 0 < x -> ln x <= x - 1.
 Proof. by move=> x0; rewrite ler_subr_addl; have := exp_ge1D (ln x); rewrite lnK. Qed.
 
+(* 2 (e^u - 1) <= u (e^u + 1) for u >= 0. *)
+Lemma exp_chord (u : R) : 0 <= u -> 2%:R * (expR u - 1) <= u * (expR u + 1).
+Proof.
+move=> u0; pose g (t : R) := t * (expR t + 1) - 2%:R * expR t.
+have g1 : has_derivative g (fun t => 1 + (t - 1) * expR t).
+  move=> t; have -> : g = (id * (@expR R + cst 1) - 2%:R *: @expR R : R -> R) by [].
+  by apply: is_derive_eq; rewrite /GRing.scale /= -[(_ + cst 1) t]/(expR t + 1); ring.
+have [c /andP[c0 _]] := mean_value_theorem g1 u0; rewrite /g expR0 subr0 => diff.
+have slope0 : 0 <= 1 + (c - 1) * expR c.
+  have -> : 1 + (c - 1) * expR c = expR c * (expR (- c) - (1 - c)) by rewrite mulrBr expRxMexpNx_1; ring.
+  by rewrite mulr_ge0 ?subr_ge0 ?exp_ge1D // ltW ?expR_gt0.
+rewrite -subr_ge0; have := mulr_ge0 slope0 u0; rewrite -diff; congr (_ <= _).
+by ring.
+Qed.
+
+(* (x - 1) ln x >= 2 (x - 1)^2 / (x + 1), the pointwise form of Pinsker's inequality. *)
+Lemma ln_chord x : 0 < x -> 2%:R * (x - 1) ^+ 2 <= (x - 1) * ln x * (x + 1).
+Proof.
+have above y : 1 <= y -> 2%:R * (y - 1) ^+ 2 <= (y - 1) * ln y * (y + 1).
+  move=> y1; have y0 : 0 < y := lt_le_trans ltr01 y1.
+  have := exp_chord (ln_ge0 y1); rewrite lnK ?posrE // => chord.
+  have -> : 2%:R * (y - 1) ^+ 2 = (y - 1) * (2%:R * (y - 1)) by ring.
+  by rewrite -mulrA ler_wpmul2l // subr_ge0.
+move=> x0; have [|x1] := leP 1 x; first exact: above.
+have xV : 1 <= x^-1 by rewrite invf_ge1 // ltW.
+have := ler_wpmul2r (exprn_ge0 2 (ltW x0)) (above _ xV); rewrite lnV ?posrE //.
+have -> : 2%:R * (x^-1 - 1) ^+ 2 * x ^+ 2 = 2%:R * (x - 1) ^+ 2 by field; rewrite gt_eqF.
+by have -> : (x^-1 - 1) * - ln x * (x^-1 + 1) * x ^+ 2 = (x - 1) * ln x * (x + 1) by field; rewrite gt_eqF.
+Qed.
+
 Lemma derivative_quadratic (u v w x : R) : is_derive x 1 (fun t => u + v * t + w * t ^+ 2) (v + w * (2%:R * x)).
 Proof.
 have -> : (fun t => u + v * t + w * t ^+ 2) = (cst u + v *: id + w *: (id ^+ 2) : R -> R) by [].

@@ -126,6 +126,9 @@ Implicit Types (p : E -> K -> R) (a : architecture E K) (L f g : architecture E 
 Lemma mean_ext p f g : (forall a, f a = g a) -> mean p f = mean p g.
 Proof. by move=> fg; apply: eq_bigr => a _; rewrite fg. Qed.
 
+Lemma mean_policy_ext p p' f : (forall e k, p e k = p' e k) -> mean p f = mean p' f.
+Proof. by move=> same; apply: eq_bigr => a _; congr (_ * _); apply: eq_bigr => e _. Qed.
+
 Lemma meanD p f g : mean p (fun a => f a + g a) = mean p f + mean p g.
 Proof. by rewrite -big_split; apply: eq_bigr => a _; rewrite mulrDr. Qed.
 

@@ -1,5 +1,6 @@
 """A comparison is made at equal time, never twice, and says what it is over."""
 
+import json
 import math
 import os
 from pathlib import Path
@@ -53,3 +54,27 @@ def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {path.suffix for path in tmp_path.glob("cifar10-comparison.*")} == {".json", ".svg", ".png"}
     assert program.main([*command[:-1], "no_such_method"]) == 2
     assert "unknown method 'no_such_method'" in capsys.readouterr().err
+
+
+def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", "least=60"]
+    sets = [part for setting in tiny for part in ("--set", f"network.{setting}")]
+    command = ["compare", "ptb", "--set", "search.epochs=2", *sets, "--runs", str(tmp_path), "--seeds", "2"]
+    assert program.main([*command, "--methods", "advantage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line[:26].strip() for line in lines[-4:]} == {
+        "AdvantageNAS",
+        "Random search",
+        "random cells",
+        "LSTM of the same size",
+    }
+    found = json.loads((tmp_path / "ptb-comparison.json").read_text())
+    curves = found["curves"]["advantage"]
+    assert [len(points) for points in curves] == [2, 2]  # the middle and the end
+    best_first = [line[:26].strip() for line in lines[-4:-2]]
+    by_mean = sorted(found["methods"], key=lambda name: found["methods"][name]["at_equal_time"]["mean"])
+    assert best_first == [found["labels"][name] for name in by_mean]  # the smaller perplexity first
+    trained = sorted((tmp_path / "ptb-final").rglob("result.json"))
+    before = [path.stat().st_mtime_ns for path in trained]
+    assert program.main([*command, "--methods", "advantage"]) == 0
+    assert [path.stat().st_mtime_ns for path in trained] == before

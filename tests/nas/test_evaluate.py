@@ -86,7 +86,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
 
 def test_parameters_by_hand() -> None:
     """V = 9, H = 8: embedding 72, output 72, bias 9; cell 2 x 8 x 16 and six edges of 2 x 64, less one unused."""
-    assert evaluate.parameters_of(CellModel(FIXED, 8, SETTINGS), CORPUS) == 72 + 72 + 9 + 256 + 6 * 128 - 64
+    assert evaluate.parameters_of(CellModel(FIXED, 8), CORPUS) == 72 + 72 + 9 + 256 + 6 * 128 - 64
     own = sum(weight.numel() for weight in torch.nn.LSTM(8, 8).parameters())
     assert evaluate.parameters_of(LSTMModel(8), CORPUS) == 72 + 72 + 9 + own
 

@@ -27,6 +27,7 @@ def test_the_map_is_what_the_engine_says(curvature: float, size: float) -> None:
 
 def test_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "TOYS", ((1, 1), (2, 1)))
+    monkeypatch.setattr(results, "SATURATING_SIZES", (0.5, 1.0))
     monkeypatch.setattr(results, "curvature_map", lambda whole=results.curvature_map: whole(toys=3))
     assert main(["results", "--out", str(tmp_path), "--only", "map"]) == 0
     content = json.loads((tmp_path / "theory-map.json").read_text())

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas import methods, optimisers, step
+from nas import methods, optimisers, runs, search, step
 from nas.data import nasbench201 as table_file
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
+from nas.search import SearchSettings
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets import cifar
 from nas.supernets.cifar import Network, Settings, assemble, augment
@@ -108,13 +109,13 @@ def test_the_papers_methods_step_on_it(name: str) -> None:
     uniforms = torch.rand(step.noise_shape(method, 6, 4), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         sample = step.draw(method, state.logits, uniforms, 0.5)
-        gates, runs = (part if part.ndim == 2 else part[0] for part in (sample.gates, sample.runs))
-        loss = network.weight_step(gates, runs, 0.0)
+        gates, run = (part if part.ndim == 2 else part[0] for part in (sample.gates, sample.runs))
+        loss = network.weight_step(gates, run, 0.0)
         state, sample = step.architecture_step(method, adam, state, network.objective(), uniforms, 0.1, 0.5)
     assert torch.isfinite(loss)
     assert state.logits.abs().max() > 0
     per_edge = {"sparse": 1, "two-path": 2, "dense": 4}[method.propagation]
-    assert (runs != 0).sum().item() == 6 * per_edge
+    assert (run != 0).sum().item() == 6 * per_edge
 
 
 def test_running_statistics_move_in_weight_steps_only() -> None:
@@ -135,12 +136,12 @@ def test_running_statistics_move_in_weight_steps_only() -> None:
 
 def test_sixteen_bit_credit_errs_far_less_than_minibatches_differ() -> None:
     """bfloat16 activations against double precision: the error is small beside the spread over minibatches."""
-    settings = Settings(channels=8, cells=2, batch=16, images=32, held_out=16)
+    settings = Settings(channels=8, cells=1, batch=16, images=32, held_out=16)
     wide, narrow = build(settings), build(replace(settings, precision="bfloat16"))
     wide.model.double()
     generator = torch.Generator().manual_seed(0)
     errors, spreads = [], []
-    for cell in range(8):
+    for cell in range(6):
         gates = one_hot(*torch.randint(0, 4, (6,), generator=generator).tolist())
         exact = []
         for position in (2 * cell, 2 * cell + 1):
@@ -171,6 +172,35 @@ def test_the_same_seed_is_the_same_network() -> None:
     losses = [[float(network.weight_step(gates, gates, 0.0)) for _ in range(3)] for network in (build(), build())]
     assert losses[0] == losses[1]
     assert losses[0] != [float(build(seed=1).weight_step(gates, gates, 0.0)) for _ in range(3)]
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_a_search_stopped_in_the_middle_ends_bit_for_bit_the_same(static: bool, tmp_path: Path) -> None:
+    settings = SearchSettings(epochs=2, warmup_epochs=0, rate=0.1, record_every=5)
+
+    def searched(name: str, stop_after: int | None = None) -> dict[str, torch.Tensor] | None:
+        asked = 0
+
+        def stopped() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked == stop_after
+
+        with runs.open_run(tmp_path / name, settings) as run:
+            network = build(replace(SMALL, static=static))
+            if search.search(network, settings, run, 0, stopped) is None:
+                return None
+        return runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0]
+
+    straight = searched("straight")
+    assert searched("stopped", 3) is None
+    resumed = searched("stopped")
+    assert straight is not None
+    assert resumed is not None
+    assert straight.keys() == resumed.keys()
+    for name, tensor in straight.items():
+        assert torch.equal(tensor, resumed[name]), name
+    assert (tmp_path / "straight" / runs.RESULT).exists()
 
 
 def test_choices_are_named_in_the_space() -> None:

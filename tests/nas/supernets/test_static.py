@@ -1,6 +1,5 @@
 """The network of one static graph computes what the sparse network computes, step for step, in double precision."""
 
-
 import numpy as np
 import pytest
 import torch
