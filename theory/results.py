@@ -170,7 +170,8 @@ def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
     figure.colorbar(image, ax=maps, label="share whose mean step climbs")
     for name, share in saturating.items():
         lines.plot(SATURATING_SIZES, share["climbs"], label=f"E = {name}")
-    lines.set(xscale="log", xlabel="gate size", ylabel="share whose mean step climbs")
+    lines.set_xscale("log", base=2)
+    lines.set(xlabel="gate size")
     lines.set_title(f"(tanh s - y)^2, n = {toys}", loc="left", fontsize=10)
     lines.legend(frameon=False, fontsize=8)
     grid = {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}

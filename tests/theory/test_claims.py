@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.methods import METHODS
-from theory import exact
+from theory import architectures, exact
 from theory.cases import Case, Domain, minimise, random_case
 from theory.claim import Claim, Control, holds, try_case
 from theory.claims import CLAIMS, t8_logit_step, t9_exponentiated, t11_best_baseline
@@ -120,9 +120,38 @@ def test_the_ratio_stays_within_the_proved_constant(seed: int, edges: int, candi
     assert ratio / 2 <= t8_logit_step.smoothness(1.0, edges) + 1e-12
 
 
+@given(seed=st.integers(0, 10_000), edges=st.integers(2, 4), candidates=st.integers(2, 3))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_steps_two_and_three_of_the_proof(seed: int, edges: int, candidates: int) -> None:
+    """E S^4 <= M and E|S^2 - var| <= 2 var - 2 var^3 / M <= the constant, exactly."""
+    rng = np.random.default_rng(seed)
+    p = np.array([[F(int(w)) for w in row] for row in rng.integers(1, 20, (edges, candidates))])
+    p = p / p.sum(axis=1, keepdims=True)
+    v = np.array([[F(int(x)) for x in row] for row in rng.integers(-9, 10, (edges, candidates))])
+    norm = (v * v).sum()
+    if norm == 0:
+        return
+    every = architectures.choices(edges, candidates)
+    weight = architectures.probability(p, every)
+    s = ((architectures.one_hot(every, candidates, True) - p) * v).sum(axis=-1).sum(axis=-1)
+    variance, fourth = (weight * s * s).sum(), (weight * s**4).sum()
+    most = variance**2 + F(edges - 1, edges) * norm**2 / 2
+    assert fourth <= most
+    bound = 2 * variance - 2 * variance**3 / most
+    assert t8_logit_step.ratio(p, v) * norm <= bound <= 2 * t8_logit_step.smoothness(F(1), edges) * norm
+
+
+@pytest.mark.parametrize("edges", [2, 3, 4])
+def test_control_step_two_leaves_no_room(edges: int) -> None:
+    """Fair signs attain E S^4 = M: any smaller M is refuted by them."""
+    every = np.array(list(itertools.product([F(1), F(-1)], repeat=edges)))
+    fourth = (every.sum(axis=1) ** 4).sum() / F(2**edges)
+    assert fourth == F(edges) ** 2 + F(edges - 1, edges) * F(2 * edges) ** 2 / 2
+
+
 @given(seed=st.integers(0, 10_000), candidates=st.integers(2, 5))
 @settings(max_examples=150, deadline=None, derandomize=True)
-def test_step_two_of_the_proof(seed: int, candidates: int) -> None:
+def test_step_one_of_the_proof(seed: int, candidates: int) -> None:
     """E s^4 + 3 t^2 <= 2 t ||v||^2, exactly, with equality for two operations and v = (b, -a)."""
     rng = np.random.default_rng(seed)
     p = np.array([F(int(w)) for w in rng.integers(1, 20, candidates)])
