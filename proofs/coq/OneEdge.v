@@ -34,7 +34,7 @@ move=> p1; rewrite sumrB p1 -mulr_sumr gradient_sum_zero //.
 by rewrite mulr0 subr0.
 Qed.
 
-Theorem one_edge_step eps : \sum_k p e k = 1 ->
+Theorem T2_one_edge_step eps : \sum_k p e k = 1 ->
   mean (move_edge eps) L = mean p L - eps * variance (p e) (value p L e).
 Proof.
 move=> p1; rewrite mean_set_row ?moved_row_sum // /variance -mean_value //.
@@ -46,13 +46,13 @@ rewrite sumrB -mulr_sumr big_split /= -mulr_sumr centred mulr0 addr0.
 by rewrite [J](mean_value L p1).
 Qed.
 
-Corollary one_edge_monotone eps : policy p -> 0 <= eps -> mean (move_edge eps) L <= mean p L.
+Corollary T2_one_edge_monotone eps : policy p -> 0 <= eps -> mean (move_edge eps) L <= mean p L.
 Proof.
-move=> [p0 p1] eps0; rewrite one_edge_step // ler_subl_addr ler_addl.
+move=> [p0 p1] eps0; rewrite T2_one_edge_step // ler_subl_addr ler_addl.
 by rewrite mulr_ge0 // variance_ge0.
 Qed.
 
-Lemma moved_is_policy eps : policy p ->
+Lemma T2_stays_policy eps : policy p ->
   (forall k, 0 < p e k -> eps * (value p L e k - mean p L) <= 1) -> policy (move_edge eps).
 Proof.
 move=> [p0 p1] small; split=> [i k|i]; rewrite /move_edge /set_row; case: eqP => // _; last exact: moved_row_sum.
@@ -63,10 +63,10 @@ Qed.
 End OneEdge.
 
 (* A cell with one edge only: the step of all its edges. *)
-Corollary single_edge_cell (R : realFieldType) (K : finType) (p : unit -> K -> R) (L : architecture _ K -> R) eps :
+Corollary T2_single_edge_cell (R : realFieldType) (K : finType) (p : unit -> K -> R) (L : architecture _ K -> R) eps :
   \sum_k p tt k = 1 ->
   mean (natural_step p (gradient p L) eps) L = mean p L - eps * variance (p tt) (value p L tt).
 Proof.
-move=> p1; rewrite -one_edge_step //; apply: eq_bigr => a _; congr (_ * _).
+move=> p1; rewrite -T2_one_edge_step //; apply: eq_bigr => a _; congr (_ * _).
 by apply: eq_bigr => -[] _; rewrite /move_edge /set_row eqxx.
 Qed.

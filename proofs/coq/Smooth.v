@@ -170,7 +170,7 @@ transitivity (mean (p t) (fun a => L a * centred_sum (p t) v a)); last first.
   by rewrite !meanB meanZr meanZ.
 rewrite /line_slope /inner.
 transitivity (\sum_e \sum_k mean (p t) (fun a => L a * (v e k * score (p t) a e k))).
-  apply: eq_bigr => e _; apply: eq_bigr => k _; rewrite -score_identity // -meanZ.
+  apply: eq_bigr => e _; apply: eq_bigr => k _; rewrite -T4_score_identity // -meanZ.
   by apply: mean_ext => a; rewrite mulrCA.
 under eq_bigr do rewrite -mean_sum; rewrite -mean_sum; apply: mean_ext => a.
 under eq_bigr do rewrite -mulr_sumr; rewrite -mulr_sumr; congr (_ * _).

@@ -38,12 +38,12 @@ Definition bias e k := mean p (fun a => advantage p (gate R a) (g a) e k) - grad
 
 Lemma bias_is_mean e k : bias e k = mean p (fun a => remainder e a * score p a e k).
 Proof.
-rewrite /bias -(exact_advantage_unbiased p1) -meanB; apply: mean_ext => a.
+rewrite /bias -(T4_exact_advantage_unbiased p1) -meanB; apply: mean_ext => a.
 by rewrite -mulrBl.
 Qed.
 
 Theorem T5_bias e k : bias e k = p e k * (value p (remainder e) e k - mean p (remainder e)).
-Proof. by rewrite bias_is_mean score_identity. Qed.
+Proof. by rewrite bias_is_mean T4_score_identity. Qed.
 
 (* ------------------------------------------------------------ its size *)
 
@@ -110,7 +110,7 @@ Qed.
 Corollary T5_affine_unbiased e k : affine_in_edge e ->
   mean p (fun a => advantage p (gate R a) (g a) e k) = gradient p (loss_of loss) e k.
 Proof.
-move=> affine; rewrite -(exact_advantage_unbiased p1); apply: mean_ext => a.
+move=> affine; rewrite -(T4_exact_advantage_unbiased p1); apply: mean_ext => a.
 exact: T5_affine.
 Qed.
 End Bias.

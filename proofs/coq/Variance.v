@@ -55,7 +55,7 @@ by rewrite mulr_sumr; apply: eq_bigr => k _; rewrite exprMn.
 Qed.
 
 Lemma credit_mean L b k : free_of e b -> mean p (fun a => (L a - b a) * score p a e k) = gradient p L e k.
-Proof. exact: (credit_unbiased (p1 e)). Qed.
+Proof. exact: (T4_credit_unbiased (p1 e)). Qed.
 
 Lemma variance_difference L b b' : free_of e b -> free_of e b' ->
   estimate_variance (fun a => L a - b a) - estimate_variance (fun a => L a - b' a) =
