@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nas import __main__ as nas_program
-from nas import runs
+from nas import draw, runs
 from simulate import __main__ as simulate_program
 from simulate import page
 
@@ -62,6 +62,7 @@ def _text(folder: Path) -> list[str]:
         page.paragraph(
             f"`{result['architecture']}`, found in {result['seconds']} s on {result['device']} in {rows[0]['text']}."
         ),
+        *(page.figure(path.read_text(encoding="utf-8"), caption) for path, caption in _drawings(folder)),
         page.heading("Trained from scratch, beside what it must beat"),
         page.table(shown),
         page.paragraph(
@@ -70,6 +71,12 @@ def _text(folder: Path) -> list[str]:
         ),
         page.paragraph(_again(folder)),
     ]
+
+
+def _drawings(folder: Path) -> list[tuple[Path, str]]:
+    drawn = [path for path in draw.draw(folder) if path.suffix == ".svg"]
+    captions = ("Operations by colour, their probabilities by width.", "How the probabilities moved during the search.")
+    return list(zip(drawn, captions, strict=True))
 
 
 def _again(folder: Path) -> str:
