@@ -54,6 +54,7 @@ def _search(options: argparse.Namespace) -> int:
         sets.append(f"network.text={json.dumps([str(Path(file).resolve()) for file in options.text])}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
     search.build_method(experiment.search)  # an unknown method is refused before any data is read
+    _check_seed(options.seed)
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
@@ -149,6 +150,7 @@ def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _audit(options: argparse.Namespace) -> int:
     from nas import audit
 
+    _check_seed(options.seed)
     found = audit.audit(
         options.run, options.data, options.device, options.samples, min(options.along, options.samples), options.seed
     )
@@ -217,6 +219,11 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, user cache)"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"--seed must not be negative, not {seed}")
 
 
 def _stop_on_sigterm() -> Callable[[], bool]:

@@ -185,7 +185,7 @@ def _check_finite(position: _Position) -> None:
     if not all(finite):
         step_of_first = position.losses[finite.index(False)][0]
         raise Diverged(
-            f"the loss is not finite at step {step_of_first}; the last checkpoint is kept: lower a learning rate"
+            f"the loss is not finite at step {step_of_first}; what is kept ends before it: lower a learning rate"
         )
 
 
