@@ -8,26 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from nas import program
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
-    parser = argparse.ArgumentParser(prog="python -m nas", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch):
-        add(commands)
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.run_command
-    try:
-        return command(options)
-    except ValueError as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 2
+    adders = (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch)
+    return program.run("nas", __doc__, adders, arguments)
 
 
 # ------------------------------------------------------------------ search
 
 
-def _add_search(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_search(commands: program.Commands) -> None:
     parser = commands.add_parser("search", help="search an architecture with a weight-sharing parent network")
     parser.add_argument("task", help="ptb or cifar10")
     parser.add_argument("--preset", default="small", choices=("small", "quick", "paper"), help="default: small")
@@ -54,7 +47,7 @@ def _search(options: argparse.Namespace) -> int:
         sets.append(f"network.text={json.dumps([str(Path(file).resolve()) for file in options.text])}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
     search.build_method(experiment.search)  # an unknown method is refused before any data is read
-    _check_seed(options.seed)
+    program.check_seed(options.seed)
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
@@ -76,7 +69,7 @@ def _search(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ evaluate
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_evaluate(commands: program.Commands) -> None:
     parser = commands.add_parser("evaluate", help="judge what a finished search found, beside what it must beat")
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
@@ -107,7 +100,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ compare
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: program.Commands) -> None:
     parser = commands.add_parser("compare", help="methods and seeds at equal search time, random search among them")
     parser.add_argument("task", help="ptb or cifar10")
     parser.add_argument("--preset", default="quick", choices=("small", "quick", "paper"), help="default: quick")
@@ -137,7 +130,7 @@ def _compare(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ audit
 
 
-def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_audit(commands: program.Commands) -> None:
     parser = commands.add_parser("audit", help="first-order credit against really zeroed edges, on a run's network")
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.add_argument("--samples", type=int, default=64, help="architectures that are measured (default: 64)")
@@ -150,7 +143,7 @@ def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _audit(options: argparse.Namespace) -> int:
     from nas import audit
 
-    _check_seed(options.seed)
+    program.check_seed(options.seed)
     found = audit.audit(
         options.run, options.data, options.device, options.samples, min(options.along, options.samples), options.seed
     )
@@ -161,7 +154,7 @@ def _audit(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ table
 
 
-def _add_table(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_table(commands: program.Commands) -> None:
     parser = commands.add_parser("table", help="what the NAS-Bench-201 table says")
     parser.add_argument("question", metavar="ARCH|INDEX|best|stats", help="a cell, the best cells, or all of them")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder")
@@ -179,7 +172,7 @@ def _table(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ draw
 
 
-def _add_draw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_draw(commands: program.Commands) -> None:
     parser = commands.add_parser("draw", help="the cell of a run, and how its probabilities moved, as SVG and PNG")
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.set_defaults(run_command=_draw)
@@ -196,7 +189,7 @@ def _draw(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ fetch
 
 
-def _add_fetch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_fetch(commands: program.Commands) -> None:
     parser = commands.add_parser("fetch", help="download a data set that is published freely; goes on where it stopped")
     parser.add_argument("source", choices=("cifar10",))
     parser.add_argument("--data", type=Path, metavar="DIR", help="where to (default: the user's cache)")
@@ -219,11 +212,6 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, user cache)"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-
-
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"--seed must not be negative, not {seed}")
 
 
 def _stop_on_sigterm() -> Callable[[], bool]:

@@ -5,30 +5,23 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+
+from nas import program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
-    parser = argparse.ArgumentParser(prog="python -m simulate", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo):
-        add(commands)
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.run_command
-    try:
-        return command(options)
-    except ValueError as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 2
+    adders = (_add_run, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo)
+    return program.run("simulate", __doc__, adders, arguments)
 
 
 # ------------------------------------------------------------------ run
 
 
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_run(commands: program.Commands) -> None:
     parser = commands.add_parser("run", help="run one experiment", epilog="experiments: toy (the toy regression)")
     parser.add_argument("experiment", help="toy")
     parser.add_argument("--quick", action="store_true", help="the first 600 iterations, those of the published figure")
@@ -88,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ demo
 
 
-def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_demo(commands: program.Commands) -> None:
     parser = commands.add_parser("demo", help="both real uses in their quick form, on one page")
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="where run folders and index.html go (default: demo)"
@@ -105,7 +98,7 @@ def _demo(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ study, plot, report
 
 
-def _add_study(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_study(commands: program.Commands) -> None:
     parser = commands.add_parser("study", help="run a grid of cells in parallel, draw it, write its report")
     parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/simulation.md)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
@@ -140,7 +133,7 @@ def _study(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_plot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_plot(commands: program.Commands) -> None:
     parser = commands.add_parser("plot", help="draw the figures of a study's run folder, as SVG and PNG")
     parser.add_argument("run", type=Path, help="the run folder")
     parser.set_defaults(run_command=_plot)
@@ -154,7 +147,7 @@ def _plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_report(commands: program.Commands) -> None:
     parser = commands.add_parser("report", help="write one self-contained page about a study's run folder")
     parser.add_argument("run", type=Path, help="the run folder")
     parser.set_defaults(run_command=_report)
@@ -170,7 +163,7 @@ def _report(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ moments, searchers
 
 
-def _add_moments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_moments(commands: program.Commands) -> None:
     parser = commands.add_parser("moments", help="measured bias and variance beside theory's exact ones")
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="default: all, and a deliberately wrong one")
     parser.add_argument("--landscape", default="quadratic", help="one of theory's (default: quadratic)")
@@ -206,7 +199,7 @@ def _moments(options: argparse.Namespace) -> int:
     return 0 if verdicts == expected else 1
 
 
-def _add_searchers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_searchers(commands: program.Commands) -> None:
     parser = commands.add_parser("searchers", help="random search, evolution, LSTM controller on NAS-Bench-201's table")
     parser.add_argument("--budget", type=int, metavar="N", help="architectures; default: where random search has 93.70")
     parser.add_argument("--repeats", type=int, default=500, metavar="N", help="runs of each searcher (default: 500)")

@@ -3,32 +3,25 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from nas import program
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 a claim does not hold, 2 refused (one line says why)."""
-    parser = argparse.ArgumentParser(prog="python -m theory", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_card, _add_results):
-        add(commands)
-    options = parser.parse_args(arguments)
     sys.path.insert(0, "")  # a user's own module beside the working directory
-    command: Callable[[argparse.Namespace], int] = options.run_command
-    try:
-        return command(options)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 2
+    adders = (_add_verify, _add_card, _add_results)
+    return program.run("theory", __doc__, adders, arguments)
 
 
 # ------------------------------------------------------------------ verify
 
 
-def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_verify(commands: program.Commands) -> None:
     parser = commands.add_parser("verify", help="do the theorems T1 to T11 hold, and are their controls caught?")
     parser.add_argument("--only", metavar="T1,T4", help="these claims (default: all)")
     parser.add_argument("--seed", type=int, default=0)
@@ -43,7 +36,7 @@ def _verify(options: argparse.Namespace) -> int:
     from theory.claims import CLAIMS
 
     only = [name.strip() for name in options.only.split(",")] if options.only is not None else list(CLAIMS)
-    _check_seed(options.seed)
+    program.check_seed(options.seed)
     _check_writable(options.json)
     budget = ledger.DEFAULT_BUDGET if options.budget is None else options.budget
     rows = ledger.verify(only, options.seed, budget, options.proofs)
@@ -56,7 +49,7 @@ def _verify(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ card
 
 
-def _add_card(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_card(commands: program.Commands) -> None:
     parser = commands.add_parser("card", help="the report card of an estimator")
     parser.add_argument("method", nargs="+", help="names of methods, or package.module:name of your own")
     parser.add_argument("--landscape", default="quadratic", help="default: quadratic")
@@ -78,7 +71,7 @@ def _card(options: argparse.Namespace) -> int:
     from theory.landscapes import make
 
     methods = [find(name) for name in options.method]
-    _check_seed(options.seed)
+    program.check_seed(options.seed)
     if not 0 <= options.progress <= 1:
         raise ValueError(f"--progress must lie in 0 to 1, not {options.progress}")
     _check_writable(options.json)
@@ -118,7 +111,7 @@ def _card(options: argparse.Namespace) -> int:
 # ------------------------------------------------------------------ results
 
 
-def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_results(commands: program.Commands) -> None:
     parser = commands.add_parser("results", help="make the numbers and figures of docs/results/theory* again")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR", help="default: docs/results")
     parser.add_argument("--only", choices=("nasbench201", "map", "repairs", "sampled"), help="one of them")
@@ -135,11 +128,6 @@ def _results(options: argparse.Namespace) -> int:
 
 
 # ------------------------------------------------------------------ shared by commands
-
-
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise ValueError(f"--seed must not be negative, not {seed}")
 
 
 def _check_writable(path: Path | None) -> None:

@@ -1,0 +1,39 @@
+"""How does `python -m PROGRAM COMMAND` read its commands, and refuse in one line what it cannot do?"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+# What an adder adds its command to; argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def run(
+    name: str, about: str | None, adders: Iterable[Callable[[Commands], None]], arguments: Sequence[str] | None
+) -> int:
+    """Parse `arguments` and run the command they name.
+
+    adders: each adds one command, with a default `run_command` that takes the options and returns the exit status.
+    Returns: that status, 2 for what was refused (one line says why), 130 for Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=about)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in adders:
+        add(commands)
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run_command
+    try:
+        return command(options)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def check_seed(seed: int) -> None:
+    """Raises: ValueError for a negative seed."""
+    if seed < 0:
+        raise ValueError(f"--seed must not be negative, not {seed}")
