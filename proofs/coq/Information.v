@@ -64,4 +64,15 @@ apply: le_trans (ler_sum _ (fun t _ => term t)) _.
 by rewrite big_split sumrB /= -!mulr_suml w1 mul1r -/m divff ?gt_eqF // subrr addr0.
 Qed.
 End Jensen.
+
+(* A value to put beside the code's: between (1/3, 2/3) and (2/3, 1/3), ln 2 / 3. *)
+Example kl_of_thirds : kl (fun k : bool => (if k then 1 else 2%:R) / 3%:R) (fun k => (if k then 2%:R else 1) / 3%:R)
+  = ln 2%:R / 3%:R.
+Proof.
+have three : (3%:R : R) != 0 by rewrite pnatr_eq0.
+have half : 1 / 3%:R / (2%:R / 3%:R) = (2%:R)^-1 :> R by field.
+have double : 2%:R / 3%:R / (1 / 3%:R) = 2%:R :> R by field.
+rewrite /kl big_bool /= half double lnV ?posrE ?ltr0n //.
+by move: (ln 2%:R) => l; field.
+Qed.
 End Information.

@@ -112,6 +112,15 @@ split=> [e k|e]; last by rewrite -mulr_suml divff // gt_eqF // normaliser_gt0.
 by rewrite divr_ge0 ?mulr_ge0 // ltW ?expR_gt0 ?normaliser_gt0.
 Qed.
 
+(* At logarithms of weights: the weights, normalised. *)
+Lemma softmax_of_logs theta (weight : E -> K -> R) : (forall e k, 0 < weight e k) ->
+  (forall e k, theta e k = ln (weight e k)) -> forall e k,
+  softmax theta e k = mask e k * weight e k / \sum_j mask e j * weight e j.
+Proof.
+move=> pos logs e k; rewrite /softmax logs lnK ?posrE //; congr (_ / _).
+by apply: eq_bigr => j _; rewrite logs lnK ?posrE.
+Qed.
+
 (* What the softmax can draw is what the mask allows. *)
 Definition allowed a := forall e, 0 < mask e (a e).
 
@@ -151,8 +160,7 @@ Qed.
 
 Definition line_loss t := mean (p t) L.
 Definition line_slope t := inner v (gradient (p t) L).
-Definition line_curvature t :=
-  mean (p t) (fun a => L a * (centred_sum (p t) v a ^+ 2 - sum_variance (p t) v)).
+Definition line_curvature t := curvature (p t) v L.
 
 Lemma centred_sumE t a : centred_sum (p t) v a = s a - mean (p t) s.
 Proof.
@@ -191,7 +199,7 @@ move=> t; have D := derivative_tilted_mean weighted_sum_gt0.
 have D2 := is_deriveB (D (fun a => L a * s a) t) (is_deriveM (D L t) (D s t)).
 have -> : line_slope = tilted_mean w s (fun a => L a * s a) - tilted_mean w s L * tilted_mean w s s.
   by apply: funext => u; rewrite slopeE !mean_softmax.
-apply: (is_derive_eq D2); rewrite /GRing.scale /= -!mean_softmax /line_curvature.
+apply: (is_derive_eq D2); rewrite /GRing.scale /= -!mean_softmax /line_curvature /curvature.
 have [p0 p1] := softmax_policy (move_logits theta v t); rewrite -/(p t) in p0 p1.
 set m := mean (p t) s.
 have variance : sum_variance (p t) v = mean (p t) (fun a => s a * s a) - m * m.
@@ -199,7 +207,8 @@ have variance : sum_variance (p t) v = mean (p t) (fun a => s a * s a) - m * m.
   transitivity (mean (p t) (fun a => s a * s a - (2%:R * m * s a - m ^+ 2))).
     by apply: mean_ext => a; rewrite centred_sumE -/m; ring.
   by rewrite !meanB meanZ mean_const // -/m; ring.
-transitivity (mean (p t) (fun a => (L a * s a * s a) - (2%:R * m * (L a * s a) - (m ^+ 2 - sum_variance (p t) v) * L a)));
+transitivity (mean (p t) (fun a =>
+    (L a * s a * s a) - (2%:R * m * (L a * s a) - (m ^+ 2 - sum_variance (p t) v) * L a)));
   last by apply: mean_ext => a; rewrite centred_sumE -/m; ring.
 by rewrite !meanB !meanZ variance; ring.
 Qed.
@@ -257,7 +266,8 @@ Definition norm2 v := inner v v.
 Definition add_logits theta v : E -> K -> R := fun e k => theta e k + v e k.
 Definition scale_logits (c : R) v : E -> K -> R := fun e k => c * v e k.
 
-Lemma softmax_ext theta theta' : (forall e k, theta e k = theta' e k) -> forall e k, softmax theta e k = softmax theta' e k.
+Lemma softmax_ext theta theta' : (forall e k, theta e k = theta' e k) ->
+  forall e k, softmax theta e k = softmax theta' e k.
 Proof.
 move=> same e k; rewrite /softmax same; congr (_ / _).
 by apply: eq_bigr => j _; rewrite same.
@@ -337,7 +347,8 @@ Theorem T8_any_step theta eta : 0 <= eta ->
   loss_at (gradient_step theta eta) <= loss_at theta - eta * (1 - eta * Delta / 6%:R) * norm2 (gradient_at theta).
 Proof.
 move=> eta0; have := T8_upper_bound theta (scale_logits (- eta) (gradient_at theta)).
-rewrite innerZ norm2Z -/(norm2 (gradient_at theta)) -/(gradient_step theta eta) => bound; apply: ler_by_difference bound _.
+rewrite innerZ norm2Z -/(norm2 (gradient_at theta)) -/(gradient_step theta eta) => bound.
+apply: ler_by_difference bound _.
 by field.
 Qed.
 

@@ -136,6 +136,9 @@ Definition centred_sum (a : architecture E K) := \sum_e (v e (a e) - \sum_j p e 
 Definition sum_variance := mean p (fun a => centred_sum a ^+ 2).
 Definition direction_norm := \sum_e row_norm (v e).
 
+(* The second derivative of J along v, as Smooth.v proves. *)
+Definition curvature (L : architecture E K -> R) := mean p (fun a => L a * (centred_sum a ^+ 2 - sum_variance)).
+
 Lemma part_free e s : e \notin s -> free_of e (part s).
 Proof.
 move=> es a k; apply: eq_big_seq => f fs; rewrite set_edge_other //.
