@@ -16,6 +16,7 @@ heavy_tailed, nasbench201; the same numbers for the same seed), and
     bandit        one edge, two arms, losses `level` and `level + gap`: negative, so that a sampled arm is rewarded
     flat          the loss is `level` whatever runs, zeroed edges too: whatever moves here is noise
     coordination  two edges, two candidates, loss 0 if both take the first, 0.5 both the second, 1 otherwise
+    toy           the toy regression of Sato et al. (2021) on `inputs` fixed inputs: tanh cells against a random teacher
 
 A user's own is a function of gates: `from_function`, or ``package.module:name`` wherever a name is asked for.
 """
@@ -196,6 +197,49 @@ class Quadratic(Landscape):
         variance = (probabilities * square).sum(axis=-1) - (mean * mean).sum(axis=-1)
         slope = square - 2 * (by_edge * mean[..., None, :]).sum(axis=-1)
         return scale * variance.sum(axis=-1), scale * slope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Landscape):
+    """The toy regression on a fixed set of B inputs: `simulate.regression` with its convolutions done beforehand.
+
+    channels (E, K, 16 B), what each filter makes of the inputs; readout (E, 16 B), the weight of each position in the
+    output; hard, the quadratic landscape that the loss is for one-hot gates, where it knows J.
+    """
+
+    channels: Any
+    readout: Any
+    hard: Quadratic
+
+    def loss(self, gates: Any) -> Any:
+        return self._run(gates)[0]
+
+    def slopes(self, gates: Any) -> Any:
+        return self.gradients(gates, 1).gate_gradient
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        loss, error, hidden = self._run(gates)
+        size = error.shape[-1]
+        upstream = namespace(gates).concatenate([error * (2 / size)] * (self.readout.shape[-1] // size), axis=-1)
+        slope = upstream * self.readout[:, None] * (1 - hidden * hidden)  # dL / d(output of edge e), (E, N, 16 B)
+        by_path = namespace(gates).moveaxis(slope @ self.channels.swapaxes(-1, -2), 0, 1).reshape(gates.shape)
+        outputs = namespace(gates).moveaxis(slope.sum(axis=-1), 0, 1).reshape(gates.shape[:-1])
+        return Gradients(loss, by_path * runs, outputs)
+
+    def expected(self, visits: Visits, probabilities: Any) -> Any:
+        return self.hard.expected(visits, probabilities)
+
+    def gradient(self, visits: Visits, probabilities: Any) -> Any:
+        return self.hard.gradient(visits, probabilities)
+
+    def _run(self, gates: Any) -> tuple[Any, Any, Any]:
+        """Loss (...,), error (N, B) and tanh outputs (E, N, 16 B) of N = ... evaluations."""
+        xp = namespace(gates)
+        flat = gates.reshape(-1, self.edges, self.candidates)
+        hidden = xp.tanh(xp.moveaxis(flat, 0, 1) @ self.channels)
+        read = (hidden * self.readout[:, None]).sum(axis=0)
+        error = read.reshape(flat.shape[0], -1, self.hard.target.shape[0]).sum(axis=1) - self.hard.target
+        return (error * error).mean(axis=-1).reshape(gates.shape[:-2]), error, hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -575,6 +619,27 @@ def _coordination(edges: int, candidates: int, random: np.random.Generator) -> L
     return Pairwise(edges=2, candidates=2, truth=truth, unary=np.zeros((2, 2)), pair=pair.reshape(4, 4))
 
 
+def _toy(edges: int, candidates: int, random: np.random.Generator, *, inputs: int = 20) -> Landscape:
+    if inputs < 1:
+        raise ValueError(f"toy needs at least one input, not {inputs}")
+    from simulate import regression
+
+    filters, readout, teacher = regression.weights(random, edges, candidates)
+    channels = filters @ regression.random_patches(random, inputs)  # (E, K, 16 B), batch last
+    spread = np.repeat(readout, inputs, axis=-1) / edges
+    outputs = (np.tanh(channels) * spread[:, None]).reshape(edges, candidates, -1, inputs).sum(axis=2)
+    target = outputs[np.arange(edges), teacher].sum(axis=0)
+    hard = Quadratic(
+        edges=edges, candidates=candidates, outputs=outputs.reshape(edges * candidates, inputs), target=target
+    )
+    worst = math.nan
+    if candidates**edges <= 1 << 16:
+        grid = np.indices((candidates,) * edges).reshape(edges, -1).T
+        worst = float(hard.loss(np.eye(candidates)[grid]).max())
+    truth = Truth(tuple(int(k) for k in teacher), 0.0, worst)
+    return Toy(edges=edges, candidates=candidates, truth=truth, channels=channels, readout=spread, hard=hard)
+
+
 OWN: dict[str, Callable[..., Landscape]] = {
     "nk": _nk,
     "plateau": _plateau,
@@ -585,6 +650,7 @@ OWN: dict[str, Callable[..., Landscape]] = {
     "bandit": _bandit,
     "flat": _flat,
     "coordination": _coordination,
+    "toy": _toy,
 }
 
 

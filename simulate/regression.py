@@ -16,6 +16,7 @@ The weights are normal with variance 1 / fan-in and without bias, the defaults o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,14 +42,17 @@ class Cells:
 
 def cells(seed: int, trials: Sequence[int], edges: int, candidates: int, device: str = "cpu") -> Cells:
     """The weights of the numbered trials; trial t is the same whichever others are asked for."""
-    filters, readout, teacher = [], [], []
-    for trial in trials:
-        random = stream(seed, "weights", trial)
-        filters.append(random.standard_normal((edges, candidates, TAPS)) / FILTER)
-        readout.append(random.standard_normal((edges, POSITIONS)) / OUTPUT)
-        teacher.append(np.eye(candidates)[random.integers(candidates, size=edges)])
-    stacked = (torch.from_numpy(np.stack(part)).to(device, torch.float32) for part in (filters, readout, teacher))
-    return Cells(*stacked)
+    drawn = [weights(stream(seed, "weights", trial), edges, candidates) for trial in trials]
+    filters, readout, teacher = (np.stack(part) for part in zip(*drawn, strict=True))
+    parts = (filters, readout, np.eye(candidates)[teacher])
+    return Cells(*(torch.from_numpy(part).to(device, torch.float32) for part in parts))
+
+
+def weights(random: np.random.Generator, edges: int, candidates: int) -> tuple[Any, Any, Any]:
+    """Random filters (E, K, 49) and readout (E, 16), and a teacher: one operation an edge (E,)."""
+    filters = random.standard_normal((edges, candidates, TAPS)) / FILTER
+    readout = random.standard_normal((edges, POSITIONS)) / OUTPUT
+    return filters, readout, random.integers(candidates, size=edges)
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,13 @@ class Regression:
 
 def minibatch(network: Cells, inputs: Tensor) -> Regression:
     """The objective on inputs (T, 13, 13, B): batch last, so that patches are copied in whole rows."""
-    windows = inputs.unfold(1, FILTER, STRIDE).unfold(2, FILTER, STRIDE)  # (T, 4, 4, B, 7, 7)
-    patches = windows.permute(0, 4, 5, 1, 2, 3).reshape(inputs.shape[0], TAPS, POSITIONS * inputs.shape[-1])
+    patches = _patches(inputs)
     return Regression(network, patches, predict(network, patches, network.teacher[:, None])[:, 0])
+
+
+def random_patches(random: np.random.Generator, inputs: int) -> Any:
+    """What the filters see of B random inputs: NumPy (49, 16 B)."""
+    return _patches(torch.from_numpy(2 * random.random((1, INPUT, INPUT, inputs)) - 1))[0].numpy()
 
 
 def predict(network: Cells, patches: Tensor, gates: Tensor) -> Tensor:
@@ -108,6 +116,11 @@ def predict(network: Cells, patches: Tensor, gates: Tensor) -> Tensor:
     merged = torch.einsum("txek,tekf->txef", gates, network.filters)
     hidden = torch.tanh(merged.flatten(1, 2) @ patches)
     return _read(network, hidden.reshape(*gates.shape[:3], -1))
+
+
+def _patches(inputs: Tensor) -> Tensor:
+    windows = inputs.unfold(1, FILTER, STRIDE).unfold(2, FILTER, STRIDE)  # (T, 4, 4, B, 7, 7)
+    return windows.permute(0, 4, 5, 1, 2, 3).reshape(inputs.shape[0], TAPS, POSITIONS * inputs.shape[-1])
 
 
 def _read(network: Cells, hidden: Tensor) -> Tensor:

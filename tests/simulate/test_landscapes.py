@@ -1,11 +1,13 @@
 """Every landscape against brute force: J by summing all architectures, its slope, both worlds, theory's numbers."""
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from nas.data import nasbench201
 from nas.policy import softmax
 from simulate import landscapes
 from simulate.landscapes import Landscape, make
@@ -119,6 +121,48 @@ def test_in_the_drifting_landscape_an_operation_gets_better_as_it_is_visited() -
     p = np.array([[[1.0, 0.0]]])
     assert landscape.expected(often, p) < landscape.expected(never, p)
     assert landscape.expected(often, p[..., ::-1]) == landscape.expected(never, p[..., ::-1])
+
+
+def test_the_toy_landscape_is_the_toy_regression() -> None:
+    from simulate import regression
+    from simulate.streams import stream
+
+    landscape = make("toy", EDGES, CANDIDATES, 5, inputs=6)
+    random = stream(5, "toy")
+    filters, readout, teacher = regression.weights(random, EDGES, CANDIDATES)
+    tensors = (torch.from_numpy(part)[None] for part in (filters, readout, np.eye(CANDIDATES)[teacher]))
+    inputs = torch.from_numpy(2 * random.random((1, 13, 13, 6)) - 1)
+    network = regression.minibatch(regression.Cells(*tensors), inputs)
+    for gates in (policies(landscape), all_gates(landscape)[:7]):
+        tensor = torch.from_numpy(gates)[None]
+        known, ours = network.gradients(tensor, torch.ones_like(tensor)), landscape.gradients(gates, 1)
+        np.testing.assert_allclose(ours.loss, known.loss[0], atol=1e-12)
+        np.testing.assert_allclose(ours.gate_gradient, known.gate_gradient[0], atol=1e-12)
+        np.testing.assert_allclose(ours.output_gradient, known.output_gradient[0], atol=1e-12)
+    assert landscape.truth.optimum == tuple(teacher)
+    assert landscape.truth.best < 1e-12 < landscape.loss(policies(landscape)).min()
+
+
+@pytest.mark.skipif(
+    "ADVANTAGE_NAS_DATA" not in os.environ, reason="needs the NAS-Bench-201 table in ADVANTAGE_NAS_DATA"
+)
+@pytest.mark.parametrize("dataset", nasbench201.DATASETS)
+def test_the_real_table_is_a_landscape_on_each_of_its_data_sets(dataset: str) -> None:
+    landscape = make("nasbench201", 6, 4, dataset=dataset)
+    errors = 100 - nasbench201.load().cube(f"{dataset}_test")
+    p = policies(landscape, 2)
+    weights = np.ones((2, 1))
+    for edge in range(6):
+        weights = (weights[:, :, None] * p[:, edge, None]).reshape(2, -1)
+    inner = errors[(slice(1, None),) * 6]
+    np.testing.assert_allclose(landscape.expected({}, p), weights @ inner.ravel(), rtol=1e-12)
+    assert np.array_equal(landscape.truth.optimum or (), np.unravel_index(inner.argmin(), inner.shape))
+    hot = np.eye(4)[np.array([[3, 0, 1, 2, 2, 1]])]
+    zeroed = hot * (np.arange(6) != 4)[:, None]
+    np.testing.assert_allclose(landscape.loss(hot)[0], errors[4, 1, 2, 3, 3, 2])
+    np.testing.assert_allclose(landscape.loss(zeroed)[0], errors[4, 1, 2, 3, 0, 2])
+    credit = (landscape.gradients(hot, hot).gate_gradient * hot).sum(axis=-1)[0, 4]
+    np.testing.assert_allclose(credit, errors[4, 1, 2, 3, 3, 2] - errors[4, 1, 2, 3, 0, 2])
 
 
 def test_a_users_function_is_a_landscape() -> None:
