@@ -23,6 +23,7 @@ from nas.supernets import cell as cells
 from nas.supernets import language
 from nas.supernets.cell import Cell, Mix
 from nas.supernets.language import Passed, State, Stream, Weights, Window
+from nas.supernets.recorded import Recorder
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Settings:
     least: words seen fewer times become `<unk>` (not in Penn Treebank, which has its vocabulary). held_out: the share
     of the training text that only architecture steps see. rate, clip: the weights' SGD. precision: of matrix products.
     derive: "all" keeps every edge of the cell, "single" one edge a node. final_epochs: of the training from scratch.
+    static: run all operations and let the gates choose on the device, so that a step is one recorded graph, for GPUs.
     threads: of the processor, 0 for as many as torch takes by itself (a small network is faster with 1).
     """
 
@@ -53,6 +55,7 @@ class Settings:
     precision: Literal["float32", "bfloat16"] = "float32"
     derive: Literal["all", "single"] = "all"
     final_epochs: int = 100
+    static: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class Network:
         )
         for stream in self._streams().values():
             stream.state = (torch.zeros(settings.batch, settings.units, dtype=dtype, device=device),)
+        self.recorder = self._recorder()
 
     @property
     def about(self) -> str:
@@ -131,13 +135,13 @@ class Network:
         return self.weight_stream.windows
 
     def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
-        """One SGD step on the next window; operations with a zero gate have no gradient and do not run."""
-        stream = self.weight_stream
-        window = stream.next(self.settings.units, self.settings.dropout, self.weights["output"])
-        passed = self.gradients(gates, gates != 0, window, stream.state, with_weights=True)
-        language.sgd(self.weights, passed.gradients, rate_at(self.settings, progress), self.settings.clip)
-        stream.state = passed.state
-        return passed.loss
+        """One SGD step on the next window; operations with a zero gate have no gradient, and run only if static."""
+        stream, like = self.weight_stream, self.weights["output"]
+        window = stream.next(self.settings.units, self.settings.dropout, like)
+        rate = torch.tensor(rate_at(self.settings, progress), dtype=like.dtype).to(self.device, non_blocking=True)
+        loss, hidden = self.recorder.replayed("train", self._train)(gates, rate, *stream.state, *_parts(window))
+        stream.state = (hidden,)
+        return loss
 
     def objective(self) -> "FrozenWindow":
         """The loss on the next architecture window, with its dropout masks and first hidden state."""
@@ -175,6 +179,7 @@ class Network:
             stream.position = int(state[f"{name}.position"])
             stream.generator.set_state(state[f"{name}.generator"].cpu())
             stream.state = (state[f"{name}.hidden"].to(self.device).clone(),)
+        self.recorder = self._recorder()
 
     def gradients(self, gates: Tensor, runs: Tensor, window: Window, state: State, with_weights: bool) -> Passed:
         """Loss and gradients of a window under gates (E, K); without weights', the report is `cells.CellGradients`."""
@@ -188,12 +193,32 @@ class Network:
         return language.loss_of(core, language.products(self.weights, self.settings.precision), window, state)
 
     def mix_of(self, gates: Tensor, runs: Tensor) -> Mix:
-        """Which operations run on each edge, and under which gate; `zero` needs no running."""
+        """Which operations run on each edge, and under which gate; `zero` needs no running. All of them if static."""
         zero = self.space.zero_operation
+        if self.settings.static:
+            return [[(k, gate) for k, gate in enumerate(row.unbind()) if k != zero] for row in gates]
         return [
             [(k, gate) for k, (gate, run) in enumerate(zip(*row, strict=True)) if run and k != zero]
             for row in zip(gates.tolist(), runs.tolist(), strict=True)
         ]
+
+    # A step as functions of tensors alone, fit to be recorded.
+
+    def _train(self, gates: Tensor, rate: Tensor, hidden: Tensor, *window: Tensor) -> tuple[Tensor, ...]:
+        passed = self.gradients(gates, gates != 0, _window(*window), (hidden,), with_weights=True)
+        language.sgd(self.weights, passed.gradients, rate, self.settings.clip)
+        return passed.loss, passed.state[0]
+
+    def _credit(self, gates: Tensor, runs: Tensor, hidden: Tensor, *window: Tensor) -> tuple[Tensor, ...]:
+        passed = self.gradients(gates, runs, _window(*window), (hidden,), with_weights=False)
+        return passed.loss, passed.state[0], passed.report.gates * runs, passed.report.output
+
+    def _loss(self, gates: Tensor, hidden: Tensor, *window: Tensor) -> tuple[Tensor, ...]:
+        passed = self.loss(gates, _window(*window), (hidden,))
+        return passed.loss, passed.state[0]
+
+    def _recorder(self) -> Recorder:
+        return Recorder(self.device if self.settings.static else "cpu", tuple(self.weights.values()))
 
     def _streams(self) -> dict[str, Stream]:
         return {"weight_stream": self.weight_stream, "architecture_stream": self.architecture_stream}
@@ -219,23 +244,28 @@ class FrozenWindow:
 
     def loss(self, gates: Tensor) -> Tensor:
         """Loss (...,) of gates (..., E, K), one sample after another."""
-        passed = [self.network.loss(one, self.window, self.state) for one in _each(gates)]
-        self._carry_on(passed[0].state)
-        return torch.stack([one.loss for one in passed]).view(gates.shape[:-2])
+        ask = self.network.recorder.replayed("loss", self.network._loss)
+        losses, hidden = zip(*(ask(one, *self.state, *_parts(self.window)) for one in _each(gates)), strict=True)
+        self._carry_on(hidden[0])
+        return torch.stack(losses).view(gates.shape[:-2])
 
     def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
         """Loss and gradients of gates (..., E, K); no weight gradients are computed."""
-        found = []
-        for one, run in zip(_each(gates), _each(runs.expand_as(gates)), strict=True):
-            passed = self.network.gradients(one, run != 0, self.window, self.state, with_weights=False)
-            self._carry_on(passed.state)
-            found.append((passed.loss, passed.report.gates, passed.report.output))
-        loss, gate, output = (torch.stack(part) for part in zip(*found, strict=True))
-        return Gradients(loss.view(gates.shape[:-2]), gate.view(gates.shape), output.view(gates.shape[:-1]))
+        ask = self.network.recorder.replayed("credit", self.network._credit)
+        both = zip(_each(gates), _each((runs != 0).expand_as(gates)), strict=True)
+        loss, hidden, gate, output = zip(
+            *(ask(one, run, *self.state, *_parts(self.window)) for one, run in both), strict=True
+        )
+        self._carry_on(hidden[0])
+        return Gradients(
+            torch.stack(loss).view(gates.shape[:-2]),
+            torch.stack(gate).view(gates.shape),
+            torch.stack(output).view(gates.shape[:-1]),
+        )
 
-    def _carry_on(self, state: State) -> None:
+    def _carry_on(self, hidden: Tensor) -> None:
         if not self._asked:
-            self.network.architecture_stream.state = state
+            self.network.architecture_stream.state = (hidden,)
         self._asked = True
 
 
@@ -263,3 +293,11 @@ class CellCore:
 
 def _each(gates: Tensor) -> Tensor:
     return gates.reshape(-1, *gates.shape[-2:])
+
+
+def _parts(window: Window) -> tuple[Tensor, ...]:
+    return (window.words, window.following, *(window.masks or ()))
+
+
+def _window(words: Tensor, following: Tensor, *masks: Tensor) -> Window:
+    return Window(words, following, (masks[0], masks[1]) if masks else None)

@@ -10,7 +10,7 @@ The numbers are those of nas/supernets/convolutional.py (tests compare them in d
 is only slower). Speed on a GPU: not measured yet.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from nas.objective import Gradients
 from nas.supernets.convolutional import EPSILON, KERNEL, Cell, window_pixels
+from nas.supernets.recorded import Recorder
 from nas.supernets.supernet import NetworkObjective, Supernet, average
 
 
@@ -96,28 +97,20 @@ class StaticSupernet(Supernet):
         self.flat = _flatten(self.parameters)
         self.flat_velocity = _flatten(self.velocity)
         self.mask_index = _mask_index(self.parameters, self.space.shape[1], self.device)
-        self.graphs: dict[str, _Graph] = {}
+        self.recorder = Recorder(self.device, (self.flat, self.flat_velocity))
 
     def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
         _refuse_many(gates, runs)
         inputs, targets = self.weights.at(self.weight_steps)
         self.weight_steps += 1
         rate = torch.tensor(self.descent.rate_at(progress), dtype=self.flat.dtype).to(self.device, non_blocking=True)
-        loss: Tensor = self.replayed("weights", self._train)(inputs, targets, gates, rate)[0]
+        loss: Tensor = self.recorder.replayed("weights", self._train)(inputs, targets, gates, rate)[0]
         return loss
 
     def objective(self) -> "StaticObjective":
         inputs, targets = self.architecture.at(self.architecture_steps)
         self.architecture_steps += 1
         return StaticObjective(self, inputs, targets)
-
-    def replayed(self, name: str, work: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-        """`work` itself on the CPU; on CUDA its recording, made at the first call."""
-        if not self.device.startswith("cuda"):
-            return work
-        if name not in self.graphs:
-            self.graphs[name] = _Graph(work, (self.flat, self.flat_velocity))
-        return self.graphs[name]
 
     def scores(self, inputs: Tensor, selection: Selection) -> Tensor:
         """Class scores under a selection."""
@@ -160,7 +153,7 @@ class StaticObjective(NetworkObjective):
 
     def loss(self, gates: Tensor) -> Tensor:
         rows = gates.reshape(-1, *gates.shape[-2:])
-        forward = self.network.replayed("loss", self._forward)
+        forward = self.network.recorder.replayed("loss", self._forward)
         with torch.no_grad():
             found = torch.stack([forward(self.inputs, self.targets, row)[0] for row in rows])
         return average([found])[0].reshape(gates.shape[:-2])
@@ -169,7 +162,7 @@ class StaticObjective(NetworkObjective):
         _refuse_many(gates, runs)
         shape = (gates + runs).shape
         rows = zip(*(part.expand(shape).reshape(-1, *shape[-2:]) for part in (gates, runs)), strict=True)
-        both = self.network.replayed("gradients", self._both)
+        both = self.network.recorder.replayed("gradients", self._both)
         with self._still():
             single = [both(self.inputs, self.targets, row, run) for row, run in rows]
         parts = average([torch.stack(part) for part in zip(*single, strict=True)])
@@ -190,39 +183,6 @@ class StaticObjective(NetworkObjective):
 
 
 # ------------------------------------------------------------------ helpers
-
-
-class _Graph:
-    """A function of tensors, recorded once on CUDA and replayed. `state` is what the function changes in place."""
-
-    def __init__(self, work: Callable[..., tuple[Tensor, ...]], state: tuple[Tensor, ...]) -> None:
-        self.work, self.state = work, state
-        self.graph: Any = None
-        self.inputs: tuple[Tensor, ...] = ()
-        self.outputs: tuple[Tensor, ...] = ()
-
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        if self.graph is None:
-            self._record(inputs)
-        for mine, given in zip(self.inputs, inputs, strict=True):
-            mine.copy_(given)
-        self.graph.replay()
-        return tuple(output.clone() for output in self.outputs)
-
-    def _record(self, inputs: tuple[Tensor, ...]) -> None:
-        self.inputs = tuple(given.clone() for given in inputs)
-        before = [tensor.clone() for tensor in self.state]
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self.work(*self.inputs)
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.outputs = self.work(*self.inputs)
-        for tensor, value in zip(self.state, before, strict=True):
-            tensor.copy_(value)
 
 
 def _flatten(tensors: Mapping[str, Tensor]) -> Tensor:

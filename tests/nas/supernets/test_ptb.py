@@ -208,3 +208,56 @@ def test_bfloat16_products_stay_near_float32() -> None:
     torch.testing.assert_close(two.loss, one.loss, rtol=2**-7, atol=0)
     torch.testing.assert_close(two.gate_gradient, one.gate_gradient, rtol=0.1, atol=0.02)
     assert not torch.equal(one.loss, two.loss)
+
+
+# ------------------------------------------------------------------ the choice on the device
+
+
+class Asked(Exception):
+    """The host was asked for a number."""
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> Any:
+        raise Asked
+
+    for name in ("tolist", "item", "__bool__", "__float__", "__int__", "__index__", "numpy", "nonzero"):
+        monkeypatch.setattr(Tensor, name, refuse)
+
+
+def two_networks() -> list[Network]:
+    return [network(replace(SETTINGS, static=static), dtype=torch.float64) for static in (False, True)]
+
+
+def test_static_steps_are_the_sparse_ones() -> None:
+    sparse, static = two_networks()
+    for progress, choice in ((0.0, GATES), (0.3, OTHER), (0.7, GATES)):
+        gates = choice.double()
+        losses = [net.weight_step(gates, gates, progress) for net in (sparse, static)]
+        assert losses[1] == pytest.approx(float(losses[0]), rel=1e-12)
+        one, two = (net.objective().gradients(gates, gates) for net in (sparse, static))
+        torch.testing.assert_close(two.gate_gradient, one.gate_gradient, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(two.output_gradient, one.output_gradient, rtol=1e-9, atol=1e-12)
+    for name, weight in sparse.weights.items():
+        torch.testing.assert_close(static.weights[name], weight, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(static.weight_stream.state[0], sparse.weight_stream.state[0], rtol=1e-9, atol=1e-12)
+
+
+def test_static_gates_that_mix_and_two_paths_are_the_dense_ones() -> None:
+    sparse, static = two_networks()
+    mixed = torch.softmax(torch.randn(6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64), -1)
+    two_paths = (GATES + OTHER > 0).double()
+    for gates, runs in ((mixed, torch.ones_like(mixed)), (GATES.double(), two_paths)):
+        one, two = (net.objective().gradients(gates, runs) for net in (sparse, static))
+        torch.testing.assert_close(two.gate_gradient, one.gate_gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_a_static_step_asks_the_host_nothing_and_a_sparse_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse, static = two_networks()
+    gates = GATES.double()
+    forbid(monkeypatch)
+    static.weight_step(gates, gates, 0.0)
+    static.objective().gradients(gates, gates)
+    static.objective().loss(gates)
+    with pytest.raises(Asked):
+        sparse.weight_step(gates, gates, 0.0)
