@@ -1,12 +1,13 @@
 """What does a step of the recurrent parent network cost beside its matrix products alone?
 
     python benchmarks/ptb_step.py [--units 300] [--batch 256] [--threads 2] [--repeats 5] [--clock cpu] [--growth]
+                                  [--device cuda]
 
 Prints, for a weight step and an architecture step: plain PyTorch (the same cell edge by edge, with autograd), this
-toolkit in float32 and with bfloat16 products, and the matrix products of the same step alone; seconds, times the
-products, share of the machine's peak. All variants of a row of repeats run one after another, so that a busy machine
-meets all alike; medians. Then the memory that a tape holds under sparse, two-path and dense propagation, and how the
-step grows with units, nodes and window.
+toolkit in float32 and with bfloat16 products, on CUDA also its static form (a step is one recorded graph), the matrix
+products of the same step alone; seconds, times the products, share of the machine's peak. All variants of a row of
+repeats run one after another, so that a busy machine meets all alike; medians. Then the memory that a tape holds under
+sparse, two-path and dense propagation, and how the step grows with units, nodes and window.
 """
 
 import argparse
@@ -41,12 +42,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for one thread, a busy machine")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--growth", action="store_true", help="also grow units, nodes and window one by one")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     settings = Settings(units=options.units, nodes=options.nodes, batch=options.batch, window=options.window)
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    print(f"torch {torch.__version__}, {options.threads} threads, {settings}")
+    clock = time.process_time if options.clock == "cpu" else wall
+    where = torch.cuda.get_device_name() if on_cuda() else f"{options.threads} threads"
+    print(f"torch {torch.__version__}, {where}, {settings}")
     compare(settings, options.repeats, clock)
     memory(settings)
     if options.growth:
@@ -69,8 +73,11 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
         variants[f"{kind}: plain PyTorch, float32"] = plain_step(settings, with_weights=number == 0)
         for precision in DTYPES:
             variants[f"{kind}: this toolkit, {precision}"] = steps_of(settings, precision)[number]
+            if on_cuda():
+                static = replace(settings, static=True)
+                variants[f"{kind}: recorded, {precision}"] = steps_of(static, precision)[number]
             variants[f"{kind}: products alone, {precision}"] = products(settings, precision, with_weights=number == 0)
-    size = 2048
+    size = 8192 if on_cuda() else 2048
     for known, dtype in DTYPES.items():
         square = torch.randn(size, size).to(dtype)
         variants[f"peak, {known}"] = partial(torch.matmul, square, square)
@@ -104,7 +111,7 @@ def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Cloc
 def steps_of(settings: Settings, precision: Precision) -> tuple[Callable[[], object], Callable[[], object]]:
     """A weight step and an architecture step of the parent network, each under a new random architecture."""
     network = parent(replace(settings, precision=precision))
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device=network.device).manual_seed(0)
     edges, candidates = network.space.shape
 
     def gates() -> Tensor:
@@ -126,7 +133,19 @@ def parent(settings: Settings) -> Network:
     """A parent network on a random text."""
     words = torch.randint(VOCABULARY, (2 * settings.batch * (settings.window + 1) * 3,))
     corpus = Corpus("random words", tuple(map(str, range(VOCABULARY))), words, words[:100], words[:100], "00" * 8)
-    return Network(settings, corpus, "cpu", 0)
+    return Network(settings, corpus, str(torch.get_default_device()), 0)
+
+
+def wall() -> float:
+    """Seconds, after the device has done what it was asked."""
+    if on_cuda():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def on_cuda() -> bool:
+    """Whether tensors are made on a GPU."""
+    return torch.get_default_device().type == "cuda"
 
 
 # ------------------------------------------------------------------ what it is compared with
