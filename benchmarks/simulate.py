@@ -6,13 +6,18 @@ AdvantageNAS with Adam on the quadratic landscape, E = K = 10, 16 outputs, in on
     compiled   simulate.run with the shipped estimators and architecture_step, one process a core, float32
     eager      the same without the compiler
     NumPy      one replicate at a time in plain NumPy, as one would first write it, on one core
+    device     compiled, on the accelerator of --device
 
-    python benchmarks/simulate.py [--cores 2] [--rounds 5] [--scaling]
+    python benchmarks/simulate.py [--cores 2] [--rounds 5] [--scaling] [--device cuda] [--out STEM]
 
-A compiler (g++) must be there. Compilation is not counted: it happens once a setting and is printed beside.
+Two speeds each: by the clock, and by processor time, which a busy machine does not blur (per processor-second, so that
+NumPy's one core and the others' two compare). A compiler (g++) must be there. Compilation is not counted: it happens
+once a setting and is printed beside. --out writes STEM.json, and with --scaling STEM.svg and STEM.png.
 """
 
 import argparse
+import functools
+import json
 import math
 import multiprocessing
 import os
@@ -23,7 +28,8 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,111 +38,197 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder woul
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 
-from simulate.run import Machine, Setting, problem_of, simulate, simulate_split
+from simulate import plot
+from simulate.run import Machine, Setting, problem_of, simulate
 
 CASE = Setting(
     landscape="quadratic", options={"outputs": 16, "gate_size": 0.3}, edges=10, candidates=10, rate=0.01, beta1=0.5
 )
-COMPILED = Machine(chunk=512, compiled=True)
+COMPILED = Machine(chunk=2048, compiled=True)
 EAGER = Machine(chunk=2048)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Replicate-steps done, seconds by the clock, seconds of processor time over all cores."""
+
+    done: int
+    clock: float
+    processor: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", help="also on this accelerator, e.g. cuda")
     parser.add_argument("--scaling", action="store_true", help="also cost against E, K and replicates")
+    parser.add_argument("--out", type=Path, metavar="STEM", help="write STEM.json and the figure of --scaling")
     options = parser.parse_args()
-    print(
-        f"{platform.machine()}, {options.cores} of {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, NumPy {np.__version__}"
-    )
+    about = {
+        "machine": f"{platform.machine()}, {options.cores} of {os.cpu_count()} cores",
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "rounds": options.rounds,
+    }
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         options.cores, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        compare(pool, options.cores, options.rounds)
-        memory(pool)
+        found = {"about": about, "speed": compare(pool, options.cores, options.rounds, options.device)}
+        found["memory"] = memory(pool)
         if options.scaling:
-            scaling(pool, options.cores)
+            found["scaling"] = scaling(pool)
+    if options.out:
+        options.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
+        if options.scaling:
+            plot.save(figure(found["scaling"]), options.out)
 
 
-def compare(pool: ProcessPoolExecutor, cores: int, rounds: int) -> None:
+def compare(pool: ProcessPoolExecutor, cores: int, rounds: int, device: str | None) -> dict[str, dict[str, float]]:
     """Replicate-steps a second of each variant, medians of interleaved rounds."""
 
-    def ours(machine: Machine, replicates: int, steps: int) -> Callable[[], int]:
+    def ours(machine: Machine, replicates: int, steps: int) -> Callable[[], Timing]:
         setting = replace(CASE, replicates=replicates, steps=steps, every=steps)
+        share = replicates // cores
+        parts = [range(first, first + share) for first in range(0, replicates, share)]
 
-        def run() -> int:
-            simulate_split(setting, machine, pool, cores)
-            return replicates * steps
+        def run() -> Timing:
+            clock = time.perf_counter()
+            processor = sum(pool.map(functools.partial(_processor_seconds, setting, machine), parts))
+            return Timing(replicates * steps, time.perf_counter() - clock, processor)
 
         return run
 
-    variants: dict[str, Callable[[], int]] = {
-        "numba": numba_kernel(4096, 400, cores),
-        "compiled": ours(COMPILED, 2 * cores * COMPILED.chunk, 1000),
+    def here(work: Callable[[], int]) -> Callable[[], Timing]:
+        def run() -> Timing:
+            clock, processor = time.perf_counter(), time.process_time()
+            done = work()
+            return Timing(done, time.perf_counter() - clock, time.process_time() - processor)
+
+        return run
+
+    variants: dict[str, Callable[[], Timing]] = {}
+    if find_spec("numba") is not None:
+        variants["numba"] = here(numba_kernel(4096, 400, cores))
+    else:
+        print("numba is not installed: no hand-fused kernel to compare with (pip install numba)")
+    variants |= {
+        "compiled": ours(COMPILED, cores * COMPILED.chunk, 500),
         "eager": ours(EAGER, cores * EAGER.chunk, 100),
-        "NumPy": lambda: numpy_loop(2, 1000),
+        "NumPy": here(lambda: numpy_loop(2, 1000)),
     }
+    if device is not None:
+        variants["device"] = here(lambda: accelerated(device, 1 << 17, 1000))
     for name, run in variants.items():
-        clock = time.perf_counter()
-        run()
-        print(f"{name}: first call {time.perf_counter() - clock:.1f} s")
-    speeds: dict[str, list[float]] = {name: [] for name in variants}
+        print(f"{name}: first call {run().clock:.1f} s")
+    taken: dict[str, list[Timing]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, run in variants.items():
-            clock = time.perf_counter()
-            done = run()
-            speeds[name].append(done / (time.perf_counter() - clock))
-    reference, loop = (statistics.median(speeds[name]) for name in ("numba", "NumPy"))
-    print(f"\nmedians of {rounds} rounds")
-    print(f"{'variant':<10}{'replicate-steps/s':>19}{'min':>12}{'max':>12}{'of numba':>10}{'x NumPy':>9}")
-    for name, values in speeds.items():
-        middle = statistics.median(values)
-        print(
-            f"{name:<10}{middle:>19,.0f}{min(values):>12,.0f}{max(values):>12,.0f}"
-            f"{middle / reference:>10.2f}{middle / loop:>9.0f}"
-        )
+            taken[name].append(run())
+    found = {}
+    for name, timings in taken.items():
+        clock = [timing.done / timing.clock for timing in timings]
+        processor = [timing.done / timing.processor for timing in timings]
+        found[name] = {
+            "per_second": statistics.median(clock),
+            "lowest": min(clock),
+            "highest": max(clock),
+            "per_processor_second": statistics.median(processor),
+        }
+    print(f"\nreplicate-steps, medians of {rounds} rounds, and in brackets lowest and highest")
+    print(f"{'':<62}{'of numba':>10}{'x NumPy':>9}")
+    for name, row in found.items():
+        spread = f" [{row['lowest']:,.0f}, {row['highest']:,.0f}]"
+        for kind, unit, extra in (
+            ("per_second", "a second", spread),
+            ("per_processor_second", "a processor-second", ""),
+        ):
+            of_numba = row[kind] / found["numba"][kind] if "numba" in found else math.nan
+            told = f"{name:<9}{row[kind]:,.0f} {unit}{extra}"
+            print(f"{told:<62}{of_numba:>10.2f}{row[kind] / found['NumPy'][kind]:>9.0f}")
+    return found
 
 
-def memory(pool: ProcessPoolExecutor) -> None:
-    """Peak memory of a process after few and after many steps."""
-    few, many = (pool.submit(_peak, steps).result() for steps in (200, 4000))
-    print(f"\npeak memory of a worker: {few:.0f} MiB after 200 steps, {many:.0f} MiB after 4,000")
+def memory(pool: ProcessPoolExecutor) -> dict[str, float]:
+    """Peak memory of a process after few and after many steps, MiB."""
+    found = {str(steps): pool.submit(_peak, steps).result() for steps in (200, 4000)}
+    print(
+        "\npeak memory of a worker: "
+        + ", ".join(f"{peak:.0f} MiB after {steps} steps" for steps, peak in found.items())
+    )
+    return found
 
 
-def scaling(pool: ProcessPoolExecutor, cores: int) -> None:
-    """Seconds a step against E, K and replicates, with exponents fitted on log axes (eager, one process)."""
-    print("\ncost of one step, eager, one process, against")
+def scaling(pool: ProcessPoolExecutor) -> dict[str, dict[str, Any]]:
+    """Processor seconds a step against E, K and replicates, with exponents fitted on log axes (eager, one process)."""
+    print("\nprocessor time of one step, eager, one process, against")
     axes: dict[str, list[Setting]] = {
-        "edges": [replace(CASE, edges=n, replicates=512) for n in (5, 10, 20, 40)],
-        "candidates": [replace(CASE, candidates=n, replicates=512) for n in (5, 10, 20, 40)],
-        "replicates": [replace(CASE, replicates=n) for n in (64, 256, 1024, 4096)],
+        "edges": [replace(CASE, edges=n, replicates=512) for n in (5, 10, 20, 40, 80)],
+        "candidates": [replace(CASE, candidates=n, replicates=512) for n in (5, 10, 20, 40, 80)],
+        "replicates": [replace(CASE, replicates=n) for n in (64, 256, 1024, 4096, 16384)],
     }
+    found: dict[str, dict[str, Any]] = {}
     for name, settings in axes.items():
         sizes = [getattr(setting, name) for setting in settings]
         seconds = [pool.submit(_seconds_a_step, setting).result() for setting in settings]
         slope, error = _exponent(sizes, seconds)
+        found[name] = {"sizes": sizes, "seconds": seconds, "exponent": slope, "standard_error": error}
         points = ", ".join(f"{size}: {1e3 * s:.2f} ms" for size, s in zip(sizes, seconds, strict=True))
         print(f"  {name:<11}{points};  exponent {slope:.2f} ± {error:.2f}")
+    return found
+
+
+def figure(axes: dict[str, dict[str, Any]]) -> Any:
+    """Cost of a step on log axes with the fitted power laws, a panel an axis."""
+    drawn, panels = plt.subplots(1, len(axes), figsize=(3.2 * len(axes), 2.8), sharey=True)
+    for panel, (name, row) in zip(panels, axes.items(), strict=True):
+        x, y = np.array(row["sizes"], float), 1e3 * np.array(row["seconds"])
+        panel.plot(x, y, "o", color=plot.colour("advantage"))
+        line = np.exp(np.log(y).mean()) * (x / np.exp(np.log(x).mean())) ** row["exponent"]
+        panel.plot(x, line, color="black", linewidth=0.8)
+        panel.set(
+            xscale="log",
+            yscale="log",
+            xlabel=name,
+            title=f"exponent {row['exponent']:.2f} ± {row['standard_error']:.2f}",
+        )
+    panels[0].set_ylabel("processor time a step, ms")
+    return drawn
+
+
+def accelerated(device: str, replicates: int, steps: int) -> int:
+    """The compiled step on an accelerator, all replicates in one chunk."""
+    machine = Machine(device=device, chunk=replicates, compiled=True)
+    simulate(replace(CASE, replicates=replicates, steps=steps, every=steps), machine)
+    return replicates * steps
+
+
+def _processor_seconds(setting: Setting, machine: Machine, replicates: range) -> float:
+    clock = time.process_time()
+    simulate(setting, machine, replicates)
+    return time.process_time() - clock
 
 
 def _seconds_a_step(setting: Setting) -> float:
     machine = Machine(chunk=setting.replicates)
     times = []
     for _ in range(5):
-        clock = time.perf_counter()
+        clock = time.process_time()
         simulate(replace(setting, steps=20, every=20), machine)
-        times.append((time.perf_counter() - clock) / 20)
+        times.append((time.process_time() - clock) / 20)
     return statistics.median(times)
 
 
 def _exponent(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
     """Slope of log seconds over log size, with its standard error."""
     x, y = np.log(sizes), np.log(seconds)
-    (slope, intercept), residual = np.polyfit(x, y, 1), 0.0
+    slope, intercept = np.polyfit(x, y, 1)
     residual = float(((y - slope * x - intercept) ** 2).sum()) / max(1, len(sizes) - 2)
     return float(slope), math.sqrt(residual / float(((x - x.mean()) ** 2).sum()))
 

@@ -7,14 +7,19 @@ import platform
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas import program
+
+if TYPE_CHECKING:
+    from simulate.study import StudySettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
-    adders = (_add_run, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo)
+    adders = (_add_run, _add_compare, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo)
     return program.run("simulate", __doc__, adders, arguments)
 
 
@@ -95,26 +100,77 @@ def _demo(options: argparse.Namespace) -> int:
     return demo.demo(options.out)
 
 
-# ------------------------------------------------------------------ study, plot, report
+# ------------------------------------------------------------------ compare, study, plot, report
+
+
+def _add_compare(commands: program.Commands) -> None:
+    parser = commands.add_parser("compare", help="some methods on one landscape, as a table and a page")
+    parser.add_argument("landscape", help="a name (`compare list` prints them), or your own package.module:name")
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help="names, or your own package.module:name")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting: rate, steps, replicates, common, ...",
+    )
+    _add_where(parser)
+    parser.set_defaults(run_command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from nas import config, methods
+    from simulate import landscapes, study
+
+    if options.landscape == "list":
+        print("\n".join(landscapes.names()))
+        return 0
+    if not options.methods:
+        raise ValueError(f"name one method or more; known: {', '.join(methods.METHODS)}")
+    settings = config.load(
+        study.StudySettings,
+        sets=[f"base.{text}" for text in options.set],
+        base={
+            "name": "compare",
+            "about": f"{' and '.join(options.methods)} on {options.landscape}.",
+            "base": {"landscape": options.landscape},
+            "grid": {"method": options.methods},
+        },
+    )
+    return _run_study(settings, options)
 
 
 def _add_study(commands: program.Commands) -> None:
     parser = commands.add_parser("study", help="run a grid of cells in parallel, draw it, write its report")
     parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/simulation.md)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
-    parser.add_argument("--dry-run", action="store_true", help="count the cells and stop")
+    _add_where(parser)
     parser.set_defaults(run_command=_study)
 
 
 def _study(options: argparse.Namespace) -> int:
+    from simulate import study
+
+    return _run_study(study.load(options.file), options)
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
+    parser.add_argument("--device", help="cpu or cuda, whatever the study says")
+    parser.add_argument("--dry-run", action="store_true", help="count the cells and stop")
+
+
+def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
     from nas import runs
     from simulate import report, study
 
-    settings, cells = study.load(options.file)
     if options.workers < 1:
         raise ValueError("--workers must be at least 1")
+    if options.device is not None:
+        settings = replace(settings, machine=replace(settings.machine, world="torch", device=options.device))
+    settings.machine.check()
+    cells = study.cells(settings)
     work = sum(study.work(cell) for cell in cells)
     if options.dry_run:
         print(f"{len(cells)} cells, {work:,} replicate-steps")
@@ -129,20 +185,24 @@ def _study(options: argparse.Namespace) -> int:
         result = study.run_study(cells, settings.machine, run, pool)
         written = report.write(folder)
         run.finish(result)
+    print(report.text(study.read(folder)))
     print(f"report: {written}")
     return 0
 
 
 def _add_plot(commands: program.Commands) -> None:
-    parser = commands.add_parser("plot", help="draw the figures of a study's run folder, as SVG and PNG")
+    parser = commands.add_parser("plot", help="draw the figures of a run folder, of a study or the toy, as SVG and PNG")
     parser.add_argument("run", type=Path, help="the run folder")
+    parser.add_argument(
+        "--to", type=Path, metavar="STEM", help="write STEM-FIGURE.svg, .png, and the numbers, STEM.json"
+    )
     parser.set_defaults(run_command=_plot)
 
 
 def _plot(options: argparse.Namespace) -> int:
     from simulate import report
 
-    for file in report.draw(options.run):
+    for file in report.draw(options.run, options.to):
         print(file)
     return 0
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from simulate.run import find, without_zero_rule
 from simulate.study import Cell
+from theory import exact, landscapes, sampled
 
 SURE = 0.95  # an edge is decided when one operation has this probability
 
@@ -32,9 +34,15 @@ class Estimate:
 
 def share(hits: Any) -> Estimate:
     """Share of true entries, with Wilson's interval."""
-    n, count = len(hits), int(np.sum(hits))
-    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
-    return Estimate(count / n, float(low), float(high), n)
+    return share_of(float(np.sum(hits)), len(hits))
+
+
+def share_of(count: float, n: int) -> Estimate:
+    """count / n with Wilson's interval; halves may be counted."""
+    z = float(stats.norm.isf(0.025))
+    centre, scale = count / n + z * z / (2 * n), 1 + z * z / n
+    reach = z * math.sqrt(count / n * (1 - count / n) / n + z * z / (4 * n * n))
+    return Estimate(count / n, max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale), n)
 
 
 def median(values: Any) -> Estimate:
@@ -82,6 +90,23 @@ def rises(cell: Cell) -> Estimate:
     return mean(cell.values["rises"][-1] / cell.setting.steps)
 
 
+def rise_bound(cell: Cell) -> float:
+    """Theory's bound on the chance that one step raises J (`theory.sampled`), nan where it does not apply.
+
+    It is about one step from a known policy: the first step of all replicates from the uniform policy, within T8's
+    length. Methods with moving averages are left out: theory has them at their expectation, a first step at zero.
+    """
+    setting = cell.setting
+    method = without_zero_rule(find(setting.method))
+    first = setting.steps == 1 and setting.start == "uniform" and setting.bound == "T8" and setting.rate <= 1
+    if not first or setting.landscape not in landscapes.LANDSCAPES or method.averages or method.estimate is None:
+        return math.nan
+    size = (setting.edges, setting.candidates)
+    landscape = landscapes.make(setting.landscape, *size, setting.landscape_seed, **setting.options)
+    moments = exact.moments(method, landscape, np.full(size, 1 / setting.candidates))
+    return sampled.failure_bound(moments, setting.samples)
+
+
 def regret(cell: Cell, best: float) -> Any:
     """J - min L at each record, (P, R)."""
     return cell.values["expected_loss"] - best
@@ -112,14 +137,21 @@ def exponent(cell: Cell, best: float, resamples: int = 400) -> Estimate:
 # ------------------------------------------------------------------ of many
 
 
-def best_rates(cells: Sequence[Cell]) -> list[Cell]:
-    """Of each method on each landscape, the cell with the lowest median J at the end: every method at its own best."""
-    chosen: dict[tuple[str, str], Cell] = {}
-    for cell in cells:
-        key = (cell.setting.method, cell.setting.landscape)
-        if key not in chosen or _final(cell) < _final(chosen[key]):
-            chosen[key] = cell
-    return list(chosen.values())
+def lowest_loss(cell: Cell) -> float:
+    """Median J at the end, infinite where it is not finite: what a best rate is best at."""
+    final = float(np.median(cell.values["expected_loss"][-1]))
+    return final if math.isfinite(final) else math.inf
+
+
+def fastest(cell: Cell) -> tuple[float, float]:
+    """Median time to 95 %, then the lowest J."""
+    return time_to_sure(cell).value, lowest_loss(cell)
+
+
+def best_rates(cells: Sequence[Cell], cost: Callable[[Cell], Any] = lowest_loss) -> list[Cell]:
+    """Of each method with each optimiser on each landscape, the rate of least cost: every method at its own best."""
+    groups = by(cells, lambda cell: (cell.setting.landscape, cell.setting.method, cell.setting.optimiser))
+    return [min(group, key=cost) for group in groups.values()]
 
 
 def by(cells: Sequence[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell]]:
@@ -128,8 +160,3 @@ def by(cells: Sequence[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell
     for cell in cells:
         groups.setdefault(key(cell), []).append(cell)
     return groups
-
-
-def _final(cell: Cell) -> float:
-    final = float(np.median(cell.values["expected_loss"][-1]))
-    return final if math.isfinite(final) else math.inf

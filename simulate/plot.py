@@ -59,6 +59,7 @@ COLOURS = {
     "reinforce_without_baseline": "#6baed6",
     "exact": "#000000",
 }
+OPTIMISER_DASHES = {"adam": "solid", "sgd": (0, (5, 1.5)), "natural": (0, (1.5, 1.2)), "exponentiated": "dashdot"}
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
 
@@ -132,14 +133,23 @@ def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
     figure, axes = _panels(len(panels))
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
-            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, f" ({cell.setting.rate:g})")
+            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, remark(cell, cells))
         axes_.set(title=landscape, xlabel="step", ylabel=axis)
         axes_.legend(fontsize=7)
     return figure
 
 
-def share_figure(cells: Sequence[Cell], share: Callable[[Cell], Estimate], across: str, axis: str) -> Figure:
-    """A share with its 95 % interval against a setting on a log axis: a panel a landscape, a line a method."""
+def share_figure(
+    cells: Sequence[Cell],
+    share: Callable[[Cell], Estimate],
+    across: str,
+    axis: str,
+    bound: Callable[[Cell], float] | None = None,
+) -> Figure:
+    """A share with its 95 % interval against a setting on a log axis: a panel a landscape, a line a method.
+
+    bound: theory's for a cell, drawn as a thin black line of the method's dashes; nan where there is none.
+    """
     panels = evidence.by(cells, lambda cell: cell.setting.landscape)
     figure, axes = _panels(len(panels))
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
@@ -152,8 +162,53 @@ def share_figure(cells: Sequence[Cell], share: Callable[[Cell], Estimate], acros
                 x, [v.value for v in values], yerr=np.maximum(error, 0), color=colour(name), label=label(name),
                 marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=DASHES[run.find(name).propagation],
             )  # fmt: skip
+            if bound is not None:
+                limits = [bound(cell) for cell in line]
+                axes_.plot(x, limits, color="black", linewidth=0.7)
+                if not math.isnan(limits[0]):
+                    axes_.annotate(f"bound, {label(name)}", (x[0], limits[0]), fontsize=5)
         axes_.set(title=landscape, xlabel=across, ylabel=axis, xscale="log", ylim=(-0.02, None))
         axes_.legend(fontsize=7)
+    return figure
+
+
+def time_figure(cells: Sequence[Cell]) -> Figure:
+    """Steps until the best architecture has probability 95 %, each method at its fastest rate, with 95 % intervals.
+
+    A median or end that was not reached within the run is drawn as an arrow at its end.
+    """
+    panels = evidence.by(evidence.best_rates(cells, evidence.fastest), lambda cell: cell.setting.landscape)
+    figure, axes = _panels(len(panels), height=3.4)
+    for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
+        group = sorted(group, key=evidence.fastest, reverse=True)
+        for row, cell in enumerate(group):
+            time, last = evidence.time_to_sure(cell), cell.setting.steps
+            lower, value, upper = (min(at, last) for at in (time.lower, time.value, time.upper))
+            axes_.plot([lower, upper], [row, row], color=colour(cell.setting.method), linewidth=1.6)
+            marker = "o" if math.isfinite(time.value) else ">"
+            axes_.plot([value], [row], marker, color=colour(cell.setting.method), markersize=5)
+        names = [label(cell.setting.method) + remark(cell, cells) for cell in group]
+        axes_.set_yticks(range(len(group)), names, fontsize=6)
+        axes_.set(title=landscape, xlabel="steps", xscale="log")
+    return figure
+
+
+def regret_figure(cells: Sequence[Cell]) -> Figure:
+    """Mean regret J - min L against steps on log axes, with the fitted exponent of its second half."""
+    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
+    figure, axes = _panels(len(panels), height=3.6)
+    for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
+        for cell in group:
+            setting, best = cell.setting, problem_of(cell.setting).truth.best
+            name = f"{label(setting.method)}, {setting.optimiser}"
+            left = evidence.regret(cell, best)[1:].mean(axis=1)
+            axes_.plot(
+                cell.steps[1:], left, color=colour(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
+                label=f"{name}: {evidence.exponent(cell, best)}",
+            )  # fmt: skip
+        axes_.set(title=landscape, xlabel="step", ylabel="mean regret J - min L", xscale="log", yscale="log")
+        axes_.set_ylim(bottom=max(axes_.get_ylim()[0], 1e-9))
+        axes_.legend(fontsize=5.5)
     return figure
 
 
@@ -180,10 +235,17 @@ def heat_map(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def remark(cell: Cell, cells: Sequence[Cell]) -> str:
+    """What tells this cell from others of its method and landscape: the settings that vary, in brackets."""
+    told = {"optimiser": "{}", "bound": "{}", "rate": "{:g}", "samples": "{} samples"}
+    varied = [name for name in told if len({getattr(other.setting, name) for other in cells}) > 1]
+    return f" ({', '.join(told[name].format(getattr(cell.setting, name)) for name in varied)})" if varied else ""
+
+
+def _panels(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     columns = min(3, max(1, count))
     rows = -(-max(1, count) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, height * rows), squeeze=False)
     flat = list(axes.ravel())
     for spare in flat[count:]:
         spare.set_visible(False)

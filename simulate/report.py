@@ -2,6 +2,7 @@
 
 import json
 import math
+import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from nas import config, runs
-from simulate import evidence, page, plot
+from simulate import evidence, page, plot, toy
 from simulate.evidence import Estimate
 from simulate.run import problem_of
 from simulate.study import Cell, StudySettings, read
@@ -22,8 +23,8 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
     drawn: dict[str, tuple[Callable[[], Figure], str]] = {
         "loss": (
             lambda: plot.curves_figure(cells, "expected_loss", "expected loss J"),
-            "Expected loss against steps, each method at the rate (in brackets) with the lowest median at the end: "
-            "median and quartiles.",
+            "Expected loss against steps, each method where (in brackets) its median at the end is lowest: median and "
+            "quartiles.",
         ),
         "entropy": (
             lambda: plot.curves_figure(cells, "entropy", "entropy, nats"),
@@ -34,6 +35,18 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
         drawn["probability"] = (
             lambda: plot.curves_figure(known, "optimal_probability", "P(best architecture)"),
             "Probability of drawing the best architecture: median and quartiles.",
+        )
+        drawn["time"] = (
+            lambda: plot.time_figure(known),
+            "Steps until the best architecture has probability 95 %, each method at its fastest setting: median with "
+            "its 95 % interval; an arrow where fewer than half got there before the run ended.",
+        )
+    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best) and len(cell.steps) >= 8]
+    if valued and len({setting.rate for setting in settings if setting.bound == "none"}) < 2:
+        drawn["regret"] = (
+            lambda: plot.regret_figure(valued),
+            "Mean regret J - min L against steps on log axes. In the legend the exponent fitted to the second half, "
+            "with a 95 % bootstrap interval over replicates: -1 is a rate of 1/t, far below -1 is geometric.",
         )
     if len({setting.rate for setting in settings}) > 1:
         drawn["rates"] = (lambda: plot.heat_map(cells), "Share of the regret J - min L left at the end (median).")
@@ -51,18 +64,46 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
     if watched:
         across = "samples" if len({cell.setting.samples for cell in watched}) > 1 else "rate"
         drawn["rises"] = (
-            lambda: plot.share_figure(watched, evidence.rises, across, "share of steps that raise J"),
-            "Share of steps that raise the expected loss, with the 95 % interval of the mean over replicates.",
+            lambda: plot.share_figure(
+                watched, evidence.rises, across, "share of steps that raise J", evidence.rise_bound
+            ),
+            "Share of steps that raise the expected loss, with the 95 % interval of the mean over replicates. Thin "
+            "black lines, where steps = 1: theory's upper bound.",
         )
     return drawn
 
 
-def draw(folder: Path) -> list[Path]:
-    """Write every figure of a study's run folder as SVG and PNG. Returns the files."""
+def draw(folder: Path, to: Path | None = None) -> list[Path]:
+    """Write every figure of a study's run folder as SVG and PNG.
+
+    to: a path P, for files P-FIGURE.svg and .png and the numbers P.json, instead of files in the run folder.
+    Returns: the files.
+    """
+    if not (folder / "cells").is_dir() and (folder / runs.METRICS).exists():
+        return _draw_toy(folder, to or folder / "toy")
+    cells = read(folder)
     written = []
-    for stem, (make, _) in figures(read(folder)).items():
-        written += plot.save(make(), folder / stem)
+    for stem, (make, _) in figures(cells).items():
+        target = folder / stem if to is None else to.with_name(f"{to.name}-{stem}")
+        written += plot.save(make(), target)
+    if to is not None:
+        written.append(_numbers(folder, to, {"rows": rows(cells)}))
     return written
+
+
+def _draw_toy(folder: Path, to: Path) -> list[Path]:
+    settings = config.load(toy.ToySettings, folder / runs.CONFIG)
+    curves = toy.curves(runs.records(folder))
+    figure = plot.toy_figure(curves, min(settings.block, settings.trials), f"{platform.machine()} CPU")
+    return [*plot.save(figure, to), _numbers(folder, to, toy.summary(settings, curves))]
+
+
+def _numbers(folder: Path, to: Path, found: dict[str, Any]) -> Path:
+    """Write what was found beside how it was made, as STEM.json."""
+    meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
+    target = to.with_name(to.name + ".json")
+    runs.write_atomically(target, json.dumps({"made": meta, **found}, indent=1) + "\n")
+    return target
 
 
 def write(folder: Path) -> Path:
@@ -88,6 +129,15 @@ def write(folder: Path) -> Path:
     return target
 
 
+def text(cells: Sequence[Cell]) -> str:
+    """The table as text: only columns that differ between rows."""
+    table = [{name: str(value) for name, value in row.items()} for row in rows(cells)]
+    names = [name for name in table[0] if len(table) == 1 or len({row[name] for row in table}) > 1]
+    widths = {name: max(len(name), *(len(row[name]) for row in table)) for name in names}
+    lines = [{name: name for name in names}, *table]
+    return "\n".join("  ".join(line[name].ljust(widths[name]) for name in names).rstrip() for line in lines)
+
+
 def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """One row a cell: what was set, and what came out."""
     return [_row(cell) for cell in cells]
@@ -109,12 +159,14 @@ def _row(cell: Cell) -> dict[str, Any]:
     unknown = truth.optimum is None
     row["best found"] = "" if unknown else _text(evidence.found(cell))
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))
-    row["steps to 95 %"] = "" if unknown else _text(evidence.time_to_sure(cell))
+    row["steps to 95 %"] = "" if unknown else _text(evidence.time_to_sure(cell)).replace("inf", "never")
     row["exponent"] = ""
     if not math.isnan(truth.best) and len(cell.steps) >= 8:
         row["exponent"] = _text(evidence.exponent(cell, truth.best, resamples=100))
     row["steps that raise J"] = _text(evidence.rises(cell)) if setting.watch else ""
     row["largest rise"] = f"{cell.values['worst_rise'].max():.3g}" if setting.watch else ""
+    bound = evidence.rise_bound(cell) if setting.watch else math.nan
+    row["bound"] = "" if math.isnan(bound) else f"{bound:.3g}"
     return row
 
 

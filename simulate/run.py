@@ -113,6 +113,19 @@ class Machine:
     chunk: int = 512
     compiled: bool = False
 
+    def check(self) -> None:
+        """Raises: ValueError if this machine does not have the device."""
+        if self.world == "numpy" and self.device != "cpu":
+            raise ValueError(f"device {self.device!r} needs world 'torch', not 'numpy'")
+        if self.world == "torch":
+            import torch
+
+            try:
+                torch.zeros(1, device=self.device)
+            except (RuntimeError, AssertionError) as error:
+                reason = str(error).splitlines()[0]
+                raise ValueError(f"device {self.device!r} cannot be used here ({reason}); use cpu") from error
+
     def array(self, values: Any) -> Any:
         """An array of this world, type and device."""
         if self.world == "numpy":
@@ -162,6 +175,11 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
     compiled = machine.compiled and landscape.compiles
     advance = _compiled(setting, landscape, machine) if compiled else _step(setting, landscape, machine)
     temperature = method.temperature or (lambda done: 1.0)
+    betas = (setting.beta1, setting.beta2)
+
+    def clock_at(done: int) -> Clock:
+        return Clock({beta: machine.array(beta ** (done + 1)) for beta in betas})
+
     points = record_steps(setting)
     chunks = []
     for first in range(numbers.start, numbers.stop, machine.chunk):
@@ -175,7 +193,7 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
         for done, until in itertools.pairwise(points):
             for t in range(done, until):
                 warmth = machine.array(temperature(t / setting.steps))
-                carried = advance(carried, rows, machine.integers(t), machine.array(t), warmth)
+                carried = advance(carried, rows, machine.integers(t), clock_at(t), warmth)
                 if watched is not None:
                     watched.look(carried)
             recorded.append(_record(method, landscape, carried, watched, size))
@@ -229,6 +247,22 @@ def without_zero_rule(method: Method) -> Method:
 
 
 # ------------------------------------------------------------------ one step of a chunk
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The number of the coming step, as an optimiser sees it: only through its powers, beta^t.
+
+    They are computed outside what is compiled: inside, the compiler would take them again for every row.
+    """
+
+    powers: Mapping[float, Any]
+
+    def __add__(self, one: int) -> "Clock":
+        return self
+
+    def __rpow__(self, beta: float) -> Any:
+        return self.powers[beta]
 
 
 def _step(setting: Setting, landscape: Landscape, machine: Machine) -> Step:

@@ -12,10 +12,12 @@ import dataclasses
 import io
 import itertools
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,14 @@ class StudySettings:
             raise ValueError(f"setting name: {self.name!r} must be letters, digits and underscores")
 
 
-def load(file: Path) -> tuple[StudySettings, list[Setting]]:
-    """A study and its cells. Raises: ValueError in one line, naming the file and the first setting that is wrong."""
-    settings = config.load(StudySettings, file)
+def load(file: Path) -> StudySettings:
+    """A study file, its cells checked. Raises: ValueError in one line: the file and the first setting that is wrong."""
     try:
-        return settings, cells(settings)
+        settings = config.load(StudySettings, file)
+        cells(settings)
     except ValueError as error:
         raise ValueError(f"study {file}: {error}") from error
+    return settings
 
 
 def cells(settings: StudySettings) -> list[Setting]:
@@ -155,8 +158,8 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
 
 @contextlib.contextmanager
 def local_pool(workers: int) -> Iterator[Executor]:
-    """Processes of this machine."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+    """Processes of this machine, which end when this one does, even if it is killed."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as executor:
         try:
             yield executor
         except BaseException:
@@ -220,6 +223,15 @@ def _read_cell(file: Path) -> Cell:
     steps = arrays.pop("step")[:, 0]
     del arrays["replicate"]
     return Cell(setting, steps, arrays)
+
+
+def _end_with_parent() -> None:
+    def wait() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def file_name(cell: Setting) -> str:

@@ -20,7 +20,7 @@ from nas.methods import PAPER_METHODS, Method
 from nas.optimisers import Optimiser
 from nas.runs import Run, RunError
 from nas.step import State
-from simulate import regression
+from simulate import evidence, regression
 from simulate.streams import stream
 
 SHOWN = 600  # iterations on the published figure's axis
@@ -92,7 +92,7 @@ def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> 
             trials = range(first, min(first + settings.block, settings.trials))
             _run_block(settings, run, seed, trials, device, bar)
             run.checkpoint({}, {"trials": trials.stop})
-    return summary(settings, run, seed)
+    return {"seed": seed, **summary(settings, curves(runs.records(run.folder)))}
 
 
 # ------------------------------------------------------------------ one block of trials
@@ -201,22 +201,45 @@ def curves(records: Sequence[dict[str, Any]]) -> dict[str, Curves]:
     }
 
 
-def summary(settings: ToySettings, run: Run, seed: int) -> dict[str, Any]:
-    """Medians and quartiles of 100 x loss per method: over the first 600 iterations' mean, there, and at the end."""
-    result: dict[str, Any] = {"trials": settings.trials, "iterations": settings.iterations, "seed": seed, "methods": {}}
-    for name, curve in curves(runs.records(run.folder)).items():
+def summary(settings: ToySettings, curves: Mapping[str, Curves]) -> dict[str, Any]:
+    """Medians of 100 x loss per method with quartiles and 95 % intervals, and AdvantageNAS beside each other method."""
+    result: dict[str, Any] = {"trials": settings.trials, "iterations": settings.iterations, "methods": {}}
+    for name, curve in curves.items():
         early = curve.iterations <= SHOWN
-        block = min(settings.block, settings.trials)
         result["methods"][name] = {
             "propagation": methods.find(name).propagation,
-            f"loss100_mean_to_{SHOWN}": _quartiles(100 * curve.loss[:, early].mean(axis=1)),
-            f"loss100_at_{int(curve.iterations[early][-1])}": _quartiles(100 * curve.loss[:, early][:, -1]),
-            "loss100_at_end": _quartiles(100 * curve.loss[:, -1]),
+            f"loss100_mean_to_{SHOWN}": _spread(100 * curve.loss[:, early].mean(axis=1)),
+            f"loss100_at_{int(curve.iterations[early][-1])}": _spread(100 * curve.loss[:, early][:, -1]),
+            "loss100_at_end": _spread(100 * curve.loss[:, -1]),
             "teacher_edges_at_end": round(float(curve.teacher_edges[:, -1].mean()), 3),
             "seconds_per_iteration": round(float(curve.seconds[-1]) / settings.iterations, 6),
-            "trials_at_once": block,
+            "trials_at_once": min(settings.block, settings.trials),
         }
+    if "advantage" in curves:
+        result["advantage_beside"] = {name: beside(curves, name) for name in curves if name != "advantage"}
     return result
+
+
+def beside(curves: Mapping[str, Curves], other: str) -> dict[str, Any]:
+    """In what share of trials does AdvantageNAS have the lower mean loss: over 600 iterations, and over their time?
+
+    Trials are paired: both methods see the same weights, teacher and minibatches. A tie counts half a win. Time is that
+    of AdvantageNAS's own 600 iterations. Returns: shares with Wilson's 95 % interval.
+    """
+    ours, theirs = curves["advantage"], curves[other]
+    early = ours.iterations <= SHOWN
+    own = ours.loss[:, early].mean(axis=1)
+    in_time = theirs.seconds <= ours.seconds[early][-1]
+    found = {}
+    for name, shown in (("iterations", theirs.iterations <= SHOWN), ("seconds", in_time)):
+        lower = theirs.loss[:, shown].mean(axis=1) - own
+        wins = evidence.share_of((lower > 0).sum() + (lower == 0).sum() / 2, len(lower))
+        found[f"lower_at_equal_{name}"] = {
+            "share": round(wins.value, 4),
+            "interval": [round(wins.lower, 4), round(wins.upper, 4)],
+            "verdict": "AdvantageNAS" if wins.lower > 0.5 else other if wins.upper < 0.5 else "undecided",
+        }
+    return found
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -229,9 +252,23 @@ def table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"{name:<22}{row['propagation']:<13}{loss:>24}{row['teacher_edges_at_end']:>15.2f}{milliseconds:>14.2f}"
         )
+    for name, row in result.get("advantage_beside", {}).items():
+        for kind in ("iterations", "seconds"):
+            wins = row[f"lower_at_equal_{kind}"]
+            low, high = wins["interval"]
+            lines.append(
+                f"AdvantageNAS lower than {name} at equal {kind}: {wins['share']:.2f} of trials [{low:.2f}, {high:.2f}]"
+            )
     return "\n".join([*lines, f"median [quartiles] of {result['trials']} trials, {result['iterations']} iterations"])
 
 
-def _quartiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
+def _spread(values: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Median, quartiles, and the median's 95 % interval."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    return {"median": round(float(middle), 5), "lower": round(float(low), 5), "upper": round(float(high), 5)}
+    sure = evidence.median(values)
+    return {
+        "median": round(float(middle), 5),
+        "lower": round(float(low), 5),
+        "upper": round(float(high), 5),
+        "interval": [round(sure.lower, 5), round(sure.upper, 5)],
+    }

@@ -46,16 +46,21 @@ def write(folder: Path, text: str = STUDY) -> Path:
     return file
 
 
+def loaded(folder: Path, text: str = STUDY) -> tuple[study.StudySettings, list[Setting]]:
+    settings = study.load(write(folder, text))
+    return settings, study.cells(settings)
+
+
 def test_the_grid_is_the_product_of_base_cases_and_lists(tmp_path: Path) -> None:
     cases = '[[cases]]\noptimiser = "sgd"\nbeta1 = 0.9\n[[cases]]\noptimiser = "natural"\n'
-    _, cells = study.load(write(tmp_path, STUDY + cases))
+    _, cells = loaded(tmp_path, STUDY + cases)
     assert len(cells) == 2 * 2 * 2 * 2
     assert {(cell.optimiser, cell.beta1) for cell in cells} == {("sgd", 0.9), ("natural", 0.5)}
     assert len({study.file_name(cell) for cell in cells}) == len(cells)
 
 
 def test_a_study_that_loses_its_workers_keeps_what_is_finished_and_ends_the_same(tmp_path: Path) -> None:
-    settings, cells = study.load(write(tmp_path))
+    settings, cells = loaded(tmp_path)
     pools: list[_Mortal] = []
 
     @contextlib.contextmanager
@@ -73,7 +78,7 @@ def test_a_study_that_loses_its_workers_keeps_what_is_finished_and_ends_the_same
 
 
 def test_workers_that_keep_dying_are_an_error_and_the_next_start_goes_on(tmp_path: Path) -> None:
-    settings, cells = study.load(write(tmp_path))
+    settings, cells = loaded(tmp_path)
     folder = tmp_path / "run"
     for _ in range(2):
         with (
@@ -100,7 +105,7 @@ def test_on_a_dask_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None
     import threading
     import time
 
-    settings, cells = study.load(write(tmp_path, STUDY.replace("steps = 40", "steps = 400")))
+    settings, cells = loaded(tmp_path, STUDY.replace("steps = 40", "steps = 400"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         victim = next(iter(cluster.workers.values())).process.pid
         folder = tmp_path / "run"
@@ -165,7 +170,7 @@ def test_bad_studies_are_refused_in_one_line(
 
 
 def test_records_of_another_version_and_damaged_ones_are_named(tmp_path: Path) -> None:
-    settings, cells = study.load(write(tmp_path))
+    settings, cells = loaded(tmp_path)
     with runs.open_run(tmp_path, settings) as run:
         study.run_study(cells[:1], MACHINE, run, threads)
     (file,) = (tmp_path / "cells").iterdir()
