@@ -27,7 +27,7 @@ def _add_verify(commands: program.Commands) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="more seconds, wider search (default: 40)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ledger")
-    parser.add_argument("--proofs", type=Path, metavar="FILE", help="what proofs/check.py --json FILE recorded")
+    parser.add_argument("--proofs", type=Path, metavar="FILE", help="a record of proofs/check.py --json FILE")
     parser.set_defaults(run_command=_verify)
 
 

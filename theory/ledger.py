@@ -6,6 +6,7 @@ random cases as the budget allows; and each of its negative controls, a false st
 Counterexamples are minimised and printed as Python that makes them again.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -26,6 +27,9 @@ from theory.claim import Checker, Claim, Control, holds, try_case
 from theory.claims import CLAIMS, t8_logit_step
 
 DEFAULT_BUDGET = 40.0
+PROOFS = Path(__file__).resolve().parents[1] / "proofs"
+PROOF_RECORD = PROOFS.parent / "runs" / "proofs.json"
+NOT_CHECKED = "not checked here"
 FEWEST_EXACT, FEWEST_EXISTS, FEWEST_FLOAT, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 300, 100, 25, 2000
 
 
@@ -59,7 +63,7 @@ class Row:
     control_details: tuple[Caught, ...]
     counterexample: str | None
     seconds: float
-    proofs: str = "not checked here"
+    proofs: str = NOT_CHECKED
     notes: tuple[str, ...] = field(default=())
 
 
@@ -69,7 +73,7 @@ class Row:
 def verify(only: Sequence[str], seed: int = 0, budget: float = DEFAULT_BUDGET, proofs: Path | None = None) -> list[Row]:
     """The rows of the claims in `only`, on as many processes as there are cores, in about `budget` seconds.
 
-    proofs: the JSON that `proofs/check.py --json` recorded, for the proofs column.
+    proofs: the JSON that `proofs/check.py --json` recorded, by default what its last run here left in runs/.
     Raises: ValueError for an unknown claim or a budget that is not positive.
     """
     for name in only:
@@ -82,13 +86,13 @@ def verify(only: Sequence[str], seed: int = 0, budget: float = DEFAULT_BUDGET, p
     share = budget * workers / len(only)
     rows: dict[str, Row] = {}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(examine, name, seed, share, recorded.get(name, "not checked here")) for name in only]
+        running = [pool.submit(examine, name, seed, share, recorded.get(name, NOT_CHECKED)) for name in only]
         for done in tqdm(as_completed(running), total=len(running), desc="claims", leave=False, disable=None):
             rows[done.result().id] = done.result()
     return [rows[name] for name in only]
 
 
-def examine(name: str, seed: int, seconds: float, proofs: str = "not checked here") -> Row:
+def examine(name: str, seed: int, seconds: float, proofs: str = NOT_CHECKED) -> Row:
     """One claim, in about `seconds`; at least `FEWEST_EXACT` exact and `FEWEST_FLOAT` float cases, however long."""
     claim = CLAIMS[name]
     start = time.monotonic()
@@ -143,8 +147,8 @@ def examine(name: str, seed: int, seconds: float, proofs: str = "not checked her
 
 
 def passed(rows: Sequence[Row]) -> bool:
-    """Whether all claims hold and all controls are caught."""
-    return all(row.holds and row.controls_caught == row.controls for row in rows)
+    """Whether all claims hold, all controls are caught, and no machine proof was checked and found wanting."""
+    return all(row.holds and row.controls_caught == row.controls and row.proofs != "not proved" for row in rows)
 
 
 # ------------------------------------------------------------------ showing it
@@ -189,6 +193,8 @@ def table(rows: Sequence[Row]) -> str:
             by = f" by {control.counterexample}" if control.counterexample else ""
             text.append(f"{row.id} control, {verdict}: {control.statement}{by}")
         text.extend(f"{row.id}: {note}" for note in row.notes)
+    if any(row.proofs == NOT_CHECKED for row in rows):
+        text.append("machine proofs: not checked here, or changed since; `make proofs` checks them")
     return "\n".join(text)
 
 
@@ -300,18 +306,28 @@ def _equal_signs(edges: int) -> tuple[Any, Any]:
 
 
 def _recorded_proofs(path: Path | None) -> dict[str, str]:
-    """Claim -> what the recorded proof check says of it. Raises: ValueError for a file that is not such a record."""
-    if path is None:
+    """Claim -> "proved" or "not proved", from the record of `proofs/check.py`; nothing where it is missing or outdated.
+
+    path: the record, by default the one that every run of the check leaves. It holds a digest of each file it checked.
+    Raises: ValueError for a file that is not such a record, or for an outdated one that was asked for by name.
+    """
+    if path is None and not PROOF_RECORD.is_file():
         return {}
+    file = path or PROOF_RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        claims = record["claims"] if isinstance(record, dict) and "claims" in record else record
-        entries = claims.values() if isinstance(claims, dict) else claims
-        names = list(claims) if isinstance(claims, dict) else [entry.get("id", entry.get("claim")) for entry in entries]
-        return {
-            name: "proved" if entry.get("proved") else "not proved"
-            for name, entry in zip(names, entries, strict=True)
-            if name in CLAIMS
-        }
-    except (OSError, json.JSONDecodeError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is not a record of proofs/check.py --json: {error}") from error
+        record = json.loads(file.read_text(encoding="utf-8"))
+        checked, claims = dict(record["files"]), dict(record["claims"])
+        proved = {name: "proved" if claims[name]["proved"] is True else "not proved" for name in claims}
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is not a record of proofs/check.py --json: {error}") from error
+    if checked != _proof_digests():
+        if path:
+            raise ValueError(f"{file} is older than proofs/: run python3 proofs/check.py --json {file} again")
+        return {}
+    return proved
+
+
+def _proof_digests() -> dict[str, str]:
+    """SHA-256 of the table and of every file of the development as they are now."""
+    paths = [PROOFS / "README.md", *sorted((PROOFS / "coq").glob("*.v"))]
+    return {path.relative_to(PROOFS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -49,8 +49,7 @@ def test_a_false_derivation_and_an_uncaught_control_fail(monkeypatch: pytest.Mon
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file, proofs = tmp_path / "ledger.json", tmp_path / "proofs.json"
-    proofs.write_text(json.dumps({"claims": [{"id": "T4", "proved": True}, {"id": "T2", "proved": False}]}))
+    file, proofs = tmp_path / "ledger.json", _record(tmp_path, {"T4": True, "T2": True})
     arguments = ["verify", "--only", "T4,T2", "--seed", "3", "--budget", "1", "--json", str(file)]
     assert main([*arguments, "--proofs", str(proofs)]) == 0
     written: dict[str, Any] = json.loads(file.read_text())
@@ -59,8 +58,32 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert claim["holds"] is True
         assert claim["controls_caught"] == claim["controls"]
         assert -1e-9 <= claim["worst_slack"] <= 0
-    assert [claim["proofs"] for claim in written["claims"]] == ["proved", "not proved"]
+    assert [claim["proofs"] for claim in written["claims"]] == ["proved", "proved"]
     assert "T4 the exact advantage is unbiased" in capsys.readouterr().out
+
+
+def _record(folder: Path, proved: dict[str, bool], **changed: str) -> Path:
+    """What proofs/check.py would leave for the files as they are, some of them changed."""
+    file = folder / "proofs.json"
+    claims = {name: {"proved": value} for name, value in proved.items()}
+    file.write_text(json.dumps({"files": ledger._proof_digests() | changed, "claims": claims}))
+    return file
+
+
+def test_the_proofs_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "PROOF_RECORD", tmp_path / "proofs.json")
+    assert ledger._recorded_proofs(None) == {}
+    record = _record(tmp_path, {"T4": True, "T2": False})
+    assert ledger._recorded_proofs(None) == {"T4": "proved", "T2": "not proved"}
+    row = ledger.examine("T4", 0, 0.0)
+    assert row.proofs == ledger.NOT_CHECKED
+    assert "make proofs" in ledger.table([row])
+    assert ledger.passed([replace(row, proofs="proved")])
+    assert not ledger.passed([replace(row, proofs="not proved")])
+    _record(tmp_path, {"T4": True}, **{"README.md": "another digest"})
+    assert ledger._recorded_proofs(None) == {}
+    with pytest.raises(ValueError, match="older than proofs/"):
+        ledger._recorded_proofs(record)
 
 
 @pytest.mark.parametrize(
