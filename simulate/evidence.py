@@ -115,16 +115,22 @@ def regret(cell: Cell, best: float) -> Any:
 def exponent(cell: Cell, best: float, resamples: int = 400) -> Estimate:
     """Slope of log mean regret over log steps in the second half of the records: -1 is a rate of 1/t.
 
-    Raises: ValueError with fewer than 4 records there.
+    Records whose mean regret has fallen below 1e-9 of the first are left out: that is rounding.
+    Raises: ValueError with fewer than 4 records in that half.
     """
-    half = len(cell.steps) // 2
-    steps, values = cell.steps[half:], regret(cell, best)[half:]
+    values = regret(cell, best)
+    rounding = 1e-9 * values[0].mean()
+    alive = values.mean(axis=1) > rounding
+    last = int(np.argmin(alive)) if not alive.all() else len(alive)
+    steps, values = cell.steps[last // 2 : last], values[last // 2 : last]
     if len(steps) < 4:
-        raise ValueError("a rate needs at least 8 records; lower `every`")
+        raise ValueError("a rate needs at least 8 records above rounding; lower `every`")
+    if steps[0] == 0:
+        steps, values = steps[1:], values[1:]
     x = np.log(steps) - np.log(steps).mean()
 
     def slope(columns: Any) -> float:
-        y = np.log(np.maximum(values[:, columns].mean(axis=1), 1e-12))
+        y = np.log(np.maximum(values[:, columns].mean(axis=1), rounding))
         return float((x * y).sum() / (x * x).sum())
 
     n = values.shape[1]

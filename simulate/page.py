@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1a1a1a;background:#fff}
-h1{line-height:1.2}figure{margin:1rem 0}figure svg{width:100%;height:auto}figcaption,.note{color:#555;font-size:.9rem}
+h1{line-height:1.2}figure{margin:1rem 0}
+.scroll svg{width:100%;min-width:40rem;height:auto}figcaption,.note{color:#555;font-size:.9rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{cursor:pointer}code{background:#f3f3f3;padding:.1rem .3rem}
@@ -53,7 +54,7 @@ def figure(drawn: Figure | str, caption: str) -> str:
     svg = svg[svg.index("<svg") :]
     prefix = f"f{zlib.crc32(svg.encode())}-"
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\1{prefix}", svg)
-    return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    return f'<figure><div class="scroll">{svg}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from nas import methods
 from simulate import evidence, run
@@ -148,7 +149,7 @@ def share_figure(
 ) -> Figure:
     """A share with its 95 % interval against a setting on a log axis: a panel a landscape, a line a method.
 
-    bound: theory's for a cell, drawn as a thin black line of the method's dashes; nan where there is none.
+    bound: theory's for a cell, a thin line of the method's colour on an axis that shows small shares; nan for none.
     """
     panels = evidence.by(cells, lambda cell: cell.setting.landscape)
     figure, axes = _panels(len(panels))
@@ -163,13 +164,30 @@ def share_figure(
                 marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=DASHES[run.find(name).propagation],
             )  # fmt: skip
             if bound is not None:
-                limits = [bound(cell) for cell in line]
-                axes_.plot(x, limits, color="black", linewidth=0.7)
-                if not math.isnan(limits[0]):
-                    axes_.annotate(f"bound, {label(name)}", (x[0], limits[0]), fontsize=5)
+                axes_.plot(x, [bound(cell) for cell in line], color=colour(name), linewidth=0.7)
         axes_.set(title=landscape, xlabel=across, ylabel=axis, xscale="log", ylim=(-0.02, None))
+        if bound is not None:
+            axes_.set_yscale("symlog", linthresh=1e-3)
+            axes_.set_ylim(-1e-4, 2)
         axes_.legend(fontsize=7)
     return figure
+
+
+def _slope(cell: Cell, best: float) -> str:
+    try:
+        slope = evidence.exponent(cell, best)
+    except ValueError:
+        return "no rate"
+    return f"{slope.value:.2f} [{slope.lower:.2f}, {slope.upper:.2f}]"
+
+
+def share_map(cells: Sequence[Cell], share: Callable[[Cell], Estimate], axis: str) -> Figure:
+    """A share in percent for many methods at once: methods down, step sizes across, a panel a landscape."""
+
+    def value(cell: Cell) -> float:
+        return 100 * share(cell).value
+
+    return _map(cells, value, f"{axis}, %", "{:.0f}", "viridis_r", 100)
 
 
 def time_figure(cells: Sequence[Cell]) -> Figure:
@@ -190,6 +208,8 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
         names = [label(cell.setting.method) + remark(cell, cells) for cell in group]
         axes_.set_yticks(range(len(group)), names, fontsize=6)
         axes_.set(title=landscape, xlabel="steps", xscale="log")
+        axes_.xaxis.set_minor_formatter(NullFormatter())
+        axes_.xaxis.set_major_formatter("{x:g}")
     return figure
 
 
@@ -204,7 +224,7 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
             left = evidence.regret(cell, best)[1:].mean(axis=1)
             axes_.plot(
                 cell.steps[1:], left, color=colour(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
-                label=f"{name}: {evidence.exponent(cell, best)}",
+                label=f"{name}: {_slope(cell, best)}",
             )  # fmt: skip
         axes_.set(title=landscape, xlabel="step", ylabel="mean regret J - min L", xscale="log", yscale="log")
         axes_.set_ylim(bottom=max(axes_.get_ylim()[0], 1e-9))
@@ -214,32 +234,56 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
 
 def heat_map(cells: Sequence[Cell]) -> Figure:
     """Median J at the end as a share of its start, (J - best) / (J_0 - best): methods down, step sizes across."""
-    known = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best)]
-    panels = evidence.by(known, lambda cell: cell.setting.landscape)
-    figure, axes = _panels(len(panels))
+
+    def value(cell: Cell) -> float:
+        regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.best), axis=1)
+        return float(regrets[-1] / regrets[0])
+
+    known = [cell for cell in cells if evidence.regret(cell, problem_of(cell.setting).truth.best)[0].mean() > 0]
+    return _map(known, value, "regret left at the end", "{:.2f}", "viridis_r", 1)
+
+
+def _map(
+    cells: Sequence[Cell], value: Callable[[Cell], float], axis: str, form: str, colours: str, largest: float
+) -> Figure:
+    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
+    several = len({cell.setting.optimiser for cell in cells}) > 1
+
+    def name(cell: Cell) -> str:
+        return label(cell.setting.method) + (f", {cell.setting.optimiser}" if several else "")
+
+    rows = max((len(evidence.by(group, name)) for group in panels.values()), default=1)
+    figure, axes = _panels(len(panels), height=max(2.0, 0.9 + 0.17 * rows))
     image = None
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
-        names = list(evidence.by(group, lambda cell: cell.setting.method))
+        names = list(evidence.by(group, name))
         rates = sorted({cell.setting.rate for cell in group})
         grid = np.full((len(names), len(rates)), math.nan)
         for cell in group:
-            regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.best), axis=1)
-            grid[names.index(cell.setting.method), rates.index(cell.setting.rate)] = regrets[-1] / regrets[0]
-        image = axes_.imshow(grid, cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
+            place = names.index(name(cell)), rates.index(cell.setting.rate)
+            grid[place] = value(cell)
+            shade = "white" if grid[place] > 0.55 * largest else "black"
+            axes_.text(*place[::-1], form.format(grid[place]), ha="center", va="center", fontsize=6, color=shade)
+        image = axes_.imshow(grid, cmap=colours, vmin=0, vmax=largest, aspect="auto")
         axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
-        axes_.set_yticks(range(len(names)), [label(name) for name in names], fontsize=7)
+        axes_.set_yticks(range(len(names)), names, fontsize=7)
         axes_.set(title=landscape, xlabel="rate")
         axes_.grid(visible=False)
     if image is not None:
-        figure.colorbar(image, ax=list(axes), label="regret left at the end", shrink=0.8)
+        figure.colorbar(image, ax=list(axes), label=axis, shrink=0.8)
     return figure
 
 
 def remark(cell: Cell, cells: Sequence[Cell]) -> str:
     """What tells this cell from others of its method and landscape: the settings that vary, in brackets."""
-    told = {"optimiser": "{}", "bound": "{}", "rate": "{:g}", "samples": "{} samples"}
+    setting = cell.setting
+    told = {
+        "optimiser": setting.optimiser,
+        "rate": f"{setting.rate:g}" + (f" of {setting.bound}" if setting.bound != "none" else ""),
+        "samples": f"{setting.samples} samples",
+    }
     varied = [name for name in told if len({getattr(other.setting, name) for other in cells}) > 1]
-    return f" ({', '.join(told[name].format(getattr(cell.setting, name)) for name in varied)})" if varied else ""
+    return f" ({', '.join(told[name] for name in varied)})" if varied else ""
 
 
 def _panels(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:

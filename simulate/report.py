@@ -1,9 +1,11 @@
 """How does a finished study become a page? Figures and tables by what it varied, each with n, seed and command."""
 
+import contextlib
 import json
 import math
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +20,29 @@ from simulate.study import Cell, StudySettings, read
 
 def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]]:
     """The figures that the cells allow, by file stem: how to draw each, and what it shows."""
-    settings = [cell.setting for cell in cells]
     known = [cell for cell in cells if problem_of(cell.setting).truth.optimum is not None]
-    drawn: dict[str, tuple[Callable[[], Figure], str]] = {
-        "loss": (
-            lambda: plot.curves_figure(cells, "expected_loss", "expected loss J"),
-            "Expected loss against steps, each method where (in brackets) its median at the end is lowest: median and "
-            "quartiles.",
-        ),
-        "entropy": (
-            lambda: plot.curves_figure(cells, "entropy", "entropy, nats"),
-            "Entropy of the policy, summed over edges: median and quartiles.",
-        ),
-    }
-    if known:
-        drawn["probability"] = (
-            lambda: plot.curves_figure(known, "optimal_probability", "P(best architecture)"),
-            "Probability of drawing the best architecture: median and quartiles.",
-        )
-        drawn["time"] = (
-            lambda: plot.time_figure(known),
-            "Steps until the best architecture has probability 95 %, each method at its fastest setting: median with "
-            "its 95 % interval; an arrow where fewer than half got there before the run ended.",
-        )
-    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best) and len(cell.steps) >= 8]
-    if valued and len({setting.rate for setting in settings if setting.bound == "none"}) < 2:
+    drawn: dict[str, tuple[Callable[[], Figure], str]] = {}
+    if max(len(cell.steps) for cell in cells) > 2:
+        drawn |= _curves(cells, known)
+    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best)]
+    rates = _rates_vary(cells)
+    if valued and not rates and min(len(cell.steps) for cell in valued) >= 8:
         drawn["regret"] = (
             lambda: plot.regret_figure(valued),
             "Mean regret J - min L against steps on log axes. In the legend the exponent fitted to the second half, "
             "with a 95 % bootstrap interval over replicates: -1 is a rate of 1/t, far below -1 is geometric.",
         )
-    if len({setting.rate for setting in settings}) > 1:
+    if rates:
         drawn["rates"] = (lambda: plot.heat_map(cells), "Share of the regret J - min L left at the end (median).")
         if known:
             drawn["commitment"] = (
-                lambda: plot.share_figure(known, evidence.wrongly_committed, "rate", "decided, but wrong"),
+                lambda: plot.share_map(known, evidence.wrongly_committed, "decided, but wrong"),
                 "Share of replicates with every edge decided (one operation at 95 %) but not for the best "
-                "architecture, with Wilson's 95 % interval.",
+                f"architecture. {_reach(known, evidence.wrongly_committed)}",
             )
         drawn["fixation"] = (
-            lambda: plot.share_figure(cells, evidence.fixated, "rate", "every edge decided"),
-            "Share of replicates with every edge decided, whatever for, with Wilson's 95 % interval.",
+            lambda: plot.share_map(cells, evidence.fixated, "every edge decided"),
+            f"Share of replicates with every edge decided, whatever for. {_reach(cells, evidence.fixated)}",
         )
     watched = [cell for cell in cells if cell.setting.watch]
     if watched:
@@ -68,9 +52,46 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
                 watched, evidence.rises, across, "share of steps that raise J", evidence.rise_bound
             ),
             "Share of steps that raise the expected loss, with the 95 % interval of the mean over replicates. Thin "
-            "black lines, where steps = 1: theory's upper bound.",
+            "lines without marks, where a cell is one step: theory's upper bound.",
         )
     return drawn
+
+
+def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]]:
+    drawn: dict[str, tuple[Callable[[], Figure], str]] = {
+        "loss": (
+            lambda: plot.curves_figure(cells, "expected_loss", "expected loss J"),
+            "Expected loss against steps, each method where (in brackets) its median at the end is lowest: median and "
+            "quartiles.",
+        ),
+        "entropy": (
+            lambda: plot.curves_figure(cells, "entropy", "entropy, nats"),
+            "Entropy of the policy, summed over edges, at the same settings: median and quartiles.",
+        ),
+    }
+    if known:
+        drawn["probability"] = (
+            lambda: plot.curves_figure(known, "optimal_probability", "P(best architecture)"),
+            "Probability of drawing the best architecture, at the same settings: median and quartiles.",
+        )
+        drawn["time"] = (
+            lambda: plot.time_figure(known),
+            "Steps until the best architecture has probability 95 %, each method at its fastest setting: median with "
+            "its 95 % interval; an arrow where fewer than half got there before the run ended.",
+        )
+    return drawn
+
+
+def _rates_vary(cells: Sequence[Cell]) -> bool:
+    """Whether there are cells that differ in their rate alone."""
+    groups = evidence.by(cells, lambda cell: repr(replace(cell.setting, rate=0.0)))
+    return any(len(group) > 1 for group in groups.values())
+
+
+def _reach(cells: Sequence[Cell], share: Callable[[Cell], Estimate]) -> str:
+    found = [share(cell) for cell in cells]
+    widest = max(max(value.upper - value.value, value.value - value.lower) for value in found)
+    return f"Wilson's 95 % intervals reach at most {100 * widest:.1f} points from a number; the table has them all."
 
 
 def draw(folder: Path, to: Path | None = None) -> list[Path]:
@@ -116,12 +137,14 @@ def write(folder: Path) -> Path:
         f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds "
         f"{sorted({cell.setting.seed for cell in cells})}. Made by: {meta['command']}"
     )
-    parts = [page.paragraph(settings.about), page.heading("In numbers"), page.table(rows(cells))]
-    parts.append(page.paragraph("A click on a column's head sorts. Intervals are 95 %; see each figure's caption."))
+    parts = [page.paragraph(settings.about)]
     for make, shows in figures(cells).values():
         drawn = make()
         parts.append(page.figure(drawn, f"{shows} {about}"))
         plot.close(drawn)
+    varied, same = _split(rows(cells))
+    parts += [page.heading("In numbers"), page.paragraph(f"In all rows: {same}.") if same else "", page.table(varied)]
+    parts.append(page.paragraph("A click on a column's head sorts. Numbers in brackets are 95 % intervals."))
     parts.append(page.heading("Where it ran"))
     parts.append(page.table([{"what": key, "value": value} for key, value in meta.items()]))
     target = folder / "report.html"
@@ -131,16 +154,28 @@ def write(folder: Path) -> Path:
 
 def text(cells: Sequence[Cell]) -> str:
     """The table as text: only columns that differ between rows."""
-    table = [{name: str(value) for name, value in row.items()} for row in rows(cells)]
-    names = [name for name in table[0] if len(table) == 1 or len({row[name] for row in table}) > 1]
-    widths = {name: max(len(name), *(len(row[name]) for row in table)) for name in names}
-    lines = [{name: name for name in names}, *table]
-    return "\n".join("  ".join(line[name].ljust(widths[name]) for name in names).rstrip() for line in lines)
+    table, same = _split(rows(cells))
+    widths = {name: max(len(name), *(len(str(row[name])) for row in table)) for name in table[0]}
+    lines = [{name: name for name in table[0]}, *table]
+    said = "\n".join("  ".join(str(line[name]).ljust(widths[name]) for name in table[0]).rstrip() for line in lines)
+    return f"{said}\nin all rows: {same}" if same else said
+
+
+def _split(table: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """The columns that differ between rows, and what all rows share, in words."""
+    names = [name for name in table[0] if len(table) == 1 or len({str(row[name]) for row in table}) > 1]
+    same = [f"{name} {value}" for name, value in table[0].items() if name not in names and value != ""]
+    return [{name: row[name] for name in names} for row in table], ", ".join(same)
 
 
 def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """One row a cell: what was set, and what came out."""
-    return [_row(cell) for cell in cells]
+    """One row a cell, what was set and what came out; by landscape, method and what else was set."""
+
+    def place(cell: Cell) -> Any:
+        setting = cell.setting
+        return setting.landscape, setting.method, setting.optimiser, setting.rate, setting.samples, setting.seed
+
+    return [_row(cell) for cell in sorted(cells, key=place)]
 
 
 def _row(cell: Cell) -> dict[str, Any]:
@@ -161,8 +196,9 @@ def _row(cell: Cell) -> dict[str, Any]:
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))
     row["steps to 95 %"] = "" if unknown else _text(evidence.time_to_sure(cell)).replace("inf", "never")
     row["exponent"] = ""
-    if not math.isnan(truth.best) and len(cell.steps) >= 8:
-        row["exponent"] = _text(evidence.exponent(cell, truth.best, resamples=100))
+    if not math.isnan(truth.best):
+        with contextlib.suppress(ValueError):  # too few records for a rate
+            row["exponent"] = _text(evidence.exponent(cell, truth.best, resamples=100))
     row["steps that raise J"] = _text(evidence.rises(cell)) if setting.watch else ""
     row["largest rise"] = f"{cell.values['worst_rise'].max():.3g}" if setting.watch else ""
     bound = evidence.rise_bound(cell) if setting.watch else math.nan

@@ -1,5 +1,6 @@
 """The runner: the same paths in both worlds, however replicates are batched or split; records; refusals."""
 
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -85,6 +86,23 @@ def test_averaging_one_sample_is_the_shipped_step_and_averaging_many_nears_the_t
     # |L (a - p)| < 40 here: five standard deviations of the mean of 40,000 such numbers.
     assert error < 5 * 40 / 200
     assert error < truth.abs().max()
+
+
+def test_a_run_is_the_shipped_step_taken_again_and_again() -> None:
+    from nas import optimisers, step
+    from simulate.philox import uniforms
+
+    setting = replace(SMALL, method="reinforce", steps=7, every=7)
+    landscape, method, optimiser = problem_of(setting), find("reinforce"), optimisers.adam(0.5, 0.999)
+    stream, rows = zlib.crc32(b"reinforce"), np.arange(11)
+    state = step.start(method, optimiser, np.zeros((11, 3, 4)))
+    for t in range(7):
+        drawn = uniforms(setting.seed, stream, rows, t, (3,), np.float64)
+        state, _ = step.architecture_step(method, optimiser, state, landscape, drawn, setting.rate)
+    found = simulate(setting, NUMPY).values["expected_loss"][-1]
+    np.testing.assert_allclose(found, landscape.expected({}, step.probabilities(method, state)), rtol=1e-12)
+    slower = simulate(replace(setting, beta2=0.9), NUMPY).values["expected_loss"][-1]
+    assert np.abs(found - slower).max() > 1e-4
 
 
 def test_exact_gradients_under_the_theorems_steps_never_raise_the_expected_loss_and_longer_steps_do() -> None:

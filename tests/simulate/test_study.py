@@ -2,8 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +103,68 @@ def test_workers_that_keep_dying_are_an_error_and_the_next_start_goes_on(tmp_pat
     assert all(after[file] == time for file, time in before.items())
 
 
+LONGER = STUDY.replace("steps = 40", "steps = 600").replace("[grid]", "[grid]\nlandscape_seed = [0, 1, 2]")
+LONGER += '[machine]\nworld = "numpy"\ndtype = "float64"\n'
+
+
+@pytest.mark.slow
+def test_a_killed_study_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    command = study_command(tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: len(cells_in(tmp_path)) >= 2)
+        workers = workers_of(process.pid)
+        process.kill()
+    assert len(workers) == 2
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), seconds=20)
+    before = cells_in(tmp_path)
+    assert 2 <= len(before) < 24
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = cells_in(tmp_path)
+    assert len(after) == 24
+    assert {name: after[name] for name in before} == before
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "is finished" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
+    command = study_command(tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: len(cells_in(tmp_path)) >= 2)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        said = "".join(process.communicate())
+    assert process.returncode == 0, said
+    assert "a worker died; " in said
+    assert len(cells_in(tmp_path)) == 24
+
+
+def study_command(folder: Path) -> list[str]:
+    file, root = write(folder, LONGER), folder / "runs"
+    return [sys.executable, "-m", "simulate", "study", str(file), "--runs", str(root), "--workers", "2"]
+
+
+def cells_in(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in (folder / "runs").glob("small/*/cells/*.parquet")}
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_on_a_dask_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
-    import os
-    import signal
     import threading
-    import time
 
     settings, cells = loaded(tmp_path, STUDY.replace("steps = 40", "steps = 400"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
@@ -169,7 +230,9 @@ def test_bad_studies_are_refused_in_one_line(
     assert not (tmp_path / "runs").exists()
 
 
-def test_records_of_another_version_and_damaged_ones_are_named(tmp_path: Path) -> None:
+def test_records_of_another_version_and_damaged_ones_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings, cells = loaded(tmp_path)
     with runs.open_run(tmp_path, settings) as run:
         study.run_study(cells[:1], MACHINE, run, threads)
@@ -179,6 +242,8 @@ def test_records_of_another_version_and_damaged_ones_are_named(tmp_path: Path) -
     pq.write_table(table.replace_schema_metadata(about), file)
     with pytest.raises(runs.RunError, match=r"holds 'advantage-nas records 0', this program reads"):
         study.read(tmp_path)
+    assert program.main(["report", str(tmp_path)]) == 2
+    assert "run the study again" in capsys.readouterr().err
     file.write_bytes(b"torn")
     with pytest.raises(runs.RunError, match="is damaged"):
         study.read(tmp_path)
@@ -206,6 +271,86 @@ def test_a_rate_is_found_again() -> None:
     cell = study.Cell(Setting(), steps, values)
     assert evidence.exponent(cell, 3.0).value == pytest.approx(-1.5)
     assert abs(evidence.exponent(cell, 2.9).value) < 1
+
+
+def test_a_geometric_fall_is_steeper_than_any_power_and_rounding_is_no_rate() -> None:
+    steps = np.arange(0, 410, 10)
+    cell = study.Cell(Setting(), steps, {"expected_loss": 0.8 ** steps[:, None] * np.ones((1, 8))})
+    # 0.8^t is below 1e-9 from t = 93 on; in the second half above that, t = 50 to 90, the slope is t ln 0.8: -11 to -20.
+    assert -20 < evidence.exponent(cell, 0.0).value < -11
+    with pytest.raises(ValueError, match="at least 8 records above rounding"):
+        evidence.exponent(
+            study.Cell(Setting(), steps, {"expected_loss": np.zeros((41, 8)) + (steps < 20)[:, None]}), 0.0
+        )
+
+
+def test_the_first_step_rises_no_more_often_than_theorys_bound_and_the_bound_says_where_it_applies() -> None:
+    one = Setting(
+        "exact_advantage", "quadratic", edges=3, candidates=3, optimiser="sgd", bound="T8", rate=1.0, samples=16,
+        steps=1, every=1, replicates=500, watch=True,
+    )  # fmt: skip
+    for method in ("exact_advantage", "reinforce_without_baseline"):
+        bounds = []
+        for samples in (16, 64):
+            setting = replace(one, method=method, samples=samples)
+            cell = study.Cell(setting, *vars(simulate(setting, MACHINE)).values())
+            bounds.append(evidence.rise_bound(cell))
+            assert evidence.rises(cell).lower <= bounds[-1]
+        assert bounds[0] == pytest.approx(4 * bounds[1]) or bounds[0] == 1
+    assert bounds[1] < 1
+    # Control: the bound of 64 samples is broken by single ones.
+    alone = replace(one, method="reinforce_without_baseline", samples=1, landscape="quadratic")
+    assert evidence.rises(study.Cell(alone, *vars(simulate(alone, MACHINE)).values())).lower > 0.05
+    for other in ({"steps": 2}, {"start": "random"}, {"rate": 1.5}, {"method": "reinforce"}, {"landscape": "nk"}):
+        assert np.isnan(evidence.rise_bound(study.Cell(replace(one, **other), np.array([0, 1]), {})))  # type: ignore[arg-type]
+
+
+def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["compare", "list"]) == 0
+    assert "nasbench201\n" in capsys.readouterr().out
+    command = ["compare", "additive", "advantage", "reinforce", "--runs", str(tmp_path / "runs"), "--workers", "1"]
+    for text in ("steps=20", "every=5", "replicates=4", "edges=2", "rate=0.2"):
+        command += ["--set", text]
+    assert program.main(command) == 0
+    said = capsys.readouterr().out
+    assert "AdvantageNAS  " in said
+    assert "in all rows: landscape additive, optimiser adam, rate 0.2, samples 1, n 4" in said
+    (folder,) = (tmp_path / "runs" / "compare").iterdir()
+    target = tmp_path / "figure"
+    assert program.main(["plot", str(folder), "--to", str(target)]) == 0
+    assert (tmp_path / "figure-loss.png").stat().st_size > 1000
+    found = json.loads((tmp_path / "figure.json").read_text())
+    assert [row["method"] for row in found["rows"]] == ["AdvantageNAS", "REINFORCE"]
+    assert "commit" in found["made"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["additive"], "name one method or more; known: advantage"),
+        (["hill", "advantage"], "unknown landscape 'hill'"),
+        (["additive", "advantage", "--set", "replicates=0"], "replicates must be at least 1"),
+        (["additive", "advantage", "--device", "cuda:7"], "device 'cuda:7' cannot be used here"),
+        (["additive", "advantage", "--workers", "0"], "--workers must be at least 1"),
+    ],
+)
+def test_bad_comparisons_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert program.main(["compare", *arguments, "--runs", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_dask_a_scheduler_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ["study", str(write(tmp_path)), "--runs", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:1"]
+    assert program.main(command) == 2
+    assert "--scheduler needs Dask: pip install" in capsys.readouterr().err
 
 
 def _holds(estimate: evidence.Estimate, value: float) -> bool:

@@ -70,9 +70,30 @@ def test_the_command_writes_a_whole_run_folder_and_refuses_it_the_second_time(
     result = json.loads((folder / runs.RESULT).read_text())
     assert set(result["methods"]) == {"darts", "gdas"}
     assert "DARTS" in (folder / "toy.svg").read_text()
+    assert program.main(["plot", str(folder), "--to", str(tmp_path / "again")]) == 0
+    assert set(json.loads((tmp_path / "again.json").read_text())["methods"]) == {"darts", "gdas"}
+    assert "DARTS" in (tmp_path / "again.svg").read_text()
     capsys.readouterr()
     assert program.main(command) == 2
     assert "is finished" in capsys.readouterr().err
+
+
+def test_who_is_lower_is_counted_over_paired_trials_and_in_equal_time() -> None:
+    points = np.array([0, 300, 600, 900])
+    ours = np.array([[2.0, 1.0, 0.0, 9.0]] * 4)
+    theirs = np.array([[2.0, 1.0, 3.0, 0.0], [2.0, 0.0, 0.0, 9.0], [2.0, 2.0, 2.0, 2.0], [2.0, 1.0, 0.0, 0.0]])
+    flat = np.zeros((4, 4))
+    made = {
+        "advantage": toy.Curves(points, np.array([0.0, 1.0, 2.0, 3.0]), ours, flat, flat),
+        "reinforce": toy.Curves(points, np.array([0.0, 2.0, 4.0, 6.0]), theirs, flat, flat),
+    }
+    found = toy.beside(made, "reinforce")
+    # Means to 600: ours 1; theirs 2, 2/3, 2, 1: two wins, a loss, a tie. Theirs reach 300 in our 2 s: 3/2, 1, 2, 3/2.
+    assert found["lower_at_equal_iterations"]["share"] == 2.5 / 4
+    assert found["lower_at_equal_seconds"]["share"] == 3.5 / 4
+    assert found["lower_at_equal_iterations"]["verdict"] == "undecided"
+    swapped = toy.beside({"advantage": made["reinforce"], "reinforce": made["advantage"]}, "reinforce")
+    assert swapped["lower_at_equal_iterations"]["share"] == 1.5 / 4
 
 
 @pytest.mark.parametrize(
