@@ -196,13 +196,14 @@ def _add_plot(commands: program.Commands) -> None:
     parser.add_argument(
         "--to", type=Path, metavar="STEM", help="write STEM-FIGURE.svg, .png, and the numbers, STEM.json"
     )
+    parser.add_argument("--only", metavar="A,B", help="some of a study's figures (default: all)")
     parser.set_defaults(run_command=_plot)
 
 
 def _plot(options: argparse.Namespace) -> int:
     from simulate import report
 
-    for file in report.draw(options.run, options.to):
+    for file in report.draw(options.run, options.to, options.only.split(",") if options.only else ()):
         print(file)
     return 0
 

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from nas import methods
 from simulate import evidence, run
@@ -60,6 +60,7 @@ COLOURS = {
     "reinforce_without_baseline": "#6baed6",
     "exact": "#000000",
 }
+MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
 OPTIMISER_DASHES = {"adam": "solid", "sgd": (0, (5, 1.5)), "natural": (0, (1.5, 1.2)), "exponentiated": "dashdot"}
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
@@ -132,11 +133,16 @@ def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
     """Median and quartiles of a recorded quantity against steps: a panel a landscape, each method at its best rate."""
     panels = evidence.by(evidence.best_rates(cells), lambda cell: cell.setting.landscape)
     figure, axes = _panels(len(panels))
+    many = max(len(group) for group in panels.values()) > MANY
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
-            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, remark(cell, cells))
+            told = "" if many else remark(cell, cells)
+            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, told)
         axes_.set(title=landscape, xlabel="step", ylabel=axis)
-        axes_.legend(fontsize=7)
+        if not many:
+            axes_.legend(fontsize=7)
+    if many:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
@@ -207,8 +213,10 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
             axes_.plot([value], [row], marker, color=colour(cell.setting.method), markersize=5)
         names = [label(cell.setting.method) + remark(cell, cells) for cell in group]
         axes_.set_yticks(range(len(group)), names, fontsize=6)
-        axes_.set(title=landscape, xlabel="steps", xscale="log")
-        axes_.xaxis.set_minor_formatter(NullFormatter())
+        first, last = min(cell.setting.every for cell in group), max(cell.setting.steps for cell in group)
+        axes_.set(title=landscape, xlabel="steps", xscale="log", xlim=(first / 1.2, last * 1.2))
+        axes_.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 100 * first else (1,)))
+        axes_.xaxis.set_minor_locator(NullLocator())
         axes_.xaxis.set_major_formatter("{x:g}")
     return figure
 

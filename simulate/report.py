@@ -61,8 +61,8 @@ def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Cal
     drawn: dict[str, tuple[Callable[[], Figure], str]] = {
         "loss": (
             lambda: plot.curves_figure(cells, "expected_loss", "expected loss J"),
-            "Expected loss against steps, each method where (in brackets) its median at the end is lowest: median and "
-            "quartiles.",
+            "Expected loss against steps, each method at the setting (in brackets, or see the table) whose median at the "
+            "end is lowest: median and quartiles.",
         ),
         "entropy": (
             lambda: plot.curves_figure(cells, "entropy", "entropy, nats"),
@@ -94,17 +94,21 @@ def _reach(cells: Sequence[Cell], share: Callable[[Cell], Estimate]) -> str:
     return f"Wilson's 95 % intervals reach at most {100 * widest:.1f} points from a number; the table has them all."
 
 
-def draw(folder: Path, to: Path | None = None) -> list[Path]:
-    """Write every figure of a study's run folder as SVG and PNG.
+def draw(folder: Path, to: Path | None = None, only: Sequence[str] = ()) -> list[Path]:
+    """Write the figures of a run folder, of a study or the toy, as SVG and PNG.
 
-    to: a path P, for files P-FIGURE.svg and .png and the numbers P.json, instead of files in the run folder.
-    Returns: the files.
+    Args: to, a path P, for files P-FIGURE.svg and .png and the numbers P.json, instead of files in the run folder;
+    only, names of a study's figures (default: all).
+    Returns: the files. Raises: ValueError for a figure that this study does not have.
     """
     if not (folder / "cells").is_dir() and (folder / runs.METRICS).exists():
         return _draw_toy(folder, to or folder / "toy")
     cells = read(folder)
-    written = []
-    for stem, (make, _) in figures(cells).items():
+    known, written = figures(cells), []
+    if unknown := [stem for stem in only if stem not in known]:
+        raise ValueError(f"no figure {unknown[0]!r} of {folder}; known: {', '.join(known)}")
+    for stem in only or known:
+        make, _ = known[stem]
         target = folder / stem if to is None else to.with_name(f"{to.name}-{stem}")
         written += plot.save(make(), target)
     if to is not None:

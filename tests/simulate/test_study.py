@@ -276,7 +276,7 @@ def test_a_rate_is_found_again() -> None:
 def test_a_geometric_fall_is_steeper_than_any_power_and_rounding_is_no_rate() -> None:
     steps = np.arange(0, 410, 10)
     cell = study.Cell(Setting(), steps, {"expected_loss": 0.8 ** steps[:, None] * np.ones((1, 8))})
-    # 0.8^t is below 1e-9 from t = 93 on; in the second half above that, t = 50 to 90, the slope is t ln 0.8: -11 to -20.
+    # 0.8^t is below 1e-9 from t = 93 on; in the second half above that, t = 50 to 90, the slope is t ln 0.8, -11 to -20
     assert -20 < evidence.exponent(cell, 0.0).value < -11
     with pytest.raises(ValueError, match="at least 8 records above rounding"):
         evidence.exponent(
@@ -317,7 +317,10 @@ def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.C
     assert "in all rows: landscape additive, optimiser adam, rate 0.2, samples 1, n 4" in said
     (folder,) = (tmp_path / "runs" / "compare").iterdir()
     target = tmp_path / "figure"
-    assert program.main(["plot", str(folder), "--to", str(target)]) == 0
+    assert program.main(["plot", str(folder), "--to", str(target), "--only", "loss,lose"]) == 2
+    assert "no figure 'lose' of " in capsys.readouterr().err
+    assert program.main(["plot", str(folder), "--to", str(target), "--only", "loss"]) == 0
+    assert [file.suffix for file in sorted(tmp_path.glob("figure*"))] == [".png", ".svg", ".json"]
     assert (tmp_path / "figure-loss.png").stat().st_size > 1000
     found = json.loads((tmp_path / "figure.json").read_text())
     assert [row["method"] for row in found["rows"]] == ["AdvantageNAS", "REINFORCE"]
