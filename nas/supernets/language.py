@@ -223,8 +223,9 @@ def _output_layer(x: Tensor, weights: Weights, words: Tensor, batch: int, with_w
     weight, bias = weights["output"], weights["bias"].to(weights["output"].dtype)
     into_x, into_weight = torch.empty_like(x), torch.zeros_like(weight, dtype=x.dtype)
     into_bias, loss = torch.zeros_like(weights["bias"]), x.new_zeros(())
-    rows = _rows_at_once(x, weight)
-    room = weight.new_empty(2, min(rows, len(x)), len(weight))  # fresh memory for every chunk costs more than softmax
+    rows = min(_rows_at_once(x, weight), len(x))
+    room = weight.new_empty(2, rows, len(weight))  # fresh memory for every chunk costs more than softmax
+    ones = weight.new_ones(1, rows)
     for start in range(0, len(x), rows):
         own, wanted = x[start : start + rows].to(weight.dtype), words[start : start + rows]
         each = torch.arange(len(own), device=x.device)
@@ -236,7 +237,7 @@ def _output_layer(x: Tensor, weights: Weights, words: Tensor, batch: int, with_w
         into_x[start : start + rows] = p @ weight
         if with_weights:
             _add_product(into_weight, p.mT, own)
-            into_bias += p.sum(0, dtype=x.dtype)
+            into_bias += (ones[:, : len(own)] @ p)[0]  # as a product: a sum in 32 bits would first copy all of p
     return _Output(loss / batch, into_x.div_(batch), into_weight.div_(batch), into_bias.div_(batch))
 
 
