@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import platform
 import sys
@@ -266,6 +267,7 @@ def _add_searchers(commands: program.Commands) -> None:
     parser.add_argument("--repeats", type=int, default=500, metavar="N", help="runs of each searcher (default: 500)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, cache)")
+    parser.add_argument("--to", type=Path, metavar="STEM", help="write STEM.svg, .png and the numbers, STEM.json")
     parser.set_defaults(run_command=_searchers)
 
 
@@ -277,12 +279,28 @@ def _searchers(options: argparse.Namespace) -> int:
     table = searchers.cube(options.data)
     budget = options.budget or searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
     print(f"{options.repeats} runs of {budget} architectures each; sees {searchers.SEEN}, judged by {searchers.JUDGED}")
-    for name, search in searchers.SEARCHERS.items():
-        reached = search(table, budget, options.repeats, options.seed)[:, -1]
+    reached = {
+        name: search(table, budget, options.repeats, options.seed) for name, search in searchers.SEARCHERS.items()
+    }
+    for name, accuracy in reached.items():
         known = searchers.PUBLISHED.get(name)
         beside = f"; published {known[0]:.2f} ± {known[1]:.2f} (NASWOT, Table 2a)" if known else ""
-        print(f"{name:<11}{reached.mean():.2f} ± {reached.std(ddof=1):.2f}{beside}")
+        print(f"{name:<11}{accuracy[:, -1].mean():.2f} ± {accuracy[:, -1].std(ddof=1):.2f}{beside}")
     print(f"best of the table: {table.judged.max():.2f}")
+    if options.to is not None:
+        from nas import runs
+        from simulate import plot
+
+        plot.save(plot.searchers_figure(reached, searchers.PUBLISHED), options.to)
+        ends = {name: accuracy[:, -1] for name, accuracy in reached.items()}
+        found = {
+            "made": runs.about_this_program(),
+            "runs": options.repeats,
+            "budget": budget,
+            "searchers": {name: {"mean": end.mean(), "deviation": end.std(ddof=1)} for name, end in ends.items()},
+            "published": searchers.PUBLISHED,
+        }
+        runs.write_atomically(options.to.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
     return 0
 
 

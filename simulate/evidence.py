@@ -42,7 +42,8 @@ def share_of(count: float, n: int) -> Estimate:
     z = float(stats.norm.isf(0.025))
     centre, scale = count / n + z * z / (2 * n), 1 + z * z / n
     reach = z * math.sqrt(count / n * (1 - count / n) / n + z * z / (4 * n * n))
-    return Estimate(count / n, max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale), n)
+    low, high = (centre - reach) / scale, (centre + reach) / scale
+    return Estimate(count / n, low if count > 0 else 0.0, high if count < n else 1.0, n)
 
 
 def median(values: Any) -> Estimate:

@@ -187,6 +187,23 @@ def _slope(cell: Cell, best: float) -> str:
     return f"{slope.value:.2f} [{slope.lower:.2f}, {slope.upper:.2f}]"
 
 
+def searchers_figure(
+    reached: Mapping[str, np.ndarray[Any, Any]], published: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Test accuracy (runs, budget) of each searcher against architectures trained: mean and standard deviation."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.2))
+    for (name, accuracy), shade in zip(reached.items(), ("#0072b2", "#009e73", "#d55e00"), strict=False):
+        x, mean, spread = np.arange(1, accuracy.shape[1] + 1), accuracy.mean(axis=0), accuracy.std(axis=0, ddof=1)
+        axes.fill_between(x, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
+        axes.plot(x, mean, color=shade, label=name)
+        if name in published:
+            height, error = published[name]
+            axes.errorbar([x[-1] * 1.03], [height], yerr=[error], color=shade, marker="s", markersize=4, capsize=2)
+    axes.set(xlabel="architectures trained", ylabel="test accuracy, %", ylim=(90, 94.6))
+    axes.legend(title="squares: published at 12,000 s", fontsize=7, title_fontsize=7, loc="lower right")
+    return figure
+
+
 def share_map(cells: Sequence[Cell], share: Callable[[Cell], Estimate], axis: str) -> Figure:
     """A share in percent for many methods at once: methods down, step sizes across, a panel a landscape."""
 
@@ -273,7 +290,7 @@ def _map(
             shade = "white" if grid[place] > 0.55 * largest else "black"
             axes_.text(*place[::-1], form.format(grid[place]), ha="center", va="center", fontsize=6, color=shade)
         image = axes_.imshow(grid, cmap=colours, vmin=0, vmax=largest, aspect="auto")
-        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7)
         axes_.set_yticks(range(len(names)), names, fontsize=7)
         axes_.set(title=landscape, xlabel="rate")
         axes_.grid(visible=False)

@@ -61,8 +61,8 @@ def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Cal
     drawn: dict[str, tuple[Callable[[], Figure], str]] = {
         "loss": (
             lambda: plot.curves_figure(cells, "expected_loss", "expected loss J"),
-            "Expected loss against steps, each method at the setting (in brackets, or see the table) whose median at the "
-            "end is lowest: median and quartiles.",
+            "Expected loss against steps, each method at the setting (in brackets, or see the table) whose median at "
+            "the end is lowest: median and quartiles.",
         ),
         "entropy": (
             lambda: plot.curves_figure(cells, "entropy", "entropy, nats"),
