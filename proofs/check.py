@@ -71,8 +71,10 @@ class Theorem:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: the axioms under each theorem that was reached, and every complaint."""
+    """What was found: the files as they were read, the axioms under each theorem, and every complaint."""
 
+    files: Mapping[str, str]
+    theorems: Sequence[Theorem]
     assumptions: Mapping[Theorem, tuple[str, ...]]
     complaints: tuple[str, ...]
     seconds: float
@@ -99,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SKIPPED if required else 0
     report = check(options.proofs)
     show(report)
-    content = json.dumps(record(options.proofs, report), indent=2) + "\n"
+    content = json.dumps(record(report), indent=2) + "\n"
     if options.proofs.resolve() == PROOFS:
         RECORD.parent.mkdir(exist_ok=True)
         write(RECORD, content)
@@ -114,8 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def check(proofs: Path) -> Report:
     """Texts, table, compilation, assumptions, in a folder of its own that is removed again."""
     start = time.monotonic()
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted((proofs / "coq").glob("*.v"))}
-    theorems = table((proofs / "README.md").read_text(encoding="utf-8"))
+    contents = {path: path.read_bytes() for path in [proofs / "README.md", *sorted((proofs / "coq").glob("*.v"))]}
+    files = {path.relative_to(proofs).as_posix(): hashlib.sha256(text).hexdigest() for path, text in contents.items()}
+    sources = {path.stem: text.decode() for path, text in contents.items() if path.suffix == ".v"}
+    theorems = table(contents[proofs / "README.md"].decode())
     complaints = [complaint for name, text in sources.items() for complaint in forbidden(name, text)]
     complaints += differences(theorems, sources)
     assumptions: dict[Theorem, tuple[str, ...]] = {}
@@ -130,7 +134,7 @@ def check(proofs: Path) -> Report:
         for axiom in axioms:
             if axiom not in LIBRARY_AXIOMS:
                 complaints.append(f"{theorem.name} rests on {axiom}, which is no axiom of the libraries' reals")
-    return Report(assumptions, tuple(complaints), time.monotonic() - start)
+    return Report(files, theorems, assumptions, tuple(complaints), time.monotonic() - start)
 
 
 def table(readme: str) -> list[Theorem]:
@@ -286,29 +290,24 @@ def show(report: Report) -> None:
         print(f"proofs: {len(report.assumptions)} main theorems checked by Coq in {report.seconds:.0f} s")
 
 
-def record(proofs: Path, report: Report) -> dict[str, Any]:
-    """What was checked, file by file, and per claim whether all of its theorems are proved."""
-    theorems = table((proofs / "README.md").read_text(encoding="utf-8"))
+def record(report: Report) -> dict[str, Any]:
+    """What was checked, SHA-256 file by file (`theory.ledger` asks whether it is still so), and what became of it."""
     return {
-        "files": hashes(proofs),
+        "files": dict(report.files),
         "seconds": round(report.seconds, 1),
         "complaints": list(report.complaints),
         "claims": {
             claim: {
                 "proved": not report.complaints,
                 "theorems": {
-                    f"{t.file}.{t.name}": list(report.assumptions.get(t, ())) for t in theorems if t.claim == claim
+                    f"{t.file}.{t.name}": list(report.assumptions.get(t, ()))
+                    for t in report.theorems
+                    if t.claim == claim
                 },
             }
-            for claim in dict.fromkeys(t.claim for t in theorems)
+            for claim in dict.fromkeys(t.claim for t in report.theorems)
         },
     }
-
-
-def hashes(proofs: Path) -> dict[str, str]:
-    """SHA-256 of the table and of every file of the development: `theory.ledger` asks whether they are still so."""
-    paths = [proofs / "README.md", *sorted((proofs / "coq").glob("*.v"))]
-    return {path.relative_to(proofs).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def write(path: Path, content: str) -> None:

@@ -275,6 +275,44 @@ by rewrite (mean_policy_ext (p' := exponentiated_row)) // => e k; rewrite /expon
 Qed.
 End Exponentiated.
 
+(* ------------------------------------------------------------ lambda from the range of losses *)
+
+Section Range.
+Variables (R : realType) (E K : finType) (p : E -> K -> R) (L : architecture E K -> R) (eta : R).
+Hypotheses (pol : policy p) (eta0 : 0 < eta).
+
+(* The crude bound: |second difference| <= 2 (hi - lo), so lambda <= 2 (hi - lo) (E - 1). *)
+Theorem T9_crude (lo hi : R) : (forall a, lo <= L a <= hi) -> eta * ((#|E|%:R - 1) * (hi - lo)) <= 4%:R ->
+  mean (exponentiated_row p L eta) L <= mean p L.
+Proof.
+move=> range small; pose I (i j : E) := 2%:R * (hi - lo).
+apply: (@T9_all_edges R E K p L eta pol eta0 I (2%:R * (hi - lo) * (#|E|%:R - 1))) => //.
+- move=> i j a k k' l l' _ _ _ _ _ _; rewrite /second_difference /I ler_norml.
+  move: (range (set_edge (set_edge a i k) j l)) (range (set_edge (set_edge a i k') j l)).
+  move: (range (set_edge (set_edge a i k) j l')) (range (set_edge (set_edge a i k') j l')).
+  move=> /andP[low1 high1] /andP[low2 high2] /andP[low3 high3] /andP[low4 high4]; apply/andP; split.
+    by apply: ler_by_difference (ler_add (ler_add low3 low2) (ler_add high4 high1)) _; ring.
+  by apply: ler_by_difference (ler_add (ler_add high3 high2) (ler_add low4 low1)) _; ring.
+- have [a0 _|none] := pickP {: architecture E K}; last first.
+    by have := sum_probability pol.2; rewrite big_pred0 // => /eqP; rewrite eq_sym oner_eq0.
+  have gap : 0 <= hi - lo by rewrite subr_ge0; have /andP[low] := range a0; apply: le_trans.
+  move=> y y0; rewrite !big_enum /=; under eq_bigr do rewrite big_enum_cond /=.
+  set N := \sum_i y i ^+ 2.
+  have pairs : \sum_i \sum_(j | j != i) (y i ^+ 2 + y j ^+ 2) = 2%:R * ((#|E|%:R - 1) * N).
+    have all i : \sum_(j | j != i) (y i ^+ 2 + y j ^+ 2) = #|E|%:R * y i ^+ 2 + N - 2%:R * y i ^+ 2.
+      have : \sum_j (y i ^+ 2 + y j ^+ 2) = #|E|%:R * y i ^+ 2 + N by rewrite big_split /= sumr_const mulr_natl.
+      by rewrite (bigD1 i) //= => <-; ring.
+    under eq_bigr do rewrite all.
+    by rewrite sumrB big_split /= -!mulr_sumr sumr_const -/N -[N *+ _]mulr_natl -[#|_|]/(#|E|); ring.
+  have : \sum_i \sum_(j | j != i) I i j * y i * y j <= (hi - lo) * \sum_i \sum_(j | j != i) (y i ^+ 2 + y j ^+ 2).
+    rewrite mulr_sumr; apply: ler_sum => i _; rewrite mulr_sumr; apply: ler_sum => j _.
+    by apply: ler_by_difference (mulr_ge0 gap (sqr_ge0 (y i - y j))) _; rewrite /I; ring.
+  rewrite pairs => {pairs}; move: (#|E|%:R - 1) N => c n low; apply: le_trans low _.
+  by rewrite le_eqVlt; apply/orP; left; apply/eqP; ring.
+- by apply: ler_by_difference (ler_wpmul2l (ler0n R 2) small) _; ring.
+Qed.
+End Range.
+
 (* ------------------------------------------------------------ one edge *)
 
 Section OneEdge.

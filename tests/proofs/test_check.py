@@ -50,7 +50,7 @@ def test_control_a_doctored_development_fails(name: str, check: ModuleType, with
     text, readme, complaint = DOCTORED[name]
     report = check.check(_development(tmp_path, text, readme))
     assert any(complaint in found for found in report.complaints), report.complaints
-    assert not any(claim["proved"] for claim in check.record(tmp_path, report)["claims"].values())
+    assert not any(claim["proved"] for claim in check.record(report)["claims"].values())
 
 
 def test_control_the_theorems_catch_a_wrong_sign_in_the_credit(
