@@ -87,8 +87,12 @@ def fixated(cell: Cell) -> Estimate:
 
 
 def rises(cell: Cell) -> Estimate:
-    """Share of steps that raised J."""
-    return mean(cell.values["rises"][-1] / cell.setting.steps)
+    """Share of steps that raised J: Wilson's interval over single steps, else that of the mean over replicates."""
+    counts = cell.values["rises"][-1]
+    if cell.setting.steps == 1:
+        return share(counts > 0)
+    found = mean(counts / cell.setting.steps)
+    return Estimate(found.value, max(0.0, found.lower), found.upper, found.n)
 
 
 def rise_bound(cell: Cell) -> float:

@@ -51,8 +51,8 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
             lambda: plot.share_figure(
                 watched, evidence.rises, across, "share of steps that raise J", evidence.rise_bound
             ),
-            "Share of steps that raise the expected loss, with the 95 % interval of the mean over replicates. Thin "
-            "lines without marks, where a cell is one step: theory's upper bound.",
+            "Share of steps that raise the expected loss, with 95 % intervals: of the mean over replicates, or Wilson's"
+            " where a cell is one step; there, thin lines without marks are theory's upper bound.",
         )
     return drawn
 
