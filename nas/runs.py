@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -34,7 +35,7 @@ class Run:
     """An open run folder. Make one with `open_run`."""
 
     folder: Path
-    events: Any  # a tensorboardX SummaryWriter
+    events: Any  # a tensorboardX EventsWriter
 
     @property
     def resumed(self) -> bool:
@@ -45,8 +46,12 @@ class Run:
         """Append one record to metrics.jsonl; its numbers also become TensorBoard scalars at record["step"]."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        for name, number in _numbers(record):
-            self.events.add_scalar(name, number, record.get("step"))
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        scalars = [Summary.Value(tag=name, simple_value=number) for name, number in _numbers(record)]
+        self.events.write_event(Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=scalars)))
+        self.events.flush()
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment."""
@@ -97,9 +102,12 @@ def open_run(folder: Path, settings: Any) -> Iterator[Run]:
             raise RunError(f"{folder} holds other settings ({written}); choose another folder")
         write_atomically(written, text)
         write_atomically(folder / META, json.dumps(about_this_program(), indent=2) + "\n")
-        from tensorboardX import SummaryWriter
+        if not (folder / CHECKPOINT).exists():  # what an attempt recorded that kept nothing is made again
+            (folder / METRICS).unlink(missing_ok=True)
+        # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
+        from tensorboardX.event_file_writer import EventsWriter
 
-        with SummaryWriter(str(folder)) as events:
+        with contextlib.closing(EventsWriter(str(folder / "events"))) as events:
             yield Run(folder, events)
 
 

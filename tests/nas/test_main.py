@@ -1,10 +1,17 @@
-"""Bad input to a search is answered in one line and exit status 2, and leaves nothing behind."""
+"""Bad input to a search is answered in one line and exit status 2, and leaves nothing behind; a stopped one goes on."""
 
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from nas import runs
 from nas.__main__ import main
 from nas.data.places import VARIABLE
 
@@ -79,3 +86,90 @@ def test_a_loss_that_is_not_finite_stops_the_search(tmp_path: Path, capsys: pyte
     assert main([*SEARCH, "--set", "network.rate=1e9", "--runs", str(tmp_path)]) == 2
     assert "the loss is not finite at step " in capsys.readouterr().err
     assert not list(tmp_path.rglob("result.json"))
+
+
+# ------------------------------------------------------------------ processes that are stopped, and a disk that is full
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def long_search(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A search of some seconds: four epochs on 40,000 words."""
+    words = torch.randint(50, (40_000,), generator=torch.Generator().manual_seed(0)).tolist()
+    text = tmp_path_factory.mktemp("text") / "text.txt"
+    text.write_text(
+        "\n".join(" ".join(f"w{word}" for word in words[line : line + 20]) for line in range(0, 40_000, 20))
+    )
+    sets = ["network.precision=float32", "network.threads=1", "search.epochs=4"]
+    return [*SEARCH, "--text", str(text), *(word for setting in sets for word in ("--set", setting))]
+
+
+def start(words: list[str], limit: int | None = None) -> subprocess.Popen[str]:
+    """A search in a process of its own, which may write no file longer than `limit` bytes."""
+
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "nas", *words]
+    return subprocess.Popen(
+        command, env=environment, preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def tensors_of(root: Path) -> dict[str, torch.Tensor]:
+    (file,) = root.rglob(runs.CHECKPOINT)
+    return runs.read_checkpoint(file)[0]
+
+
+@pytest.fixture(scope="module")
+def straight(long_search: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("straight")
+    assert main([*long_search, "--runs", str(root)]) == 0
+    return root
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_is_stopped_goes_on_bit_for_bit(
+    number: signal.Signals, long_search: list[str], straight: Path, tmp_path: Path
+) -> None:
+    words = [*long_search, "--runs", str(tmp_path)]
+    process = start(words)
+    while not list(tmp_path.rglob(runs.CHECKPOINT)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert main(words) == 2  # one process a run folder
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == (128 + number if number == signal.SIGTERM else -number)
+    assert ("the same command goes on from here" in said) == (number == signal.SIGTERM)
+    assert not list(tmp_path.rglob(runs.RESULT))
+    assert not equal(tmp_path, straight)  # control: it was not at its end
+    assert main(words) == 0
+    assert equal(tmp_path, straight)
+    assert records_of(tmp_path) == records_of(straight)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_lost(long_search: list[str], straight: Path, tmp_path: Path) -> None:
+    words = [*long_search, "--runs", str(tmp_path)]
+    process = start(words, limit=4096)  # the settings fit, a checkpoint does not
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert said == "python -m nas search: [Errno 27] File too large\n"
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part" or path.name == runs.CHECKPOINT]
+    assert main(words) == 0  # there is room again
+    assert equal(tmp_path, straight)
+    assert records_of(tmp_path) == records_of(straight)
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two searches left the same bits."""
+    (a, _), (b, _) = (runs.read_checkpoint(next(root.rglob(runs.CHECKPOINT))) for root in (one, other))
+    return a.keys() == b.keys() and all(torch.equal(tensor, b[name]) for name, tensor in a.items())
+
+
+def records_of(root: Path) -> list[dict[str, object]]:
+    (folder,) = (root / "ptb").iterdir()
+    return [{**record, "seconds": 0} for record in runs.records(folder)]

@@ -3,11 +3,13 @@
 import json
 import os
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboardX.proto.event_pb2 import Event
 
 from nas import runs
 from nas.runs import RunError
@@ -38,6 +40,43 @@ def test_a_run_from_start_to_finish(tmp_path: Path) -> None:
     assert list(folder.glob("events.out.tfevents.*"))
     with pytest.raises(RunError, match="is finished"), runs.open_run(folder, Settings()):
         pass
+
+
+def test_what_an_attempt_recorded_that_kept_nothing_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with runs.open_run(folder, Settings()) as run:
+        run.record({"step": 1})
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"st')  # a full disk
+    with runs.open_run(folder, Settings()) as run:
+        run.record({"step": 1})
+        assert runs.records(folder) == [{"step": 1}]
+        run.checkpoint({}, {"step": 1})
+    with runs.open_run(folder, Settings()) as run:
+        run.record({"step": 2})
+        assert runs.records(folder) == [{"step": 1}, {"step": 2}]  # what was kept stays
+
+
+def test_events_are_tensorboards(tmp_path: Path) -> None:
+    """Read with the protocol buffers of tensorboardX: one event a record, one scalar a number."""
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.record({"step": 7, "loss": 0.5, "validation": {"accuracy": 20.0}, "probabilities": [[0.25, 0.75]]})
+    content = next(tmp_path.glob("events.out.tfevents.*")).read_bytes()
+    events = []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    first, second = events
+    assert first.file_version == "brain.Event:2"
+    assert second.step == 7
+    assert {value.tag: value.simple_value for value in second.summary.value} == {
+        "step": 7.0,
+        "loss": 0.5,
+        "validation/accuracy": 20.0,
+        "probabilities/0/0": 0.25,
+        "probabilities/0/1": 0.75,
+    }
 
 
 def test_other_settings_and_a_second_process_are_refused(tmp_path: Path) -> None:
