@@ -59,6 +59,7 @@ class Landscape:
     zero_operation: int | None = None
     noise: int = 0  # uniforms that one minibatch consumes
     compiles: bool = True  # whether loss and gradients run inside torch.compile
+    worlds: tuple[str, ...] = ("numpy", "torch")
 
     def loss(self, gates: Any) -> Any:
         """Loss (...,) of gates (..., E, K)."""
@@ -409,6 +410,7 @@ class Custom(Landscape):
     function: Callable[[Any], Any]
     losses: Any  # (K,) * E, of the one-hot architectures
     compiles: bool = False
+    worlds: tuple[str, ...] = ("torch",)
 
     def loss(self, gates: Any) -> Any:
         return self.function(gates)

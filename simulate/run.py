@@ -170,7 +170,7 @@ def simulate(
 
 
 def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Callable[[int], object]) -> Trace:
-    landscape = problem_of(setting).placed(machine.array)
+    landscape = problem_of(setting, machine).placed(machine.array)
     method, optimiser = _method(setting, landscape), _optimiser(setting)
     compiled = machine.compiled and landscape.compiles
     advance = _compiled(setting, landscape, machine) if compiled else _step(setting, landscape, machine)
@@ -221,8 +221,11 @@ def find(name: str) -> Method:
     return OWN[name] if name in OWN else methods.find(name)
 
 
-def problem_of(setting: Setting) -> Landscape:
-    """The setting's landscape, in NumPy float64. Raises: ValueError if its bound needs a truth that is not known."""
+def problem_of(setting: Setting, machine: Machine | None = None) -> Landscape:
+    """The setting's landscape, in NumPy float64.
+
+    Raises: ValueError if its bound needs a truth that is not known, or if it does not run in the machine's world.
+    """
     found = landscapes.make(
         setting.landscape, setting.edges, setting.candidates, setting.landscape_seed, **setting.options
     )
@@ -230,6 +233,8 @@ def problem_of(setting: Setting) -> Landscape:
         raise ValueError(
             f"bound {setting.bound} needs the largest loss, unknown for this {setting.landscape}: too large"
         )
+    if machine is not None and machine.world not in found.worlds:
+        raise ValueError(f"landscape {setting.landscape} is a torch function; use world 'torch', not {machine.world!r}")
     return found
 
 

@@ -77,7 +77,7 @@ def cells(settings: StudySettings) -> list[Setting]:
         for chosen in itertools.product(*settings.grid.values()):
             setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
             cell = config.load(Setting, base=setting)
-            problem_of(cell)
+            problem_of(cell, settings.machine)
             found.append(cell)
     return found
 

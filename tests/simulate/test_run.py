@@ -141,6 +141,13 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
         replace(SMALL, **changes)
 
 
+def test_a_torch_function_runs_in_torch_and_is_refused_in_numpy() -> None:
+    setting = replace(SMALL, landscape="saturating", edges=2, candidates=2)
+    assert np.isfinite(simulate(setting, TORCH).values["expected_loss"]).all()
+    with pytest.raises(ValueError, match="landscape saturating is a torch function; use world 'torch', not 'numpy'"):
+        simulate(setting, NUMPY)
+
+
 def test_a_bound_without_a_truth_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the largest loss"):
         problem_of(Setting(edges=12, candidates=10, optimiser="natural", bound="T1"))

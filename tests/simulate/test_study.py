@@ -216,13 +216,14 @@ def test_the_command_runs_draws_and_reports(tmp_path: Path, capsys: pytest.Captu
         ("steps = 40", 'steps = "many"', "setting steps: Expected `int`, got `str`"),
         ("edges = 2", "edges = 2\nrate = 1.0", "rate is in the grid and in base"),
         ('name = "small"', 'name = "../up"', "must be letters, digits"),
+        ('"xor"', '"saturating"', "landscape saturating is a torch function; use world 'torch', not 'numpy'"),
     ],
 )
 def test_bad_studies_are_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
 ) -> None:
     assert old in STUDY
-    file = write(tmp_path, STUDY.replace(old, new))
+    file = write(tmp_path, STUDY.replace(old, new) + '[machine]\nworld = "numpy"\ndtype = "float64"\n')
     assert program.main(["study", str(file), "--runs", str(tmp_path / "runs")]) == 2
     said = capsys.readouterr().err
     assert message in said
