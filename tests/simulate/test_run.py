@@ -167,7 +167,7 @@ def wrong_commitment(rate: float, level: float, gap: float, points: int = 2001, 
     return float(np.interp(0.5, p, chance))
 
 
-@pytest.mark.parametrize(("rate", "gap"), [(0.4, 0.5), (0.8, 0.25)])
+@pytest.mark.parametrize(("rate", "gap"), [(0.4, 0.5), (0.5, 0.25), (0.8, 0.25)])
 def test_commitment_without_a_baseline_is_that_of_the_markov_chain_and_a_baseline_avoids_it(
     rate: float, gap: float
 ) -> None:
