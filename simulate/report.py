@@ -94,6 +94,10 @@ def _reach(cells: Sequence[Cell], share: Callable[[Cell], Estimate]) -> str:
     return f"Wilson's 95 % intervals reach at most {100 * widest:.1f} points from a number; the table has them all."
 
 
+def _is_toy(folder: Path) -> bool:
+    return not (folder / "cells").is_dir() and (folder / runs.METRICS).exists()
+
+
 def draw(folder: Path, to: Path | None = None, only: Sequence[str] = ()) -> list[Path]:
     """Write the figures of a run folder, of a study or the toy, as SVG and PNG.
 
@@ -101,7 +105,7 @@ def draw(folder: Path, to: Path | None = None, only: Sequence[str] = ()) -> list
     only, names of a study's figures (default: all).
     Returns: the files. Raises: ValueError for a figure that this study does not have.
     """
-    if not (folder / "cells").is_dir() and (folder / runs.METRICS).exists():
+    if _is_toy(folder):
         return _draw_toy(folder, to or folder / "toy")
     cells = read(folder)
     known, written = figures(cells), []
@@ -132,7 +136,9 @@ def _numbers(folder: Path, to: Path, found: dict[str, Any]) -> Path:
 
 
 def write(folder: Path) -> Path:
-    """Write report.html, one self-contained page, into a study's run folder."""
+    """Write report.html, one self-contained page, into the run folder of a study or the toy."""
+    if _is_toy(folder):
+        return _write_toy(folder)
     cells = read(folder)
     settings = config.load(StudySettings, folder / runs.CONFIG)
     meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
@@ -149,10 +155,24 @@ def write(folder: Path) -> Path:
     varied, same = _split(rows(cells))
     parts += [page.heading("In numbers"), page.paragraph(f"In all rows: {same}.") if same else "", page.table(varied)]
     parts.append(page.paragraph("A click on a column's head sorts. Numbers in brackets are 95 % intervals."))
-    parts.append(page.heading("Where it ran"))
-    parts.append(page.table([{"what": key, "value": value} for key, value in meta.items()]))
+    return _page(folder, f"Study: {settings.name}", parts, meta)
+
+
+def _write_toy(folder: Path) -> Path:
+    settings = config.load(toy.ToySettings, folder / runs.CONFIG)
+    meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
+    curves = toy.curves(runs.records(folder))
+    found = {**toy.summary(settings, curves), "seed": folder.name.rpartition("-s")[2]}
+    figure = plot.toy_figure(curves, min(settings.block, settings.trials), meta["machine"])
+    parts = [page.figure(figure, plot.toy_caption(found, meta["command"])), page.table(toy.rows(found))]
+    plot.close(figure)
+    return _page(folder, "The toy regression", parts, meta)
+
+
+def _page(folder: Path, title: str, parts: Sequence[str], meta: dict[str, Any]) -> Path:
+    where = [page.heading("Where it ran"), page.table([{"what": key, "value": value} for key, value in meta.items()])]
     target = folder / "report.html"
-    runs.write_atomically(target, page.page(f"Study: {settings.name}", *parts))
+    runs.write_atomically(target, page.page(title, *parts, *where))
     return target
 
 

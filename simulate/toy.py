@@ -242,6 +242,30 @@ def beside(curves: Mapping[str, Curves], other: str) -> dict[str, Any]:
     return found
 
 
+def rows(result: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The summary as a table, one row a method; quartiles after medians, 95 % intervals after shares."""
+
+    def spread(found: Mapping[str, Any]) -> str:
+        return f"{found['median']:.3f} [{found['lower']:.3f}, {found['upper']:.3f}]"
+
+    table = []
+    for name, row in result["methods"].items():
+        beside_it = result.get("advantage_beside", {}).get(name, {})
+        line = {
+            "method": methods.find(name).label,
+            "propagation": row["propagation"],
+            f"100 x loss, mean to {SHOWN}": spread(row[f"loss100_mean_to_{SHOWN}"]),
+            "at the end": spread(row["loss100_at_end"]),
+            "teacher edges": f"{row['teacher_edges_at_end']:.2f}",
+        }
+        for kind in ("iterations", "seconds"):
+            wins = beside_it.get(f"lower_at_equal_{kind}")
+            told = f"{wins['share']:.2f} [{wins['interval'][0]:.2f}, {wins['interval'][1]:.2f}]" if wins else ""
+            line[f"AdvantageNAS lower, equal {kind}"] = told
+        table.append(line)
+    return table
+
+
 def table(result: Mapping[str, Any]) -> str:
     """The result as text, best at the last iteration first."""
     lines = [f"{'method':<22}{'propagation':<13}{'100 x loss at the end':>24}{'teacher edges':>15}{'ms/iteration':>14}"]

@@ -73,6 +73,10 @@ def test_the_command_writes_a_whole_run_folder_and_refuses_it_the_second_time(
     assert program.main(["plot", str(folder), "--to", str(tmp_path / "again")]) == 0
     assert set(json.loads((tmp_path / "again.json").read_text())["methods"]) == {"darts", "gdas"}
     assert "DARTS" in (tmp_path / "again.svg").read_text()
+    assert program.main(["report", str(folder)]) == 0
+    page = (folder / "report.html").read_text()
+    assert "n = 2 trials, 10 iterations, seed 0. Made by: " in page
+    assert page.count("<svg") == 1
     capsys.readouterr()
     assert program.main(command) == 2
     assert "is finished" in capsys.readouterr().err
