@@ -108,6 +108,7 @@ def _add_compare(commands: program.Commands) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting")
     parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
+    parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     add_machine(parser)
     parser.set_defaults(run_command=_compare)
@@ -118,7 +119,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     experiment = tasks.load(options.task, options.preset, options.config, options.set)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
-    machine = (options.data, options.device, _stop_on_sigterm())
+    machine = (options.data, options.device, _stop_on_sigterm(), options.jobs)
     found = compare.compare(compare.Comparison(options.task, experiment, named, options.seeds, options.runs, *machine))
     if found is None:
         print("stopped; the same command goes on from here", file=sys.stderr)

@@ -9,13 +9,20 @@ scratch, and random cells and an LSTM of the same size are trained beside it.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
+from tqdm import tqdm
 
 from nas import evaluate, methods, runs, search, tasks
 from nas.supernets import ptb
@@ -27,7 +34,11 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go."""
+    """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go.
+
+    jobs: searches side by side, each a process of its own, where one alone does not fill the device. They slow each
+    other down, but all methods alike.
+    """
 
     task: str
     experiment: tasks.Experiment[Any]
@@ -37,6 +48,7 @@ class Comparison:
     data: Path | None = None
     device: str = "cpu"
     stopped: Callable[[], bool] = field(default=lambda: False)
+    jobs: int = 1
 
 
 def compare(asked: Comparison) -> dict[str, Any] | None:
@@ -47,20 +59,19 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     if asked.task not in MEASURES:
         raise ValueError(f"unknown task {asked.task!r}; known: {', '.join(MEASURES)}")
     measure = MEASURES[asked.task]
-    if asked.seeds < 1:
-        raise ValueError(f"need at least 1 seed, not {asked.seeds}")
+    if asked.seeds < 1 or asked.jobs < 1:
+        raise ValueError(f"need at least 1 seed and 1 job, not {asked.seeds} and {asked.jobs}")
     names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
     curves: dict[str, list[Points]] = {name: [] for name in names}
     folders = []
-    for seed in range(asked.seeds):
-        for name in names:
-            folder = _search(asked, name, seed)
-            points = measure.points(asked, folder) if folder is not None else None
-            if points is None:
-                return None
-            folders.append(str(folder))
-            curves[name].append(points)
+    wanted = [(name, seed) for seed in range(asked.seeds) for name in names]
+    for (name, _), folder in zip(wanted, _searches(asked, wanted), strict=False):
+        points = measure.points(asked, folder) if folder is not None else None
+        if points is None:
+            return None
+        folders.append(str(folder))
+        curves[name].append(points)
     references = measure.references(asked)
     if references is None:
         return None
@@ -212,6 +223,53 @@ def _train(asked: Comparison, architecture: str, seed: int) -> dict[str, Any] | 
     corpus = ptb.corpus_of(settings, asked.data)
     final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
     return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
+
+
+def _searches(asked: Comparison, wanted: list[tuple[str, int]]) -> Iterator[Path | None]:
+    """The run folders of all searches in this order, each None if it was stopped."""
+    if asked.jobs == 1:
+        yield from (_search(asked, *one) for one in wanted)
+        return
+    context = get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(asked.jobs, context, _begin_work, (stop, asked.jobs)) as pool:
+        alone = replace(asked, stopped=_told)
+        found = [pool.submit(_search, alone, *one) for one in wanted]
+        try:
+            with tqdm(total=len(found), disable=None, unit="search") as bar:
+                running = set(found)
+                while running and not asked.stopped():
+                    done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
+                    bar.update(len(done))
+                    for one in done:
+                        one.result()  # what went wrong in one ends all
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    yield from (None if one.cancelled() else one.result() for one in found)
+
+
+_stop: list[Any] = []  # in a worker: the event that tells it to stop
+
+
+def _told() -> bool:
+    return bool(_stop[0].is_set())
+
+
+def _begin_work(stop: Any, jobs: int) -> None:
+    """What a worker does first: listen to its parent alone, end with it, take its share of the processor, be quiet."""
+
+    def follow() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+        os._exit(1)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=follow, daemon=True).start()
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    os.environ["TQDM_DISABLE"] = "1"
+    _stop.append(stop)
 
 
 def _search(asked: Comparison, name: str, seed: int) -> Path | None:

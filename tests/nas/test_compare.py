@@ -3,12 +3,14 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nas import __main__ as program
-from nas import compare
+from nas import compare, runs, tasks
+from nas.compare import Comparison
 from nas.data.places import VARIABLE
 
 
@@ -78,3 +80,25 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     before = [path.stat().st_mtime_ns for path in trained]
     assert program.main([*command, "--methods", "advantage"]) == 0
     assert [path.stat().st_mtime_ns for path in trained] == before
+
+
+def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
+    """Also if stopped when the first search is done and asked again; the order of processes changes nothing."""
+    text = tmp_path / "text"
+    text.write_text("one two three two one four\n" * 800)
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", "precision=float32", f"text=['{text}']"]
+    sets = ["search.epochs=4", *(f"network.{setting}" for setting in tiny)]
+    asked = Comparison("ptb", tasks.load("ptb", "quick", None, sets), ("advantage",), 1, tmp_path / "one")
+    one = compare.compare(asked)
+    assert one is not None
+    root = tmp_path / "two"
+    two = replace(asked, root=root, jobs=2)
+    assert compare.compare(replace(two, stopped=lambda: bool(list(root.glob("ptb/*/metrics.jsonl"))))) is None
+    assert not list(root.glob("*.json"))
+    found = compare.compare(two)
+    assert found is not None
+    for name, row in one["methods"].items():
+        assert found["methods"][name]["at_the_end"] == row["at_the_end"]
+    wrong = replace(asked.experiment, network=replace(asked.experiment.network, rate=1e9))
+    with pytest.raises(runs.RunError, match="not finite"):  # what goes wrong in a process is heard here
+        compare.compare(replace(two, experiment=wrong))
