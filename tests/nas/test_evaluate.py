@@ -15,6 +15,7 @@ from nas.__main__ import main
 from nas.data.ptb import Corpus
 from nas.evaluate import LSTM, CellModel, Final, LSTMModel, Request
 from nas.search import Diverged
+from nas.spaces import recurrent
 from nas.supernets import ptb
 from nas.supernets.ptb import Settings
 
@@ -152,6 +153,32 @@ def test_search_then_evaluate(searched: Path, capsys: pytest.CaptureFixture[str]
     sizes = {row["model"]: row["parameters"] for row in rows}
     assert abs(sizes["lstm"] - sizes["found"]) < 0.1 * sizes["found"]  # whole units: 6 of them here
     assert all(1 < row["test"] < 400 for row in rows)
+
+
+def test_eight_nodes_with_one_predecessor_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Searched with all 36 edges, evaluated and compared with 8 of them; the audit and the drawing see all."""
+    text = tmp_path / "text"
+    text.write_text("one two three two one four\n" * 250)
+    sets = ["search.epochs=1", *(f"network.{s}" for s in ("units=6", "batch=10", "window=6", "final_epochs=1"))]
+    sets += ["network.nodes=8", "network.derive=single"]
+    command = ["search", "ptb", "--preset", "quick", "--runs", str(tmp_path / "runs"), "--text", str(text)]
+    assert main([*command, *(part for setting in sets for part in ("--set", setting))]) == 0
+    (folder,) = (tmp_path / "runs" / "ptb").iterdir()
+    assert len(json.loads((folder / "result.json").read_text())["choices"]) == 36
+    assert main(["evaluate", str(folder)]) == 0
+    rows = json.loads((folder / "evaluation.json").read_text())
+    found, random, lstm = rows
+    assert [row["model"] for row in rows] == ["found", "random", "lstm"]
+    for row in (found, random):
+        edges, _ = recurrent.parse(row["architecture"])
+        assert [target for _, target in edges] == list(range(1, 9))
+    assert abs(lstm["parameters"] - found["parameters"]) < 0.1 * found["parameters"]
+    assert main(["audit", str(folder), "--samples", "3", "--along", "1"]) == 0
+    audited = json.loads((folder / "audit.json").read_text())
+    assert audited["all"]["n"] == 3 * 36
+    assert audited["t5"]["predicted"]["error"] < 0.1 * audited["t5"]["measured"]
+    assert main(["draw", str(folder)]) == 0
+    assert "mean update" in capsys.readouterr().out
 
 
 def test_an_evaluation_that_cannot_be_is_refused(
