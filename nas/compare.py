@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context, parent_process
@@ -30,14 +30,15 @@ from nas.supernets import ptb
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
 Points = list[tuple[float, float]]
+Pair = tuple[str, int]  # a method or an architecture, and a seed
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go.
 
-    jobs: searches side by side, each a process of its own, where one alone does not fill the device. They slow each
-    other down, but all methods alike.
+    jobs: searches or trainings side by side, each in a process of its own, where one does not fill the device. They
+    slow each other down, but all methods alike.
     """
 
     task: str
@@ -63,27 +64,22 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
         raise ValueError(f"need at least 1 seed and 1 job, not {asked.seeds} and {asked.jobs}")
     names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
-    curves: dict[str, list[Points]] = {name: [] for name in names}
-    folders = []
-    wanted = [(name, seed) for seed in range(asked.seeds) for name in names]
-    for (name, _), folder in zip(wanted, _searches(asked, wanted), strict=False):
-        points = measure.points(asked, folder) if folder is not None else None
-        if points is None:
-            return None
-        folders.append(str(folder))
-        curves[name].append(points)
-    references = measure.references(asked)
-    if references is None:
+    searches = [(name, seed) for seed in range(asked.seeds) for name in names]
+    folders = _side_by_side(_search, asked, searches)
+    if folders is None or _side_by_side(_train, asked, measure.trainings(asked, folders)) is None:
         return None
+    curves: dict[str, list[Points]] = {name: [] for name in names}
+    for (name, _), folder in zip(searches, folders, strict=True):
+        curves[name].append(measure.points(asked, folder))
     found = {
         "task": asked.task,
         "measure": measure.label,
         "larger_is_better": measure.larger_is_better,
         **summary(curves),
-        "references": {name: spread(values) for name, values in references.items()},
+        "references": {name: spread(values) for name, values in measure.references(asked).items()},
         "labels": labels,
         "curves": curves,
-        "runs": folders,
+        "runs": [str(folder) for folder in folders],
         "about": runs.about_this_program(),
     }
     target = asked.root / f"{asked.task}-comparison.json"
@@ -166,15 +162,17 @@ def draw(found: dict[str, Any], axes: Any) -> None:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a task's searches are judged by. points: (comparison, run folder) -> (seconds, measure), or None if stopped.
+    """What a task's searches are judged by. points: (comparison, run folder) -> (seconds, measure).
 
-    references: what else belongs beside them, name -> values, or None if stopped.
+    trainings: (architecture, seed) of all trainings from scratch that points and references ask for; they are done
+    first. references: what else belongs beside them, name -> values.
     """
 
     label: str
     larger_is_better: bool
-    points: Callable[[Comparison, Path], Points | None]
-    references: Callable[[Comparison], dict[str, list[float]] | None]
+    points: Callable[[Comparison, Path], Points]
+    trainings: Callable[[Comparison, list[Path]], list[Pair]]
+    references: Callable[[Comparison], dict[str, list[float]]]
 
 
 def table_accuracy(asked: Comparison, folder: Path) -> Points:
@@ -182,62 +180,51 @@ def table_accuracy(asked: Comparison, folder: Path) -> Points:
     return curve(runs.records(folder), "table_test_accuracy")
 
 
-def perplexity(asked: Comparison, folder: Path) -> Points | None:
+def perplexity(asked: Comparison, folder: Path) -> Points:
     """Test perplexity, trained from scratch, of what the search stood for after half of its epochs and at its end."""
-    ends = [record for record in runs.records(folder) if "validation" in record]
-    points = []
-    seed = evaluate.finished(folder)["seed"]
-    for record in ends[len(ends) // 2 - 1 : -1][:1] + ends[-1:]:
-        row = _train(asked, evaluate.derived(asked.experiment.network, record), seed)
-        if row is None:
-            return None
-        points.append((record["seconds"], row["test"]))
-    return points
+    return [(seconds, _train(asked, *pair)["test"]) for seconds, pair in _stood_for(asked, folder)]
 
 
-def text_references(asked: Comparison) -> dict[str, list[float]] | None:
+def text_trainings(asked: Comparison, folders: list[Path]) -> list[Pair]:
+    """What `perplexity` and `text_references` train, each once."""
+    found = [pair for folder in folders for _, pair in _stood_for(asked, folder)]
+    return list(dict.fromkeys([*found, *(pair for pairs in _references(asked).values() for pair in pairs)]))
+
+
+def text_references(asked: Comparison) -> dict[str, list[float]]:
     """Test perplexity of one random cell and one LSTM a seed, under the same protocol."""
-    settings = asked.experiment.network
-    found: dict[str, list[float]] = {"random cells": [], "LSTM of the same size": []}
-    for seed in range(asked.seeds):
-        for name, architecture in zip(found, (evaluate.random_cell(settings, seed), evaluate.LSTM), strict=True):
-            row = _train(asked, architecture, seed)
-            if row is None:
-                return None
-            found[name].append(row["test"])
-    return found
+    return {name: [_train(asked, *pair)["test"] for pair in pairs] for name, pairs in _references(asked).items()}
 
 
 MEASURES = {
-    "cifar10": Measure("NAS-Bench-201 test accuracy of the derived cell (%)", True, table_accuracy, lambda asked: {}),
-    "ptb": Measure("test perplexity of the derived cell, from scratch", False, perplexity, text_references),
+    "cifar10": Measure(
+        "NAS-Bench-201 test accuracy of the derived cell (%)", True, table_accuracy, lambda *_: [], lambda _: {}
+    ),
+    "ptb": Measure(
+        "test perplexity of the derived cell, from scratch", False, perplexity, text_trainings, text_references
+    ),
 }
 
 
-# ------------------------------------------------------------------ helpers
+# ------------------------------------------------------------------ side by side
 
 
-def _train(asked: Comparison, architecture: str, seed: int) -> dict[str, Any] | None:
-    settings = asked.experiment.network
-    ptb.take_threads(settings)
-    corpus = ptb.corpus_of(settings, asked.data)
-    final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
-    return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
-
-
-def _searches(asked: Comparison, wanted: list[tuple[str, int]]) -> Iterator[Path | None]:
-    """The run folders of all searches in this order, each None if it was stopped."""
+def _side_by_side(work: Callable[..., Any], asked: Comparison, items: list[Pair]) -> list[Any] | None:
+    """work(asked, *item) of all items, `asked.jobs` of them at once, each in a process of its own; None if stopped."""
     if asked.jobs == 1:
-        yield from (_search(asked, *one) for one in wanted)
-        return
+        found = []
+        for item in items:
+            found.append(work(asked, *item))
+            if found[-1] is None:
+                return None
+        return found
     context = get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(asked.jobs, context, _begin_work, (stop, asked.jobs)) as pool:
-        alone = replace(asked, stopped=_told)
-        found = [pool.submit(_search, alone, *one) for one in wanted]
+    with ProcessPoolExecutor(asked.jobs, context, _begin, (stop, asked.jobs)) as pool:
+        futures = [pool.submit(work, replace(asked, stopped=_told), *item) for item in items]
         try:
-            with tqdm(total=len(found), disable=None, unit="search") as bar:
-                running = set(found)
+            with tqdm(total=len(futures), disable=None, unit=work.__name__.strip("_")) as bar:
+                running = set(futures)
                 while running and not asked.stopped():
                     done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
                     bar.update(len(done))
@@ -246,7 +233,8 @@ def _searches(asked: Comparison, wanted: list[tuple[str, int]]) -> Iterator[Path
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-    yield from (None if one.cancelled() else one.result() for one in found)
+    found = [None if one.cancelled() else one.result() for one in futures]
+    return None if None in found else found
 
 
 _stop: list[Any] = []  # in a worker: the event that tells it to stop
@@ -256,7 +244,7 @@ def _told() -> bool:
     return bool(_stop[0].is_set())
 
 
-def _begin_work(stop: Any, jobs: int) -> None:
+def _begin(stop: Any, jobs: int) -> None:
     """What a worker does first: listen to its parent alone, end with it, take its share of the processor, be quiet."""
 
     def follow() -> None:
@@ -272,7 +260,35 @@ def _begin_work(stop: Any, jobs: int) -> None:
     _stop.append(stop)
 
 
-def _search(asked: Comparison, name: str, seed: int) -> Path | None:
+# ------------------------------------------------------------------ helpers
+
+
+def _stood_for(asked: Comparison, folder: Path) -> list[tuple[float, Pair]]:
+    ends = [record for record in runs.records(folder) if "validation" in record]
+    seed = evaluate.finished(folder)["seed"]
+    chosen = ends[len(ends) // 2 - 1 : -1][:1] + ends[-1:]
+    return [(end["seconds"], (evaluate.derived(asked.experiment.network, end), seed)) for end in chosen]
+
+
+def _references(asked: Comparison) -> dict[str, list[Pair]]:
+    seeds = range(asked.seeds)
+    return {
+        "random cells": [(evaluate.random_cell(asked.experiment.network, seed), seed) for seed in seeds],
+        "LSTM of the same size": [(evaluate.LSTM, seed) for seed in seeds],
+    }
+
+
+def _train(asked: Comparison, architecture: str, seed: int) -> Any:
+    """The figures of one training from scratch, never done twice; None if stopped."""
+    settings = asked.experiment.network
+    ptb.take_threads(settings)
+    corpus = ptb.corpus_of(settings, asked.data)
+    final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
+    return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
+
+
+def _search(asked: Comparison, name: str, seed: int) -> Any:
+    """The run folder of one finished search; None if stopped."""
     settings = replace(asked.experiment.search, method=name)
     experiment = replace(asked.experiment, search=settings)
     folder = runs.folder_of(asked.root, asked.task, experiment, seed)

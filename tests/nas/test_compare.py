@@ -14,6 +14,12 @@ from nas.compare import Comparison
 from nas.data.places import VARIABLE
 
 
+def some_text(folder: Path) -> Path:
+    text = folder / "text"
+    text.write_text("one two three two one four\n" * 800)
+    return text
+
+
 def test_equal_time_by_hand() -> None:
     curves = {
         "fast": [[(1.0, 50.0), (2.0, 60.0)], [(1.0, 52.0), (2.0, 64.0)]],
@@ -59,7 +65,7 @@ def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", "least=60"]
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
     sets = [part for setting in tiny for part in ("--set", f"network.{setting}")]
     command = ["compare", "ptb", "--set", "search.epochs=2", *sets, "--runs", str(tmp_path), "--seeds", "2"]
     assert program.main([*command, "--methods", "advantage"]) == 0
@@ -84,9 +90,7 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
     """Also if stopped when the first search is done and asked again; the order of processes changes nothing."""
-    text = tmp_path / "text"
-    text.write_text("one two three two one four\n" * 800)
-    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", "precision=float32", f"text=['{text}']"]
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
     sets = ["search.epochs=4", *(f"network.{setting}" for setting in tiny)]
     asked = Comparison("ptb", tasks.load("ptb", "quick", None, sets), ("advantage",), 1, tmp_path / "one")
     one = compare.compare(asked)
