@@ -40,7 +40,7 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas import config, runs, search, tasks
+    from nas import config, processes, runs, search, tasks
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
@@ -52,13 +52,18 @@ def _search(options: argparse.Namespace) -> int:
         print(config.dump(experiment), end="")
         return 0
     folder = runs.folder_of(options.runs, options.task, experiment, options.seed)
-    network = tasks.build(experiment, options.data, options.device, options.seed)
-    if hasattr(network, "about"):
-        print(network.about)
     stop = _stop_on_sigterm()
-    with runs.open_run(folder, experiment) as run:
-        print(f"{'resuming' if run.resumed else 'searching in'} {folder}")
-        result = search.search(network, experiment.search, run, options.seed, stop)
+    with processes.joined(options.device) as device:
+        network = tasks.build(experiment, options.data, device, options.seed)
+        tell = print if processes.rank() == 0 else lambda line: None
+        if hasattr(network, "about"):
+            tell(network.about)
+        with processes.open_run(folder, experiment) as run:
+            tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
+            stopped = processes.agreed(stop, device)
+            result = search.search(network, experiment.search, run, options.seed, stopped)
+        if processes.rank() > 0:
+            return 0
     if result is None:
         print(f"stopped; the same command goes on from here: {folder}", file=sys.stderr)
         return 128 + signal.SIGTERM

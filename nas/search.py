@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import methods, optimisers, policy, step
+from nas import methods, optimisers, policy, processes, step
 from nas.methods import Method
 from nas.optimisers import Optimiser
 from nas.runs import Run, RunError
@@ -73,7 +73,7 @@ def search(
     total = settings.epochs * network.steps_per_epoch
     warmup = settings.warmup_epochs * network.steps_per_epoch
     clock = time.perf_counter() - position.seconds
-    with tqdm(total=total, initial=position.step, disable=None, unit="step") as bar:
+    with tqdm(total=total, initial=position.step, disable=processes.rank() > 0 or None, unit="step") as bar:
         while position.step < total:
             position = _one_step(network, method, optimiser, settings, position, warmup, total)
             bar.update()

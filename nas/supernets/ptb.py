@@ -17,6 +17,7 @@ from nas.data import ptb
 from nas.data.places import DataError
 from nas.data.ptb import Corpus
 from nas.objective import Gradients
+from nas.processes import processes
 from nas.spaces import recurrent
 from nas.spaces.space import Space
 from nas.supernets import cell as cells
@@ -70,6 +71,8 @@ class Settings:
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Network":
     """The parent network with its text. Raises: ValueError in one line if the text is missing, damaged or too short."""
+    if processes() > 1:
+        raise ValueError("several processes share minibatches of images, not a text: search ptb with one")
     take_threads(settings)
     return Network(settings, corpus_of(settings, data), device, seed)
 

@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.objective import Gradients
+from nas.processes import average
 from nas.supernets.convolutional import EPSILON, KERNEL, Cell, window_pixels
 from nas.supernets.recorded import Recorder
-from nas.supernets.supernet import NetworkObjective, Supernet, average
+from nas.supernets.supernet import NetworkObjective, Supernet
 
 
 @dataclass(frozen=True)

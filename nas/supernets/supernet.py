@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from nas.objective import Gradients
+from nas.processes import average, processes, rank
 from nas.spaces.space import Space
 from nas.supernets.edge import Choice, choose
 
@@ -260,26 +261,3 @@ class _Still:
             parameter.requires_grad_(True)
         for buffer, value in self.kept:
             buffer.copy_(value)
-
-
-# ------------------------------------------------------------------ several processes
-
-
-def processes() -> int:
-    """How many processes share the work: 1 unless torch.distributed is running."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    """This process's number, from 0."""
-    return distributed.get_rank() if processes() > 1 else 0
-
-
-def average(tensors: list[Tensor]) -> list[Tensor]:
-    """The mean over the processes of each tensor, in one exchange."""
-    if processes() == 1:
-        return tensors
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    distributed.all_reduce(flat)
-    parts = torch.split(flat / processes(), [tensor.numel() for tensor in tensors])
-    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]

@@ -1,0 +1,110 @@
+"""How do several processes search as one? `torchrun -m nas search cifar10` starts them; one writes the run folder.
+
+Each computes on its share of every minibatch, gradients and losses are averaged, and all draw the same architectures:
+all hold the same weights and logits. The first one's run folder is the run; the others read it and write nothing.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from nas import runs
+from nas.runs import Run
+
+BETWEEN = 10  # steps between two agreements on stopping: each costs an exchange
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """The device of this process, while it is joined to those that torchrun started; alone, `device` itself."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    on_cuda = device.startswith("cuda") and torch.cuda.is_available()
+    if on_cuda:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if on_cuda else "gloo")
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def processes() -> int:
+    """How many processes share the work: 1 unless they are joined."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return distributed.get_rank() if processes() > 1 else 0
+
+
+def average(tensors: list[Tensor]) -> list[Tensor]:
+    """The mean over the processes of each tensor, in one exchange."""
+    if processes() == 1:
+        return tensors
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    distributed.all_reduce(flat)
+    parts = torch.split(flat / processes(), [tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+@contextmanager
+def open_run(folder: Path, settings: Any) -> Iterator[Run]:
+    """`runs.open_run` in the first process; the others follow it. Raises: RunError as there."""
+    if rank() == 0:
+        with runs.open_run(folder, settings) as run:
+            _wait_for_all()
+            yield run
+    else:
+        _wait_for_all()
+        yield Follower(folder, None)
+
+
+def agreed(stopped: Callable[[], bool], device: str) -> Callable[[], bool]:
+    """`stopped` of any process, told to all at the same step: asked often, exchanged every `BETWEEN` times."""
+    if processes() == 1:
+        return stopped
+    asked = 0
+
+    def ask() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked % BETWEEN:
+            return False
+        votes = torch.tensor(float(stopped()), device=device)
+        distributed.all_reduce(votes)
+        return bool(votes > 0)
+
+    return ask
+
+
+@dataclass(frozen=True)
+class Follower(Run):
+    """The run folder of the first process, seen from another: read, never written."""
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The last checkpoint's tensors and facts."""
+        return runs.read_checkpoint(self.folder / runs.CHECKPOINT)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
+def _wait_for_all() -> None:
+    if processes() > 1:
+        distributed.barrier()
