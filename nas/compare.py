@@ -151,6 +151,10 @@ def draw(found: dict[str, Any], axes: Any) -> None:
     for (name, row), style in zip(found["references"].items(), ("--", ":"), strict=False):
         axes.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8, label=name)
     n = max(row["n"] for row in found["methods"].values())
+    values = [value for own in found["curves"].values() for points in own for _, value in points]
+    values += [value for row in found["references"].values() for value in row["values"]]
+    margin = 0.05 * (max(values) - min(values)) or 1.0
+    axes.set_ylim(min(values) - margin, max(values) + margin)  # an interval may be wider than what was ever seen
     axes.set(
         xlabel="search time (s)", ylabel=found["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
     )

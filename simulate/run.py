@@ -27,7 +27,7 @@ from nas.optimisers import Optimiser
 from nas.samples import MEAN, ONE_HOT
 from nas.step import State
 from simulate import landscapes
-from simulate.landscapes import Landscape, Visits
+from simulate.losses import Landscape, Visits
 from simulate.philox import uniforms
 
 Floats = npt.NDArray[np.float64]

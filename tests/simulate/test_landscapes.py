@@ -10,7 +10,8 @@ import torch
 from nas.data import nasbench201
 from nas.policy import softmax
 from simulate import landscapes
-from simulate.landscapes import Landscape, make
+from simulate.landscapes import make
+from simulate.losses import Landscape
 from theory import landscapes as exact
 
 EDGES, CANDIDATES = 4, 3
