@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from nas import estimators, objective, runs, search, tasks
+from nas.draw import save
 from nas.estimators import first_order_credit
 from nas.samples import ONE_HOT
 from nas.spaces.space import Space
@@ -47,7 +49,7 @@ class Measured:
 def audit(
     folder: Path, data: Path | None = None, device: str = "cpu", samples: int = 64, along: int = 16, seed: int = 0
 ) -> dict[str, Any]:
-    """Audit a run's last checkpoint; writes RUN/audit.json and returns its content.
+    """Audit a run's last checkpoint; writes RUN/audit.{json,svg,png} and returns the JSON's content.
 
     Args: samples, how many architectures; along, for how many of them the loss is followed along every gate (T5).
     Raises: ValueError in one line if the run has no checkpoint or its data is not there.
@@ -71,6 +73,7 @@ def audit(
         "about": runs.about_this_program(),
     }
     runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    save(figure(measured, network.space), folder / "audit")
     return found
 
 
@@ -244,8 +247,10 @@ def report(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw_figure(measured: Measured, space: Space, axes: Any) -> None:
+def figure(measured: Measured, space: Space) -> Figure:
     """Credit against exact advantage, a point an edge and architecture, coloured by operation; the line is equality."""
+    drawn = Figure(figsize=(5.5, 4.5), layout="constrained")
+    axes = drawn.add_subplot()
     for k, name in enumerate(space.operations):
         chosen = measured.gates[:, :, k] > 0
         axes.plot(measured.exact[chosen], measured.credit[chosen], ".", label=name)
@@ -253,6 +258,7 @@ def draw_figure(measured: Measured, space: Space, axes: Any) -> None:
     axes.plot(ends, ends, color="black", linewidth=0.8)
     axes.set(xlabel="exact advantage (nats): loss minus loss with the edge zeroed", ylabel="first-order credit (nats)")
     axes.legend(title=f"n = {len(measured.loss)} architectures")
+    return drawn
 
 
 # ------------------------------------------------------------------ helpers

@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from scipy import stats
 from tqdm import tqdm
 
 from nas import evaluate, methods, runs, search, tasks
+from nas.draw import save
 from nas.supernets import ptb
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
@@ -84,7 +86,7 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     }
     target = asked.root / f"{asked.task}-comparison.json"
     runs.write_atomically(target, json.dumps(found, indent=1) + "\n")
-    _save_figure(found, target)
+    save(figure(found), target.with_suffix(""))
     return found
 
 
@@ -138,10 +140,15 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(found: dict[str, Any], axes: Any) -> None:
-    """Mean of the measure against search time, one line a method; the band is the mean's 95 % t-interval."""
+def figure(found: dict[str, Any]) -> Figure:
+    """Mean of the measure against search time, one line a method; the band is the mean's 95 % t-interval.
+
+    A line begins when all seeds are known for the first time, and ends when the slowest is done.
+    """
+    drawn = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = drawn.add_subplot()
     for name, own in found["curves"].items():
-        grid = np.linspace(0, found["methods"][name]["seconds"], 200)
+        grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)
         rows = [spread([at(points, seconds) for points in own]) for seconds in grid]
         mean = np.array([row["mean"] for row in rows])
         (line,) = axes.plot(grid, mean, label=found["labels"][name])
@@ -159,6 +166,7 @@ def draw(found: dict[str, Any], axes: Any) -> None:
         xlabel="search time (s)", ylabel=found["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
     )
     axes.legend()
+    return drawn
 
 
 # ------------------------------------------------------------------ what is measured
@@ -301,15 +309,6 @@ def _search(asked: Comparison, name: str, seed: int) -> Any:
     network = tasks.build(experiment, asked.data, asked.device, seed)
     with runs.open_run(folder, experiment) as run:
         return folder if search.search(network, settings, run, seed, asked.stopped) is not None else None
-
-
-def _save_figure(found: dict[str, Any], target: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    draw(found, figure.add_subplot())
-    for suffix in (".svg", ".png"):
-        figure.savefig(target.with_suffix(suffix))
 
 
 def _text(part: dict[str, Any]) -> str:

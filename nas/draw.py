@@ -49,14 +49,19 @@ def draw(folder: Path) -> list[Path]:
     space = SPACES[experiment.task](experiment.network)
     label = methods.find(experiment.search.method).label
     title = f"{label}, {experiment.task}, after {records[-1]['step']} steps"
-    written = []
     with mpl.rc_context(STYLE):
-        for name, figure in (("cell", cell(space, records[-1], title)), ("moves", moves(space, records, title))):
-            for suffix in ("svg", "png"):
-                content = io.BytesIO()
-                figure.savefig(content, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
-                runs.write_atomically(folder / f"{name}.{suffix}", content.getvalue())
-                written.append(folder / f"{name}.{suffix}")
+        figures = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
+        return [path for name, figure in figures.items() for path in save(figure, folder / name)]
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as STEM.svg and STEM.png, each whole or not at all. Returns: their paths."""
+    written = []
+    for suffix in ("svg", "png"):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+        written.append(stem.with_name(f"{stem.name}.{suffix}"))
+        runs.write_atomically(written[-1], content.getvalue())
     return written
 
 

@@ -118,6 +118,8 @@ def test_a_real_run_folder(tmp_path: Path) -> None:
     found = audit.audit(folder, samples=6, along=2)
     assert json.loads((folder / "audit.json").read_text())["all"]["n"] == 36
     assert sum(part["n"] for part in found["operations"].values()) == 36
+    assert "first-order credit" in (folder / "audit.svg").read_text()
+    assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert found["t5"]["predicted"]["error"] < found["t5"]["measured"]
     assert "mean update" in audit.report(found)
     with pytest.raises(ValueError, match="samples >= 2"):
