@@ -107,29 +107,29 @@ def measure(network: ParentNetwork, probabilities: Tensor, samples: int, along: 
 
 
 def summary(measured: Measured, space: Space) -> dict[str, Any]:
-    """All figures of the audit, ready for JSON; None where too few samples were drawn."""
-    edges = [
-        {
-            "edge": list(edge),
-            **agreement(measured.credit[:, e], measured.exact[:, e]),
-            "operations": {
-                name: agreement(measured.credit[chosen, e], measured.exact[chosen, e])
-                for k, name in enumerate(space.operations)
-                for chosen in [measured.gates[:, e, k] > 0]
-            },
-        }
-        for e, edge in enumerate(space.edges)
-    ]
-    operations = {
-        name: agreement(measured.credit[chosen], measured.exact[chosen])
-        for k, name in enumerate(space.operations)
-        for chosen in [measured.gates[:, :, k] > 0]
-    }
+    """All figures of the audit, ready for JSON; None where too few samples were drawn.
+
+    An edge that drew the zero operation is already zeroed: it has a row of its own and counts nowhere else.
+    """
+    outputs = np.ones(measured.gates.shape[:2], dtype=bool)
+    if space.zero_operation is not None:
+        outputs = measured.gates[:, :, space.zero_operation] == 0
+
+    def agreement_of(chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        return agreement(measured.credit[chosen], measured.exact[chosen])
+
+    drawn = {name: measured.gates[:, :, k] > 0 for k, name in enumerate(space.operations)}
+    edges = []
+    for e, edge in enumerate(space.edges):
+        own = np.zeros_like(outputs)
+        own[:, e] = True
+        by_operation = {name: agreement_of(chosen & own) for name, chosen in drawn.items()}
+        edges.append({"edge": list(edge), **agreement_of(outputs & own), "operations": by_operation})
     return {
         "samples": len(measured.loss),
         "loss": {"mean": float(measured.loss.mean()), "std": float(measured.loss.std(ddof=1))},
-        "all": agreement(measured.credit.ravel(), measured.exact.ravel()),
-        "operations": operations,
+        "all": agreement_of(outputs),
+        "operations": {name: agreement_of(chosen) for name, chosen in drawn.items()},
         "edges": edges,
         "bias": gradient_bias(measured),
         "variance": variances(measured),

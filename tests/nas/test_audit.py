@@ -1,7 +1,7 @@
 """The audit on losses whose answers are known in closed form, and on a real run folder."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,17 @@ def test_an_affine_loss_has_no_bias() -> None:
     agreed = audit.agreement(found.credit.ravel(), found.exact.ravel())
     assert agreed["correlation"] == pytest.approx(1)
     assert agreed["same_sign"] == 1
+
+
+def test_an_edge_that_drew_zero_counts_in_its_own_row_only() -> None:
+    found = measure(2)
+    without = audit.summary(found, SPACE)
+    zeroed = audit.summary(found, replace(SPACE, zero="c"))
+    drew = int((found.gates[:, :, 2] > 0).sum())
+    assert without["all"]["n"] == 400
+    assert zeroed["all"]["n"] == sum(edge["n"] for edge in zeroed["edges"]) == 400 - drew
+    assert zeroed["operations"] == without["operations"]
+    assert zeroed["operations"]["c"]["n"] == drew > 0
 
 
 def test_a_quartic_is_predicted_by_gauss_and_not_by_a_parabola() -> None:
