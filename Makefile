@@ -27,8 +27,8 @@ check: $(VENV)   ## style and types
 bench: $(VENV)   ## every benchmark that a number in the docs comes from
 	for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
 
-# torch decides the size of the environment: the pinned release is the CPU build where only that is offered. An
-# environment that already has torch (a CUDA build, say) keeps it: make VENV=path/to/it, or pip install -e '.[dev]'.
+# torch decides the size of the environment: the pinned release is the CPU build where the package index offers that. An
+# environment that already has torch (a CPU build from elsewhere, or a CUDA build) keeps it: make VENV=path/to/it, or pip install -e '.[dev]'.
 $(VENV): pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -c 'import torch' 2>/dev/null || $(RUN) -m pip install --quiet torch==2.13.0

@@ -13,8 +13,14 @@ from nas import program
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
-    adders = (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch)
-    return program.run("nas", __doc__, adders, arguments)
+    return program.run(parser(), arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    return program.parser(
+        "nas", __doc__, (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch)
+    )
 
 
 # ------------------------------------------------------------------ search
@@ -47,7 +53,6 @@ def _search(options: argparse.Namespace) -> int:
         sets.append(f"network.text={json.dumps([str(Path(file).resolve()) for file in options.text])}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
     search.build_method(experiment.search)  # an unknown method is refused before any data is read
-    program.check_seed(options.seed)
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
@@ -58,7 +63,7 @@ def _search(options: argparse.Namespace) -> int:
         tell = print if processes.rank() == 0 else lambda line: None
         if hasattr(network, "about"):
             tell(network.about)
-        with processes.open_run(folder, experiment) as run:
+        with processes.open_run(folder, experiment, device) as run:
             tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
             stopped = processes.agreed(stop, device)
             result = search.search(network, experiment.search, run, options.seed, stopped)
@@ -149,7 +154,6 @@ def _add_audit(commands: program.Commands) -> None:
 def _audit(options: argparse.Namespace) -> int:
     from nas import audit
 
-    program.check_seed(options.seed)
     found = audit.audit(
         options.run, options.data, options.device, options.samples, min(options.along, options.samples), options.seed
     )

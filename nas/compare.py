@@ -2,8 +2,8 @@
 
 Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
 finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
-search time: the shortest of their mean total times; curves show the measure against time. On images the measure is in
-the record of the search; on text the architecture that a search stood for, at its middle and its end, is trained from
+search time: the shortest of their mean total times. On images the measure is in the record of the search, and curves
+show it against time; on text the architecture that a search stood for, at equal time and at its end, is trained from
 scratch, and random cells and an LSTM of the same size are trained beside it.
 """
 
@@ -26,6 +26,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from nas import evaluate, methods, runs, search, tasks
+from nas.data.ptb import Corpus
 from nas.draw import save
 from nas.supernets import ptb
 
@@ -67,22 +68,30 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
     searches = [(name, seed) for seed in range(asked.seeds) for name in names]
+    data = measure.data(asked)
     folders = _side_by_side(_search, asked, searches)
-    if folders is None or _side_by_side(_train, asked, measure.trainings(asked, folders)) is None:
+    if folders is None:
+        return None
+    equal = equal_time({name: [f for (n, _), f in zip(searches, folders, strict=True) if n == name] for name in names})
+    trained = _side_by_side(_train, asked, measure.trainings(asked, folders, equal))
+    if trained is None:
         return None
     curves: dict[str, list[Points]] = {name: [] for name in names}
     for (name, _), folder in zip(searches, folders, strict=True):
-        curves[name].append(measure.points(asked, folder))
+        curves[name].append(measure.points(asked, folder, equal))
     found = {
         "task": asked.task,
+        "data": data,
         "measure": measure.label,
         "larger_is_better": measure.larger_is_better,
-        **summary(curves),
+        "zero_policy": asked.experiment.search.zero_policy,
+        **summary(curves, equal),
         "references": {name: spread(values) for name, values in measure.references(asked).items()},
         "labels": labels,
         "curves": curves,
+        "trained": trained,
         "runs": [str(folder) for folder in folders],
-        "about": runs.about_this_program(),
+        "about": runs.about_this_program(asked.device),
     }
     target = asked.root / f"{asked.task}-comparison.json"
     runs.write_atomically(target, json.dumps(found, indent=1) + "\n")
@@ -98,24 +107,32 @@ def curve(records: Sequence[dict[str, Any]], measure: str) -> Points:
     return points
 
 
-def summary(curves: dict[str, list[Points]]) -> dict[str, Any]:
-    """For each method mean, sample standard deviation and 95 % t-interval, at equal time and at the end."""
-    equal = min(float(np.mean([points[-1][0] for points in own])) for own in curves.values())
+def equal_time(folders: dict[str, list[Path]]) -> float:
+    """The shortest mean total time of a method's finished searches, in seconds."""
+    return min(float(np.mean([runs.records(f)[-1]["seconds"] for f in own])) for own in folders.values())
+
+
+def summary(curves: dict[str, list[Points]], equal: float) -> dict[str, Any]:
+    """For each method mean, sample standard deviation and 95 % t-interval, at equal time and at the end.
+
+    at_equal_time is None for a method of which some search stood for nothing by then.
+    """
     rows = {}
     for name, own in curves.items():
+        then = [value for points in own if (value := at(points, equal)) is not None]
         rows[name] = {
             "n": len(own),
             "seconds": float(np.mean([points[-1][0] for points in own])),
-            "at_equal_time": spread([at(points, equal) for points in own]),
+            "at_equal_time": spread(then) if len(then) == len(own) else None,
             "at_the_end": spread([points[-1][1] for points in own]),
         }
     return {"equal_seconds": equal, "methods": rows}
 
 
-def at(points: Points, seconds: float) -> float:
-    """The last value that was known by then; the first one if nothing was."""
+def at(points: Points, seconds: float) -> float | None:
+    """The last value that was known by then; None if nothing was."""
     known = [value for time, value in points if time <= seconds]
-    return known[-1] if known else points[0][1]
+    return known[-1] if known else None
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -127,12 +144,16 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """The comparison as text, the best at equal time first."""
+    """The comparison as text, the best at equal time first, those that stood for nothing by then last."""
     after = f"after {found['equal_seconds']:.0f} s"
     head = f"{'method':26}{'n':>3}{'seconds':>10}  {after:>16}{'at the end':>16}"
-    lines = [f"{found['measure']}, mean ± standard deviation", head]
+    lines = [found["data"], f"{found['measure']}, mean ± standard deviation", head]
     sign = -1 if found["larger_is_better"] else 1
-    for name, row in sorted(found["methods"].items(), key=lambda item: sign * item[1]["at_equal_time"]["mean"]):
+
+    def place(row: dict[str, Any]) -> float:
+        return math.inf if row["at_equal_time"] is None else sign * row["at_equal_time"]["mean"]
+
+    for name, row in sorted(found["methods"].items(), key=lambda item: place(item[1])):
         cells = "".join(f"{_text(row[column]):>16}" for column in ("at_equal_time", "at_the_end"))
         lines.append(f"{found['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
     for name, row in found["references"].items():
@@ -149,7 +170,7 @@ def figure(found: dict[str, Any]) -> Figure:
     axes = drawn.add_subplot()
     for name, own in found["curves"].items():
         grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)
-        rows = [spread([at(points, seconds) for points in own]) for seconds in grid]
+        rows = [spread([value for points in own if (value := at(points, seconds)) is not None]) for seconds in grid]
         mean = np.array([row["mean"] for row in rows])
         (line,) = axes.plot(grid, mean, label=found["labels"][name])
         if rows[0]["half_width"] is not None:
@@ -174,32 +195,36 @@ def figure(found: dict[str, Any]) -> Figure:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a task's searches are judged by. points: (comparison, run folder) -> (seconds, measure).
+    """What a task's searches are judged by. points: (comparison, run folder, equal time) -> (seconds, measure).
 
-    trainings: (architecture, seed) of all trainings from scratch that points and references ask for; they are done
-    first. references: what else belongs beside them, name -> values.
+    data: what it is searched on, for people. trainings: (architecture, seed) of all trainings from scratch that points
+    and references ask for; they are done first. references: what else belongs beside them, name -> values.
     """
 
     label: str
     larger_is_better: bool
-    points: Callable[[Comparison, Path], Points]
-    trainings: Callable[[Comparison, list[Path]], list[Pair]]
+    data: Callable[[Comparison], str]
+    points: Callable[[Comparison, Path, float], Points]
+    trainings: Callable[[Comparison, list[Path], float], list[Pair]]
     references: Callable[[Comparison], dict[str, list[float]]]
 
 
-def table_accuracy(asked: Comparison, folder: Path) -> Points:
+def table_accuracy(asked: Comparison, folder: Path, equal: float) -> Points:
     """NAS-Bench-201 test accuracy of the derived cell, from the records."""
     return curve(runs.records(folder), "table_test_accuracy")
 
 
-def perplexity(asked: Comparison, folder: Path) -> Points:
-    """Test perplexity, trained from scratch, of what the search stood for after half of its epochs and at its end."""
-    return [(seconds, _train(asked, *pair)["test"]) for seconds, pair in _stood_for(asked, folder)]
+def perplexity(asked: Comparison, folder: Path, equal: float) -> Points:
+    """Test perplexity, trained from scratch, of what the search stood for at equal time and at its end."""
+    return [(seconds, _train(asked, *pair)["test"]) for seconds, pair in _stood_for(asked, folder, equal)]
 
 
-def text_trainings(asked: Comparison, folders: list[Path]) -> list[Pair]:
-    """What `perplexity` and `text_references` train, each once."""
-    found = [pair for folder in folders for _, pair in _stood_for(asked, folder)]
+def text_trainings(asked: Comparison, folders: list[Path], equal: float) -> list[Pair]:
+    """What `perplexity` and `text_references` train, each once. Raises: ValueError if a search saw another text."""
+    corpus = _corpus(asked)
+    for folder in folders:
+        evaluate.check_text(folder, corpus)
+    found = [pair for folder in folders for _, pair in _stood_for(asked, folder, equal)]
     return list(dict.fromkeys([*found, *(pair for pairs in _references(asked).values() for pair in pairs)]))
 
 
@@ -210,10 +235,20 @@ def text_references(asked: Comparison) -> dict[str, list[float]]:
 
 MEASURES = {
     "cifar10": Measure(
-        "NAS-Bench-201 test accuracy of the derived cell (%)", True, table_accuracy, lambda *_: [], lambda _: {}
+        label="NAS-Bench-201 test accuracy of the derived cell (%)",
+        larger_is_better=True,
+        data=lambda asked: f"CIFAR-10, 2 × {asked.experiment.network.images:,} training images",
+        points=table_accuracy,
+        trainings=lambda *_: [],
+        references=lambda _: {},
     ),
     "ptb": Measure(
-        "test perplexity of the derived cell, from scratch", False, perplexity, text_trainings, text_references
+        label="test perplexity of the derived cell, from scratch",
+        larger_is_better=False,
+        data=lambda asked: str(_corpus(asked)),
+        points=perplexity,
+        trainings=text_trainings,
+        references=text_references,
     ),
 }
 
@@ -275,11 +310,18 @@ def _begin(stop: Any, jobs: int) -> None:
 # ------------------------------------------------------------------ helpers
 
 
-def _stood_for(asked: Comparison, folder: Path) -> list[tuple[float, Pair]]:
-    ends = [record for record in runs.records(folder) if "validation" in record]
-    seed = evaluate.finished(folder)["seed"]
-    chosen = ends[len(ends) // 2 - 1 : -1][:1] + ends[-1:]
-    return [(end["seconds"], (evaluate.derived(asked.experiment.network, end), seed)) for end in chosen]
+def _stood_for(asked: Comparison, folder: Path, equal: float) -> list[tuple[float, Pair]]:
+    """When and what: the last record by equal time, if there is one, and the very last."""
+    records, seed = runs.records(folder), evaluate.finished(folder)["seed"]
+    by_then = [record for record in records[:-1] if record["seconds"] <= equal]
+    return [
+        (record["seconds"], (evaluate.derived(asked.experiment.network, record), seed))
+        for record in [*by_then[-1:], records[-1]]
+    ]
+
+
+def _corpus(asked: Comparison) -> Corpus:
+    return ptb.corpus_of(asked.experiment.network, asked.data)
 
 
 def _references(asked: Comparison) -> dict[str, list[Pair]]:
@@ -294,7 +336,7 @@ def _train(asked: Comparison, architecture: str, seed: int) -> Any:
     """The figures of one training from scratch, never done twice; None if stopped."""
     settings = asked.experiment.network
     ptb.take_threads(settings)
-    corpus = ptb.corpus_of(settings, asked.data)
+    corpus = _corpus(asked)
     final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
     return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
 
@@ -307,9 +349,11 @@ def _search(asked: Comparison, name: str, seed: int) -> Any:
     if (folder / runs.RESULT).exists():
         return folder
     network = tasks.build(experiment, asked.data, asked.device, seed)
-    with runs.open_run(folder, experiment) as run:
+    with runs.open_run(folder, experiment, asked.device) as run:
         return folder if search.search(network, settings, run, seed, asked.stopped) is not None else None
 
 
-def _text(part: dict[str, Any]) -> str:
+def _text(part: dict[str, Any] | None) -> str:
+    if part is None:
+        return "-"
     return f"{part['mean']:.2f}" + (f" ± {part['std']:.2f}" if part["std"] is not None else "")

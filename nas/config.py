@@ -16,6 +16,8 @@ import tomli_w
 
 S = TypeVar("S")
 
+NONE = "none"  # TOML has no word for it
+
 
 def load(
     settings: type[S], file: Path | None = None, sets: Sequence[str] = (), base: Mapping[str, Any] | None = None
@@ -23,7 +25,7 @@ def load(
     """Settings of the dataclass type `settings`.
 
     Args: file, a TOML file; sets, texts "section.key=value" with a TOML value (a bare word is taken as a string);
-    base, nested values below the file's, such as a preset.
+    base, nested values below the file's, such as a preset. "none" is None where a setting can be None.
     Raises: ValueError, one line: which setting, what is wrong, what is known.
     """
     values: dict[str, Any] = _copy(base or {})
@@ -33,7 +35,7 @@ def load(
         _merge(values, _parse_set(text))
     _refuse_unknown(settings, values, "")
     try:
-        return msgspec.convert(values, settings, strict=True)
+        return msgspec.convert(_with_none(settings, values), settings, strict=True)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         where = path.rstrip("`").lstrip(".")
@@ -42,7 +44,7 @@ def load(
 
 
 def dump(settings: Any) -> str:
-    """The resolved settings as TOML; `load` reads them back unchanged. Unset (None) values are left out."""
+    """The resolved settings as TOML, None as "none"; `load` reads them back unchanged."""
     return tomli_w.dumps(_without_none(dataclasses.asdict(settings)))
 
 
@@ -114,4 +116,15 @@ def _field_types(kind: Any) -> dict[str, Any]:
 
 
 def _without_none(value: Any) -> Any:
-    return {k: _without_none(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items()}
+    return NONE if value is None else value
+
+
+def _with_none(kind: Any, value: Any) -> Any:
+    if value == NONE and type(None) in get_args(kind):
+        return None
+    if not isinstance(value, Mapping) or not dataclasses.is_dataclass(get_origin(kind) or kind):
+        return value
+    hints = _field_types(kind)
+    return {key: _with_none(hints[key], inner) for key, inner in value.items()}

@@ -8,7 +8,6 @@ run folder of its own in RUN/final, so that it resumes where it stopped and is n
 import json
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from nas import runs, tasks
+from nas import runs, tasks, training
 from nas.data.ptb import Corpus
 from nas.runs import Run, RunError
 from nas.scratch import evaluate_cell
-from nas.search import Diverged
 from nas.spaces import recurrent
 from nas.supernets import language, ptb
 from nas.supernets.cell import Cell
@@ -50,7 +47,7 @@ class Request:
 
 
 def evaluate(folder: Path, request: Request) -> list[Row] | None:
-    """Evaluate a finished search and write RUN/evaluation.json.
+    """Evaluate a finished search and write RUN/evaluation.json: the rows, and under "about" what ran where.
 
     Returns: one row for each trained model, or None if stopped (the same call goes on from there).
     Raises: ValueError in one line if the run is not finished or its data is not there.
@@ -61,7 +58,8 @@ def evaluate(folder: Path, request: Request) -> list[Row] | None:
         raise ValueError(f"there is no evaluation of {experiment.task} yet; known: {', '.join(EVALUATIONS)}")
     rows = EVALUATIONS[experiment.task](folder, experiment.network, result, request)
     if rows is not None:
-        runs.write_atomically(folder / "evaluation.json", json.dumps(rows, indent=2) + "\n")
+        written = {"about": runs.about_this_program(request.device), "rows": rows}
+        runs.write_atomically(folder / "evaluation.json", json.dumps(written, indent=2) + "\n")
     return rows
 
 
@@ -97,19 +95,23 @@ def table(rows: Sequence[Row]) -> str:
 
 @dataclass(frozen=True)
 class Final:
-    """One training from scratch: the protocol, and which architecture (a string, or "lstm") with how many units."""
+    """One training from scratch: the protocol, and which architecture (a string, or "lstm") with how many units.
+
+    text is the corpus's digest, so that a training is never taken for one on another text.
+    """
 
     architecture: str
     network: Settings
     epochs: int
     seed: int
     units: int
+    text: str
 
 
 def text(folder: Path, settings: Settings, result: dict[str, Any], request: Request) -> list[Row] | None:
     """Train the derived cell, random cells and an LSTM on the run's text; see `evaluate`."""
     corpus = ptb.corpus_of(settings, request.data)
-    _check_text(folder, corpus)
+    check_text(folder, corpus)
     ptb.take_threads(settings)
     epochs = request.epochs or settings.final_epochs
     jobs = [
@@ -130,13 +132,20 @@ def text(folder: Path, settings: Settings, result: dict[str, Any], request: Requ
 def final_of(settings: Settings, corpus: Corpus, architecture: str, epochs: int, seed: int) -> Final:
     """The training of an architecture string; an LSTM gets the size of a cell in which every edge has an operation."""
     if architecture != LSTM:
-        return Final(architecture, settings, epochs, seed, settings.units)
+        return Final(architecture, settings, epochs, seed, settings.units, corpus.digest)
     edges = recurrent.complete(settings.nodes)
     if settings.derive == "single":
         edges = tuple((target - 1, target) for target in range(1, settings.nodes + 1))
     full = recurrent.write([0] * len(edges), edges)
     size = parameters_of(CellModel(full, settings.units), corpus)
-    return Final(LSTM, settings, epochs, seed, lstm_units(size, len(corpus.words)))
+    return Final(LSTM, settings, epochs, seed, lstm_units(size, len(corpus.words)), corpus.digest)
+
+
+def check_text(folder: Path, corpus: Corpus) -> None:
+    """Raises: ValueError in one line if a search saw another text."""
+    tensors, _ = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    if not torch.equal(tensors["network/text"], ptb.digest_of(corpus)):
+        raise ValueError(f"{folder} was searched on another text than {corpus.name}; give it the same --data")
 
 
 def train_once(
@@ -146,7 +155,7 @@ def train_once(
     folder = runs.folder_of(root, "lstm" if final.architecture == LSTM else "cell", final, final.seed)
     if (folder / runs.RESULT).exists():
         return finished(folder)
-    with runs.open_run(folder, final) as run:
+    with runs.open_run(folder, final, device) as run:
         return train(run, final, corpus, device, stopped)
 
 
@@ -158,43 +167,18 @@ def train(run: Run, final: Final, corpus: Corpus, device: str, stopped: Callable
     """
     model = _model(final)
     trainer = Trainer(model, final.network, corpus, final.seed, device)
-    step, seconds = 0, 0.0
-    if run.resumed:
-        tensors, about = run.restore()
-        trainer.load(tensors)
-        step, seconds = about["step"], about["seconds"]
-    per_epoch = trainer.stream.windows
-    total, clock, losses = final.epochs * per_epoch, time.perf_counter() - seconds, []
-    valid, test = (part.to(device) for part in (corpus.valid, corpus.test))
-    bar = tqdm(total=total, initial=step, disable=None, unit="step", desc=model.name)
-    with bar:
-        while step < total:
-            losses.append(trainer.step(step / total))
-            step += 1
-            bar.update()
-            epoch_ended, leaving = step % per_epoch == 0, stopped() and step < total
-            if not (epoch_ended or leaving):
-                continue
-            mean = float(torch.stack(losses).mean())
-            losses = []
-            if not math.isfinite(mean):
-                raise Diverged(f"{run.folder}: the loss is not finite before step {step}; lower network.rate")
-            seconds = time.perf_counter() - clock
-            if epoch_ended:
-                record = {"step": step, "epoch": step // per_epoch, "seconds": round(seconds, 3)}
-                run.record({**record, "loss": mean, "validation": trainer.perplexity(valid)})
-            run.checkpoint(trainer.state(), {"step": step, "seconds": seconds})
-            if leaving:
-                return None
+    seconds = training.train(run, trainer, final.epochs, model.name, stopped)
+    if seconds is None:
+        return None
     row: Row = {
         "architecture": final.architecture,
         "units": final.units,
         "parameters": parameters_of(model, corpus),
-        "validation": trainer.perplexity(valid),
-        "test": trainer.perplexity(test),
+        "validation": trainer.perplexity(corpus.valid),
+        "test": trainer.perplexity(corpus.test),
         "epochs": final.epochs,
         "seed": final.seed,
-        "seconds": round(time.perf_counter() - clock, 1),
+        "seconds": round(seconds, 1),
         "text": corpus.name,
     }
     run.finish(row)
@@ -205,11 +189,15 @@ class Trainer:
     """A language model under training: weights, text, optimiser."""
 
     def __init__(self, model: "Model", settings: Settings, corpus: Corpus, seed: int, device: str) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.corpus = model, settings, corpus
         shapes = {**language.shapes(len(corpus.words), model.units), **model.shapes()}
         self.weights = language.initial(shapes, seed, torch.float32, device)
         self.stream = Stream(corpus.train.to(device), settings.batch, settings.window, seed)
         self.stream.state = model.core.start(settings.batch, self.weights["output"])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.stream.windows
 
     def step(self, progress: float) -> Tensor:
         """One SGD step on the next window; returns its loss."""
@@ -221,9 +209,13 @@ class Trainer:
         self.stream.state = passed.state
         return passed.loss
 
+    def judged(self) -> dict[str, float]:
+        return {"validation": self.perplexity(self.corpus.valid)}
+
     def perplexity(self, words: Tensor) -> float:
         """Whole stream, state carried, float32."""
-        return language.whole_stream(self.model.core, self.weights, words, self.weights["output"])
+        like = self.weights["output"]
+        return language.whole_stream(self.model.core, self.weights, words.to(like.device), like)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, position, random state and recurrent state."""
@@ -370,12 +362,6 @@ def _model(final: Final) -> Model:
     if final.architecture == LSTM:
         return LSTMModel(final.units)
     return CellModel(final.architecture, final.units)
-
-
-def _check_text(folder: Path, corpus: Corpus) -> None:
-    tensors, _ = runs.read_checkpoint(folder / runs.CHECKPOINT)
-    if not torch.equal(tensors["network/text"], ptb.digest_of(corpus)):
-        raise ValueError(f"{folder} was searched on another text than {corpus.name}; give it the same --data")
 
 
 def _mean(values: Iterator[float]) -> str:

@@ -37,6 +37,15 @@ def joined(device: str) -> Iterator[str]:
         distributed.destroy_process_group()
 
 
+def check_device(device: str) -> None:
+    """Raises: ValueError in one line if torch does not know the device or this machine does not have it."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r} cannot be used here ({reason}); use cpu") from error
+
+
 def processes() -> int:
     """How many processes share the work: 1 unless they are joined."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
@@ -58,10 +67,10 @@ def average(tensors: list[Tensor]) -> list[Tensor]:
 
 
 @contextmanager
-def open_run(folder: Path, settings: Any) -> Iterator[Run]:
+def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     """`runs.open_run` in the first process; the others follow it. Raises: RunError as there."""
     if rank() == 0:
-        with runs.open_run(folder, settings) as run:
+        with runs.open_run(folder, settings, device) as run:
             _wait_for_all()
             yield run
     else:

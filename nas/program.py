@@ -9,21 +9,27 @@ from typing import TypeAlias
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def run(
-    name: str, about: str | None, adders: Iterable[Callable[[Commands], None]], arguments: Sequence[str] | None
-) -> int:
-    """Parse `arguments` and run the command they name.
+def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], None]]) -> argparse.ArgumentParser:
+    """The parser of `python -m NAME`.
 
     adders: each adds one command, with a default `run_command` that takes the options and returns the exit status.
-    Returns: that status, 2 for what was refused (one line says why), 130 for Ctrl-C.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=about)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    made = argparse.ArgumentParser(prog=f"python -m {name}", description=about)
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in adders:
         add(commands)
+    return made
+
+
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Parse `arguments` and run the command they name; a device or a seed that cannot be is refused before.
+
+    Returns: its exit status, 2 for what was refused (one line says why), 130 for Ctrl-C.
+    """
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
     try:
+        _check_machine(options)
         return command(options)
     except (ValueError, OSError) as error:
         print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
@@ -33,7 +39,10 @@ def run(
         return 130
 
 
-def check_seed(seed: int) -> None:
-    """Raises: ValueError for a negative seed."""
-    if seed < 0:
+def _check_machine(options: argparse.Namespace) -> None:
+    if (seed := getattr(options, "seed", 0)) < 0:
         raise ValueError(f"--seed must not be negative, not {seed}")
+    if (device := getattr(options, "device", None)) not in (None, "cpu"):
+        from nas.processes import check_device
+
+        check_device(device)

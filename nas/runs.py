@@ -79,9 +79,10 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_run(folder: Path, settings: Any) -> Iterator[Run]:
+def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     """Create a run folder, or reopen an unfinished one of the same settings, for this process alone.
 
+    device: where the run computes, for meta.json.
     Raises: RunError if the folder cannot be written, holds other settings, is finished, or is in use elsewhere.
     """
     if (folder / RESULT).exists():
@@ -101,7 +102,7 @@ def open_run(folder: Path, settings: Any) -> Iterator[Run]:
         if written.exists() and written.read_text(encoding="utf-8") != text:
             raise RunError(f"{folder} holds other settings ({written}); choose another folder")
         write_atomically(written, text)
-        write_atomically(folder / META, json.dumps(about_this_program(), indent=2) + "\n")
+        write_atomically(folder / META, json.dumps(about_this_program(device), indent=2) + "\n")
         if not (folder / CHECKPOINT).exists():  # what an attempt recorded that kept nothing is made again
             (folder / METRICS).unlink(missing_ok=True)
         # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
@@ -153,9 +154,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
-def about_this_program() -> dict[str, Any]:
+def about_this_program(device: str = "cpu") -> dict[str, Any]:
     """Commit, versions, machine and command: what a number needs beside it."""
     versions = {name: metadata.version(name) for name in ("numpy", "torch")}
+    torch = sys.modules.get("torch")  # what was not loaded did not compute
     return {
         "command": " ".join([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "commit": _commit(),
@@ -163,6 +165,8 @@ def about_this_program() -> dict[str, Any]:
         **versions,
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "device": device if torch is None or device == "cpu" else torch.cuda.get_device_name(device),
+        "threads": None if torch is None else torch.get_num_threads(),
     }
 
 

@@ -6,23 +6,20 @@ judged on the test images.
 """
 
 import json
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
-from nas import runs
+from nas import runs, training
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.nasbench201 import Table
 from nas.runs import Run
-from nas.search import Diverged
 from nas.spaces import nasbench201 as space
 from nas.spaces.space import Space
 from nas.supernets.cifar import Network, Settings, augment, batches
@@ -104,7 +101,7 @@ def train_once(
         finished: Row = json.loads((folder / runs.RESULT).read_text(encoding="utf-8"))
         return finished
     train, test = cifar10.load(data)
-    with runs.open_run(folder, recipe) as run:
+    with runs.open_run(folder, recipe, device) as run:
         return train_cell(run, recipe, train, test, device, stopped)
 
 
@@ -116,44 +113,35 @@ def train_cell(
     Returns: the figures that were written to result.json, of the last weights, or None if stopped.
     Raises: Diverged at a loss that is not finite.
     """
-    network = build(recipe, train, test, device)
-    gates = torch.ones(network.space.shape, device=device)
-    step, seconds = 0, 0.0
-    if run.resumed:
-        tensors, about = run.restore()
-        network.load(tensors)
-        step, seconds = about["step"], about["seconds"]
-    total, clock = recipe.epochs * network.steps_per_epoch, time.perf_counter() - seconds
-    losses = []
-    with tqdm(total=total, initial=step, disable=None, unit="step", desc=recipe.architecture) as bar:
-        while step < total:
-            losses.append(network.weight_step(gates, gates, step / total))
-            step += 1
-            bar.update()
-            epoch_ended, leaving = step % network.steps_per_epoch == 0, stopped() and step < total
-            if not (epoch_ended or leaving):
-                continue
-            mean = float(torch.stack(losses).mean())
-            losses = []
-            if not math.isfinite(mean):
-                raise Diverged(f"{run.folder}: the loss is not finite before step {step}; lower rate")
-            seconds = time.perf_counter() - clock
-            if epoch_ended:
-                epoch = step // network.steps_per_epoch
-                run.record({"step": step, "epoch": epoch, "seconds": round(seconds, 3), "loss": mean})
-            run.checkpoint(network.state(), {"step": step, "seconds": seconds})
-            if leaving:
-                return None
+    alone = _Alone(build(recipe, train, test, device))
+    seconds = training.train(run, alone, recipe.epochs, recipe.architecture, stopped)
+    if seconds is None:
+        return None
     row: Row = {
         "architecture": recipe.architecture,
-        "parameters": sum(parameter.numel() for parameter in network.parameters.values()),
-        "test": network.validate(gates)["accuracy"],
+        "parameters": sum(parameter.numel() for parameter in alone.network.parameters.values()),
+        "test": alone.network.validate(alone.gates)["accuracy"],
         "epochs": recipe.epochs,
         "seed": recipe.seed,
-        "seconds": round(time.perf_counter() - clock, 1),
+        "seconds": round(seconds, 1),
     }
     run.finish(row)
     return row
+
+
+class _Alone:
+    """A `Trainee`: a network of one candidate an edge."""
+
+    def __init__(self, network: Supernet) -> None:
+        self.network, self.gates = network, torch.ones(network.space.shape, device=network.device)
+        self.steps_per_epoch = network.steps_per_epoch
+        self.state, self.load = network.state, network.load
+
+    def step(self, progress: float) -> Tensor:
+        return self.network.weight_step(self.gates, self.gates, progress)
+
+    def judged(self) -> dict[str, float]:
+        return {}
 
 
 def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:

@@ -29,8 +29,9 @@ class SearchSettings:
     """The architecture's side of a search; defaults are the CIFAR-10 settings of Sato et al. (2021).
 
     epochs count all epochs, the first `warmup_epochs` of which train weights only. rate, decay, clip are the logits';
-    schedule "cosine" takes the rate to zero over the architecture steps. zero_policy as in `nas.methods.Method`; it
-    matters only where the space has a zero operation and the method credits gates. A record every `record_every` steps.
+    without clip (None) gradients keep their length. schedule "cosine" takes the rate to zero over the architecture
+    steps. zero_policy as in `nas.methods.Method`; it matters only where the space has a zero operation and the method
+    credits gates. A record every `record_every` steps.
     """
 
     method: str = "advantage"
@@ -51,8 +52,12 @@ class SearchSettings:
             raise ValueError(
                 f"need 0 <= warmup_epochs <= epochs and epochs >= 1, not {self.warmup_epochs}, {self.epochs}"
             )
-        if self.rate < 0 or self.decay < 0 or self.record_every < 1:
-            raise ValueError("rate and decay must not be negative, record_every must be at least 1")
+        if not (0 <= self.rate < math.inf and 0 <= self.decay < math.inf) or self.record_every < 1:
+            raise ValueError("rate and decay must be finite and not negative, record_every at least 1")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError(f"need 0 <= beta1, beta2 < 1, not {self.beta1}, {self.beta2}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be positive, or none, not {self.clip}")
 
 
 class Diverged(RunError):
@@ -203,10 +208,15 @@ def _record(network: ParentNetwork, method: Method, position: _Position, validat
         "weight_loss": sums["weight_loss"] / max(1, sums["weight_steps"]),
         "architecture_loss": sums["architecture_loss"] / max(1, sums["architecture_steps"]),
         "entropy": float(policy.entropy(probabilities).sum()),
-        "probabilities": probabilities.tolist(),
+        "probabilities": _believed(method, probabilities, derived).tolist(),
         "architecture": network.space.write(policy.choices(derived).tolist()),
     }
     return {**record, "validation": network.validate(derived)} if validate else record
+
+
+def _believed(method: Method, probabilities: Tensor, derived: Tensor) -> Tensor:
+    """What a record calls probabilities: a search without a gradient draws evenly but stands for the best it saw."""
+    return derived if method.estimate is None else probabilities
 
 
 def _checkpoint(network: ParentNetwork, run: Run, position: _Position) -> None:
@@ -241,14 +251,15 @@ def _parts(
 def _result(
     network: ParentNetwork, method: Method, settings: SearchSettings, position: _Position, seed: int
 ) -> dict[str, Any]:
-    derived = policy.choices(step.architecture(method, position.state)).tolist()
+    gates = step.architecture(method, position.state)
+    derived = policy.choices(gates).tolist()
     return {
         "space": network.space.name,
         "method": settings.method,
         "zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
         "architecture": network.space.write(derived),
         "choices": derived,
-        "probabilities": step.probabilities(method, position.state).tolist(),
+        "probabilities": _believed(method, step.probabilities(method, position.state), gates).tolist(),
         "steps": position.step,
         "seconds": round(position.seconds, 1),
         "seed": seed,

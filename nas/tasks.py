@@ -10,8 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from nas import config
 from nas.search import SearchSettings
 from nas.supernets.parent import ParentNetwork
@@ -37,7 +35,10 @@ def load(task: str, preset: str, file: Path | None, sets: Sequence[str]) -> Expe
         raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
     text = resources.files("nas").joinpath("presets", f"{task}-{preset}.toml")
     base = config.read_toml(Path(str(text)))
-    return config.load(_kind(task), file, sets, base={"network": {}, **base, "task": task})
+    experiment = config.load(_kind(task), file, sets, base={"network": {}, **base, "task": task})
+    if experiment.task != task:
+        raise ValueError(f"setting task: it is the command's word, {task!r}, and cannot be {experiment.task!r}")
+    return experiment
 
 
 def reload(folder: Path) -> Experiment[Any]:
@@ -49,9 +50,7 @@ def reload(folder: Path) -> Experiment[Any]:
 
 
 def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int) -> ParentNetwork:
-    """The parent network of an experiment, with its data. Raises: ValueError if the data or the device is not there."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no usable CUDA device; use --device cpu")
+    """The parent network of an experiment, with its data. Raises: ValueError if the data is not there."""
     module = importlib.import_module(TASKS[experiment.task])
     network: ParentNetwork = module.build(experiment.network, data, device, seed)
     return network

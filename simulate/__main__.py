@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 refused (one line says why)."""
-    adders = (_add_run, _add_compare, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo)
-    return program.run("simulate", __doc__, adders, arguments)
+    return program.run(parser(), arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    return program.parser(
+        "simulate",
+        __doc__,
+        (_add_run, _add_compare, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo),
+    )
 
 
 # ------------------------------------------------------------------ run
@@ -49,8 +57,8 @@ def _add_run(commands: program.Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.experiment != "toy":
         raise ValueError(f"unknown experiment {options.experiment!r}; known: toy")
-    if options.seed < 0 or options.threads < 1:
-        raise ValueError("--seed must not be negative and --threads must be at least 1")
+    if options.threads < 1:
+        raise ValueError("--threads must be at least 1")
 
     from nas import config, runs
     from simulate import toy
@@ -68,11 +76,9 @@ def _run(options: argparse.Namespace) -> int:
 
     from simulate import plot
 
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no usable CUDA device; use --device cpu")
     torch.set_num_threads(options.threads)
     folder = runs.folder_of(options.runs, "toy", settings, options.seed)
-    with runs.open_run(folder, settings) as run:
+    with runs.open_run(folder, settings, options.device) as run:
         print(f"{'resuming' if run.resumed else 'running'} {settings.trials} trials in {folder}")
         result = toy.run_toy(settings, run, options.seed, options.device)
         machine = torch.cuda.get_device_name() if options.device != "cpu" else f"{platform.machine()} CPU"
@@ -238,8 +244,8 @@ def _moments(options: argparse.Namespace) -> int:
     from nas import methods
     from simulate import moments
 
-    if options.draws < 100 or options.seed < 0:
-        raise ValueError("--draws must be at least 100 and --seed must not be negative")
+    if options.draws < 100:
+        raise ValueError("--draws must be at least 100")
     known = [method for method in methods.METHODS.values() if method.estimate is not None]
     chosen = [methods.find(name) for name in options.methods] or [*known, moments.WRONG]
     print(
@@ -274,8 +280,8 @@ def _add_searchers(commands: program.Commands) -> None:
 def _searchers(options: argparse.Namespace) -> int:
     from simulate import searchers
 
-    if min(options.repeats, options.budget or 11) < 2 or options.seed < 0:
-        raise ValueError("--repeats and --budget must be at least 2, and --seed not negative")
+    if min(options.repeats, options.budget or 11) < 2:
+        raise ValueError("--repeats and --budget must be at least 2")
     table = searchers.cube(options.data)
     budget = options.budget or searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
     print(f"{options.repeats} runs of {budget} architectures each; sees {searchers.SEEN}, judged by {searchers.JUDGED}")

@@ -55,7 +55,7 @@ def _toy(folder: Path) -> list[str]:
 
 def _text(folder: Path) -> list[str]:
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
     shown = [{name: row[name] for name in COLUMNS} for row in rows]
     return [
         page.heading("A search on text: the cell that was found"),

@@ -118,13 +118,9 @@ class Machine:
         if self.world == "numpy" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs world 'torch', not 'numpy'")
         if self.world == "torch":
-            import torch
+            from nas.processes import check_device
 
-            try:
-                torch.zeros(1, device=self.device)
-            except (RuntimeError, AssertionError) as error:
-                reason = str(error).splitlines()[0]
-                raise ValueError(f"device {self.device!r} cannot be used here ({reason}); use cpu") from error
+            check_device(self.device)
 
     def array(self, values: Any) -> Any:
         """An array of this world, type and device."""

@@ -14,8 +14,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads on
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 a claim does not hold, 2 refused (one line says why)."""
     sys.path.insert(0, "")  # a user's own module beside the working directory
-    adders = (_add_verify, _add_card, _add_results)
-    return program.run("theory", __doc__, adders, arguments)
+    return program.run(parser(), arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    return program.parser("theory", __doc__, (_add_verify, _add_card, _add_results))
 
 
 # ------------------------------------------------------------------ verify
@@ -36,7 +40,6 @@ def _verify(options: argparse.Namespace) -> int:
     from theory.claims import CLAIMS
 
     only = [name.strip() for name in options.only.split(",")] if options.only is not None else list(CLAIMS)
-    program.check_seed(options.seed)
     _check_writable(options.json)
     budget = ledger.DEFAULT_BUDGET if options.budget is None else options.budget
     rows = ledger.verify(only, options.seed, budget, options.proofs)
@@ -71,7 +74,6 @@ def _card(options: argparse.Namespace) -> int:
     from theory.landscapes import make
 
     methods = [find(name) for name in options.method]
-    program.check_seed(options.seed)
     if not 0 <= options.progress <= 1:
         raise ValueError(f"--progress must lie in 0 to 1, not {options.progress}")
     _check_writable(options.json)

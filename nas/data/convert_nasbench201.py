@@ -75,10 +75,7 @@ def convert(release: Any, target: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Convert a release. Exit status 2 and one line where it cannot be read."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("release", help="folder of NATS-Bench's topology space, one file a cell")
-    parser.add_argument("target", type=Path, help="nasbench201.csv.gz")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         create = importlib.import_module("nats_bench").create
     except ImportError:
@@ -90,6 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cannot convert {options.release}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the script takes."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("release", help="folder of NATS-Bench's topology space, one file a cell")
+    made.add_argument("target", type=Path, help="nasbench201.csv.gz")
+    return made
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def _penn_part(part: str, data: Path | None) -> str:
 def _decode(file: Path) -> str:
     content = places.read(file)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(

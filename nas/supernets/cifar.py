@@ -5,6 +5,7 @@ that halves the image and doubles the channels between stages, normalisation, gl
 share one architecture. Trained from scratch with one operation an edge, it is the benchmark's own network.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ class Settings:
             )
         if not 1 <= self.held_out <= self.images:
             raise ValueError(f"need 1 <= held_out <= images, not {self.held_out}")
+        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
+            raise ValueError(
+                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
+            )
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be positive, or none, not {self.clip}")
         if self.static and (self.affine or self.statistics != "batch"):
             raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
 

@@ -5,6 +5,7 @@
 neither computed nor stored.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,14 +48,17 @@ def choose(gates: Tensor, runs: Tensor, gradients: bool = False) -> Choice:
 class Edge(nn.Module):
     """A layer whose operation is searched: sum over the running operations of gate times output.
 
-    operations: modules that take the same input and give outputs of one shape; `None` is the zero operation. Edges of
-    the same `name` share one row of the architecture, as the cells of a stack usually do.
+    operations: modules that take the same input and give outputs of one shape; one may be `None`, the zero operation.
+    Edges of the same `name` share one row of the architecture, as the cells of a stack usually do.
+    Raises: ValueError if there is no operation beside zero, or more than one zero.
     """
 
     def __init__(self, operations: Sequence[nn.Module | None], name: str | None = None) -> None:
         super().__init__()
-        if not operations:
-            raise ValueError("an edge needs at least one operation")
+        zeros = [k for k, operation in enumerate(operations) if operation is None]
+        if len(zeros) > 1 or len(zeros) == len(operations):
+            raise ValueError(f"an edge needs at least one operation beside zero, and one zero at most: {operations}")
+        self.zero = zeros[0] if zeros else None
         self.operations = nn.ModuleList(Zero() if operation is None else operation for operation in operations)
         self.name = name
         self.row: tuple[Choice, int] | None = None
@@ -68,7 +72,13 @@ class Edge(nn.Module):
             operation = self.operations[k]
             if not isinstance(operation, Zero):
                 total = total + choice.gates[edge, k] * operation(inputs)
-        return total if total.ndim else self.operations[0](inputs) * 0 + total
+        return total if total.ndim else total + self._zeros(inputs)
+
+    def _zeros(self, inputs: Any) -> Tensor:
+        """Zeros in the shape of the output. A copy is asked, so that no idle operation learns, counts or remembers."""
+        some = next(operation for operation in self.operations if not isinstance(operation, Zero))
+        with torch.no_grad():
+            return torch.zeros_like(copy.deepcopy(some).eval()(inputs))
 
 
 class Zero(nn.Module):
@@ -79,7 +89,7 @@ class EdgeNetwork(nn.Module):
     """A network of plain PyTorch that contains `Edge` layers, as a function of its input and a `Choice`.
 
     Rows of the architecture are the edges in the order in which `network.modules()` meets them, one row a name.
-    Raises: ValueError if there is no edge or edges differ in their number of operations.
+    Raises: ValueError if there is no edge or edges differ in their number of operations or in their zero operation.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -89,10 +99,13 @@ class EdgeNetwork(nn.Module):
         for path, module in network.named_modules():
             if isinstance(module, Edge):
                 self.rows.setdefault(module.name or path, []).append(module)
-        sizes = {len(edge.operations) for edges in self.rows.values() for edge in edges}
+        found = [edge for edges in self.rows.values() for edge in edges]
+        sizes, zeros = {len(edge.operations) for edge in found}, {edge.zero for edge in found}
         if len(sizes) != 1:
             raise ValueError(f"need edges with one number of operations, found {sorted(sizes) or 'no edge'}")
-        self.candidates = sizes.pop()
+        if len(zeros) != 1:
+            raise ValueError(f"need edges with zero in the same place, found it in {sorted(zeros, key=str)}")
+        self.candidates, self.zero = sizes.pop(), zeros.pop()
 
     def forward(self, inputs: Any, choice: Choice) -> Any:
         """The network's output under a choice."""
@@ -106,8 +119,6 @@ class EdgeNetwork(nn.Module):
         names = tuple(operations) or tuple(str(k) for k in range(self.candidates))
         if len(names) != self.candidates or len(set(names)) != self.candidates:
             raise ValueError(f"need {self.candidates} different operation names, not {list(names)}")
-        first = next(iter(self.rows.values()))[0].operations
-        zeros = [n for n, operation in zip(names, first, strict=True) if isinstance(operation, Zero)]
         rows = tuple(self.rows)
 
         def write(choices: Sequence[int]) -> str:
@@ -120,4 +131,4 @@ class EdgeNetwork(nn.Module):
             return tuple(names.index(found[row]) for row in rows)
 
         edges = tuple((place, place + 1) for place in range(len(rows)))
-        return Space(name, edges, names, write, read, zeros[0] if zeros else None)
+        return Space(name, edges, names, write, read, None if self.zero is None else names[self.zero])

@@ -63,10 +63,10 @@ class Settings:
         for name in ("least", "nodes", "units", "batch", "window", "final_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.dropout < 1 or not 0 < self.held_out < 1:
-            raise ValueError("need 0 <= dropout < 1 and 0 < held_out < 1")
-        if self.rate <= 0 or self.clip <= 0:
-            raise ValueError("rate and clip must be positive")
+        if not 0 <= self.dropout <= 0.99 or not 0 < self.held_out < 1:
+            raise ValueError("need 0 <= dropout <= 0.99 and 0 < held_out < 1")
+        if not (0 < self.rate < math.inf and 0 < self.clip < math.inf) or self.threads < 0:
+            raise ValueError("rate and clip must be positive and finite, threads must not be negative")
 
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Network":

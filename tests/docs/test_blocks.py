@@ -1,9 +1,10 @@
 """Every code block of README and docs runs: Python blocks of a page in one namespace, shell blocks in an empty folder.
 
 A shell block under a comment `<!-- takes: ... -->` is too long for a test; there `python -m nas search` is run with
---dry-run and the others with --help, so that no option in the prose can be stale.
+--dry-run and the options of all others are parsed, so that none in the prose can be stale.
 """
 
+import importlib.util
 import os
 import re
 import shlex
@@ -44,14 +45,35 @@ def test_shell_blocks_run(page: Path, tmp_path: Path) -> None:
             if not words:
                 continue
             if match["takes"]:
-                if "-m" not in words:
-                    assert words[0] == "make", f"say how to check this: {command}"
-                    assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+                check_options(command, words)
+                if words[2:4] != ["nas", "search"]:
                     continue
-                words += ["--dry-run"] if words[2:4] == ["nas", "search"] else ["--help"]
+                words += ["--dry-run"]
             words = [sys.executable if word == "python" else word for word in words]
             done = run(words, tmp_path)
             assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def check_options(command: str, words: list[str]) -> None:
+    """`make` names a target; of `python -m ...`, perhaps under another program, every option is known."""
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+        return
+    place = max(place for place, word in enumerate(words) if word == "-m") + 1
+    package = importlib.util.find_spec(f"{words[place]}")
+    assert package is not None, command
+    module = words[place] if package.submodule_search_locations is None else f"{words[place]}.__main__"
+    parser = importlib.import_module(module).parser()
+    try:
+        parser.parse_args(words[place + 1 :])
+    except SystemExit:
+        pytest.fail(f"this command is not understood: {command}")
+
+
+@pytest.mark.parametrize("wrong", ["python -m nas audit RUN --sample 3,5", "python -m theory verfy", "make tests"])
+def test_control_a_stale_option_is_found(wrong: str) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check_options(wrong, wrong.split())
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -25,11 +25,12 @@ def test_equal_time_by_hand() -> None:
         "fast": [[(1.0, 50.0), (2.0, 60.0)], [(1.0, 52.0), (2.0, 64.0)]],
         "slow": [[(1.5, 70.0), (4.0, 90.0)], [(2.5, 80.0), (4.0, 94.0)]],
     }
-    found = compare.summary(curves)
+    found = compare.summary(curves, 2.0)
     assert found["equal_seconds"] == 2.0
     assert found["methods"]["fast"]["at_equal_time"]["mean"] == 62.0
     slow = found["methods"]["slow"]
-    assert slow["at_equal_time"]["values"] == [70.0, 80.0]  # the second knew nothing before 2.5 s: its first value
+    assert slow["at_equal_time"] is None  # the second knew nothing before 2.5 s
+    assert compare.summary(curves, 2.5)["methods"]["slow"]["at_equal_time"]["values"] == [70.0, 80.0]
     assert slow["at_the_end"]["mean"] == 92.0
     # n = 2: t(0.975, 1) = 12.706; std of (90, 94) = 2.828; half width 12.706 · 2.828 / √2
     assert slow["at_the_end"]["half_width"] == pytest.approx(12.7062 * math.sqrt(8) / math.sqrt(2), rel=1e-4)
@@ -78,14 +79,22 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     }
     found = json.loads((tmp_path / "ptb-comparison.json").read_text())
     curves = found["curves"]["advantage"]
-    assert [len(points) for points in curves] == [2, 2]  # the middle and the end
+    assert all(points[0][0] <= found["equal_seconds"] or len(points) == 1 for points in curves)
+    assert "text: " in found["data"]
+    assert {"validation", "test", "parameters"} <= found["trained"][0].keys()
     best_first = [line[:26].strip() for line in lines[-4:-2]]
-    by_mean = sorted(found["methods"], key=lambda name: found["methods"][name]["at_equal_time"]["mean"])
+    then = {name: row["at_equal_time"] or {"mean": math.inf} for name, row in found["methods"].items()}
+    by_mean = sorted(then, key=lambda name: then[name]["mean"])
     assert best_first == [found["labels"][name] for name in by_mean]  # the smaller perplexity first
     trained = sorted((tmp_path / "ptb-final").rglob("result.json"))
     before = [path.stat().st_mtime_ns for path in trained]
     assert program.main([*command, "--methods", "advantage"]) == 0
     assert [path.stat().st_mtime_ns for path in trained] == before
+    capsys.readouterr()
+    with some_text(tmp_path).open("a") as file:
+        file.write("another text under the same name\n")
+    assert program.main([*command, "--methods", "advantage"]) == 2
+    assert "was searched on another text" in capsys.readouterr().err
 
 
 def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Network:
 class Search:
     rate: float = 0.1
     clip: float | None = None
+    decay: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 
 def test_dump_and_load_are_inverse() -> None:
-    settings = load("search.clip=2.5", "network.mode=fast")
-    assert config.load(Experiment[Network], base=config.tomllib.loads(config.dump(settings))) == settings
+    settings = load("search.clip=2.5", "network.mode=fast", "search.decay=none")
+    assert settings.search == Search(clip=2.5, decay=None)
+    for some in (settings, load()):
+        assert config.load(Experiment[Network], base=config.tomllib.loads(config.dump(some))) == some
     assert config.digest(settings) != config.digest(load())
     assert config.digest(load()) == config.digest(load())
 
@@ -55,12 +58,13 @@ def test_dump_and_load_are_inverse() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("search.lrr=1", r"^unknown setting search.'lrr'; known: clip, rate$"),
+        ("search.lrr=1", r"^unknown setting search.'lrr'; known: clip, decay, rate$"),
         ("serch.rate=1", r"^unknown setting 'serch'; known: network, search$"),
         ("network.units=many", r"^setting network.units: Expected `int`, got `str`$"),
         ("search.rate=true", r"^setting search.rate: Expected `float`, got `bool`$"),
         ("network.mode=slow", r"^setting network.mode: Invalid enum value 'slow'; known: eager, fast$"),
         ("network.units=0", r"^setting network: units must be positive, not 0$"),
+        ("search.rate=none", r"^setting search.rate: Expected `float`, got `str`$"),
         ("search=3", r"^setting search: Expected `object`, got `int`$"),
         ("rate", r"^--set 'rate': write it as section.key=value$"),
     ],

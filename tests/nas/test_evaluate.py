@@ -36,7 +36,7 @@ CORPUS = corpus()
 
 
 def final(architecture: str, seed: int = 0, settings: Settings = SETTINGS) -> Final:
-    return Final(architecture, settings, EPOCHS, seed, settings.units)
+    return Final(architecture, settings, EPOCHS, seed, settings.units, CORPUS.digest)
 
 
 def train(folder: Path, wanted: Final, stopped: Callable[[], bool] = lambda: False) -> Any:
@@ -66,6 +66,11 @@ def test_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path: Path, archite
     a, b = (runs.read_checkpoint(tmp_path / name / "checkpoint.safetensors")[0] for name in ("whole", "parts"))
     for name, tensor in a.items():
         assert torch.equal(tensor, b[name]), name
+    assert records_of(tmp_path / "whole") == records_of(tmp_path / "parts")
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    return [{**record, "seconds": 0} for record in runs.records(folder)]
 
 
 def test_control_another_seed_ends_elsewhere(tmp_path: Path) -> None:
@@ -80,7 +85,7 @@ def test_a_training_is_never_done_twice(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
     """Weights scaled to 1e38 overflow in the first products."""
     wanted = final("|relu~0|+|relu~0|relu~1|+|relu~0|relu~1|relu~2|", settings=replace(SETTINGS, rate=1e38, clip=1e3))
-    with pytest.raises(Diverged, match=r"not finite before step 20; lower network\.rate"):
+    with pytest.raises(Diverged, match=r"not finite at step 2; lower the learning rate"):
         train(tmp_path / "run", wanted)
     assert not (tmp_path / "run" / "result.json").exists()
 
@@ -149,7 +154,7 @@ def test_search_then_evaluate(searched: Path, capsys: pytest.CaptureFixture[str]
     assert main(["evaluate", str(searched), "--seeds", "2", "--randoms", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["found", "2"], ["random", "1"], ["lstm", "2"]]
-    rows = json.loads((searched / "evaluation.json").read_text())
+    rows = json.loads((searched / "evaluation.json").read_text())["rows"]
     sizes = {row["model"]: row["parameters"] for row in rows}
     assert abs(sizes["lstm"] - sizes["found"]) < 0.1 * sizes["found"]  # whole units: 6 of them here
     assert all(1 < row["test"] < 400 for row in rows)
@@ -166,7 +171,7 @@ def test_eight_nodes_with_one_predecessor_each(tmp_path: Path, capsys: pytest.Ca
     (folder,) = (tmp_path / "runs" / "ptb").iterdir()
     assert len(json.loads((folder / "result.json").read_text())["choices"]) == 36
     assert main(["evaluate", str(folder)]) == 0
-    rows = json.loads((folder / "evaluation.json").read_text())
+    rows = json.loads((folder / "evaluation.json").read_text())["rows"]
     found, random, lstm = rows
     assert [row["model"] for row in rows] == ["found", "random", "lstm"]
     for row in (found, random):
@@ -180,6 +185,12 @@ def test_eight_nodes_with_one_predecessor_each(tmp_path: Path, capsys: pytest.Ca
     assert audited["t5"]["predicted"]["error"] < 0.1 * audited["t5"]["measured"]
     assert main(["draw", str(folder)]) == 0
     assert "mean update" in capsys.readouterr().out
+    sets.append(f"network.text=['{text}']")
+    compared = ["compare", "ptb", "--seeds", "2", "--methods", "random", "--runs", str(tmp_path / "compared")]
+    assert main([*compared, *(part for setting in sets for part in ("--set", setting))]) == 0
+    of_random = [json.loads(path.read_text()) for path in (tmp_path / "compared" / "ptb").glob("*/result.json")]
+    derived = {evaluate.derived(Settings(nodes=8, derive="single"), result) for result in of_random}
+    assert len(derived) == 2  # what two random searches stand for is not one constant cell
 
 
 def test_an_evaluation_that_cannot_be_is_refused(

@@ -27,6 +27,11 @@ SEARCH = ["search", "ptb", *(word for setting in TINY for word in ("--set", sett
         (["--set", "network.unitz=3"], "unknown setting network.'unitz'; known: "),
         (["--set", "network.units=many"], "setting network.units: Expected `int`, got `str`"),
         (["--set", "search.epochs=0"], "epochs"),
+        (["--set", "search.clip=-1"], "setting search: clip must be positive"),
+        (["--set", "network.threads=-1"], "threads must not be negative"),
+        (["--set", "network.dropout=0.999"], "dropout <= 0.99"),
+        (["--set", "task=cifar10"], "setting task: it is the command's word, 'ptb', and cannot be 'cifar10'"),
+        (["--device", "gpu"], "device 'gpu' cannot be used here"),
         (["--config", "none.toml"], "none.toml"),
         (["--seed", "-1"], "--seed must not be negative, not -1"),
         (["--set", "network.corpus=ptb"], "ptb.train.txt"),
@@ -57,7 +62,7 @@ def test_one_line_and_nothing_written(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_no_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SEARCH, "--device", "cuda", "--runs", str(tmp_path)]) == 2
-    assert "has no usable CUDA device; use --device cpu" in capsys.readouterr().err
+    assert "device 'cuda' cannot be used here" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

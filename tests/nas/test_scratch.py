@@ -48,6 +48,8 @@ def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     again = train(tmp_path / "stopped", SMALL)
     assert again is not None
     assert again["test"] == straight["test"]
+    whole, parts = (runs.records(tmp_path / name) for name in ("straight", "stopped"))
+    assert [{**record, "seconds": 0} for record in whole] == [{**record, "seconds": 0} for record in parts]
     one, other = (runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0] for name in ("straight", "stopped"))
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
@@ -79,6 +81,6 @@ def test_a_found_cell_is_judged_by_the_table(tmp_path: Path, capsys: pytest.Capt
     assert program.main(["evaluate", str(run), "--randoms", "3"]) == 0
     printed = capsys.readouterr().out
     assert [line.split()[0] for line in printed.splitlines()[1:]] == ["found", "random", "best"]
-    rows = json.loads((run / "evaluation.json").read_text())
+    rows = json.loads((run / "evaluation.json").read_text())["rows"]
     assert len(rows) == 5
     assert rows[-1]["test"] > max(row["test"] for row in rows[:-1])

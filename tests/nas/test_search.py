@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +132,16 @@ def test_nan_stops_says_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="warmup_epochs <= epochs"):
         SearchSettings(epochs=3, warmup_epochs=4)
-    with pytest.raises(ValueError, match="must not be negative"):
-        SearchSettings(rate=-1)
+    for wrong, says in (
+        ({"rate": -1.0}, "not negative"),
+        ({"rate": math.nan}, "finite"),
+        ({"record_every": 0}, "record_every at least 1"),
+        ({"beta1": 1.0}, "beta1"),
+        ({"clip": -1.0}, "clip must be positive"),
+        ({"clip": 0.0}, "clip must be positive"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            SearchSettings(**wrong)
+    assert SearchSettings(clip=None).clip is None
     with pytest.raises(ValueError, match="unknown method 'advantag'"):
         search.build_method(SearchSettings(method="advantag"))

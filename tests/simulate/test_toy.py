@@ -108,7 +108,7 @@ def test_who_is_lower_is_counted_over_paired_trials_and_in_equal_time() -> None:
         (["--set", "method.lrr=1"], "unknown setting method.'lrr'; known: beta1"),
         (["--set", "trials=ten"], "setting trials: Expected `int`, got `str`"),
         (["--trials", "0"], "trials must be at least 1, not 0"),
-        (["--device", "cuda:9"], "no usable CUDA device"),
+        (["--device", "cuda:9"], "device 'cuda:9' cannot be used here"),
         (["--config", "nowhere.toml"], "cannot read settings nowhere.toml"),
     ],
 )

@@ -93,15 +93,17 @@ def test_one_line_of_a_million_words(tmp_path: Path) -> None:
 
 
 def test_texts_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path) -> None:
-    empty, blank, latin, tiny = (tmp_path / name for name in ("empty", "blank", "latin", "tiny"))
+    empty, blank, latin, marked, tiny = (tmp_path / name for name in ("empty", "blank", "latin", "marked", "tiny"))
     empty.write_bytes(b"")
     blank.write_bytes(b" \n\t\n\n")
     latin.write_bytes(b"one two\nthree caf\xe9 four\n")
+    marked.write_bytes(b"\xef\xbb\xbf" + latin.read_bytes())  # a byte order mark counts
     tiny.write_bytes(b"one")
     for file, reason in (
         (empty, "empty has no words"),
         (blank, "blank has no words"),
         (latin, r"latin is not UTF-8: byte 0xe9 at offset 17 \(line 2\)"),
+        (marked, r"marked is not UTF-8: byte 0xe9 at offset 20 \(line 2\)"),
         (tmp_path / "absent", "cannot read .*absent: No such file"),
         (tmp_path, "cannot read .*: Is a directory"),
     ):

@@ -3,8 +3,10 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nas.supernets.edge import Edge, EdgeNetwork, choose
+from nas.supernets.supernet import Batches, Supernet
 
 
 class Counting(nn.Module):
@@ -50,6 +52,22 @@ def test_zero_gives_zeros_of_the_right_shape() -> None:
     assert model(torch.ones(4), choose(gates, gates)).tolist() == [0.0] * 4
 
 
+def test_zero_may_stand_first_and_moves_no_idle_operation() -> None:
+    """Drawn on an edge of batch normalisation with running averages, by a whole weight step."""
+    edge = Edge([None, nn.BatchNorm1d(3), nn.Linear(3, 3)])
+    model = EdgeNetwork(nn.Sequential(nn.Linear(3, 3), edge, nn.Linear(3, 2)))
+    batches = Batches(torch.randn(20, 3), torch.zeros(20, dtype=torch.long), 10)
+    network = Supernet(model.space("mine"), model, functional.cross_entropy, batches, batches, batches)
+    assert network.space.zero_operation == 0
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for drawn, moved in ((0, {"network.2.bias"}), (1, {"network.1.operations.1.running_mean", "network.0.weight"})):
+        gates = functional.one_hot(torch.tensor([drawn]), 3).float()
+        network.weight_step(gates, gates, 0.0)
+        after = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+        assert moved <= after
+        assert drawn == 1 or not {name for name in after if name.startswith("network.1.")}
+
+
 def test_one_name_is_one_row() -> None:
     model = EdgeNetwork(Two(("same", "same")))
     space = model.space("mine", ["a", "b", "zero"])
@@ -70,8 +88,11 @@ def test_architectures_read_as_written() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="no edge"):
         EdgeNetwork(nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="at least one operation"):
-        Edge([])
+    for wrong in ([], [None], [None, nn.ReLU(), None]):
+        with pytest.raises(ValueError, match="at least one operation beside zero, and one zero at most"):
+            Edge(wrong)
+    with pytest.raises(ValueError, match=r"zero in the same place, found it in \[0, 1\]"):
+        EdgeNetwork(nn.Sequential(Edge([None, nn.ReLU()]), Edge([nn.ReLU(), None])))
     with pytest.raises(ValueError, match=r"one number of operations, found \[1, 2\]"):
         EdgeNetwork(nn.Sequential(Edge([nn.ReLU()]), Edge([nn.ReLU(), None])))
     with pytest.raises(ValueError, match="EdgeNetwork"):
