@@ -3,8 +3,8 @@
 Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
 finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
 search time: the shortest of their mean total times. On images the measure is in the record of the search, and curves
-show it against time; on text the architecture that a search stood for, at equal time and at its end, is trained from
-scratch, and random cells and an LSTM of the same size are trained beside it.
+show it against time; on text the architecture that a search stood for, by half of the equal time, by all of it and at
+its end, is trained from scratch, and random cells and an LSTM of the same size are trained beside it.
 """
 
 import json
@@ -215,7 +215,7 @@ def table_accuracy(asked: Comparison, folder: Path, equal: float) -> Points:
 
 
 def perplexity(asked: Comparison, folder: Path, equal: float) -> Points:
-    """Test perplexity, trained from scratch, of what the search stood for at equal time and at its end."""
+    """Test perplexity, trained from scratch, of what the search stood for on the way and at its end."""
     return [(seconds, _train(asked, *pair)["test"]) for seconds, pair in _stood_for(asked, folder, equal)]
 
 
@@ -311,12 +311,12 @@ def _begin(stop: Any, jobs: int) -> None:
 
 
 def _stood_for(asked: Comparison, folder: Path, equal: float) -> list[tuple[float, Pair]]:
-    """When and what: the last record by equal time, if there is one, and the very last."""
+    """When and what: the last records by half of the equal time and by all of it, if there are any, and the end."""
     records, seed = runs.records(folder), evaluate.finished(folder)["seed"]
-    by_then = [record for record in records[:-1] if record["seconds"] <= equal]
+    known = [[record for record in records if record["seconds"] <= moment][-1:] for moment in (equal / 2, equal)]
+    chosen = {record["step"]: record for record in [*known[0], *known[1], records[-1]]}
     return [
-        (record["seconds"], (evaluate.derived(asked.experiment.network, record), seed))
-        for record in [*by_then[-1:], records[-1]]
+        (record["seconds"], (evaluate.derived(asked.experiment.network, record), seed)) for record in chosen.values()
     ]
 
 
