@@ -1,7 +1,7 @@
 """How long does one step of the CIFAR-10 parent network take, beside plain GDAS-style PyTorch?
 
     python benchmarks/cifar_step.py [--rounds 12] [--threads 2] [--batch 64] [--cells 5] [--device cpu|cuda]
-        [--cpu-time]
+        [--cpu-time] [--static]
 
 Every round draws one random cell and times every variant on it, in turn, so that all meet the same cells and the same
 machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
@@ -151,13 +151,13 @@ class Ours:
         return functional.one_hot(torch.tensor(chosen, device=self.supernet.device), CANDIDATES).float()
 
 
-def ours(precision: str, batch: int, cells: int, device: str) -> Ours:
+def ours(precision: str, batch: int, cells: int, device: str, static: bool = False) -> Ours:
     random = np.random.default_rng(0)
     count = 4 * batch
     images = Images(
         random.integers(0, 256, (count, 3, 32, 32), np.uint8), random.integers(0, 10, count).astype(np.uint8)
     )
-    settings = Settings(cells=cells, batch=batch, images=2 * batch, held_out=1, precision=precision)  # type: ignore[arg-type]
+    settings = Settings(cells=cells, batch=batch, images=2 * batch, held_out=1, precision=precision, static=static)  # type: ignore[arg-type]
     return Ours(assemble(settings, images, device, 0))
 
 
@@ -174,9 +174,10 @@ def multiply_adds(chosen: list[int], batch: int, cells: int) -> float:
 
 
 def peak(dtype: torch.dtype, device: str, clock: Callable[[], float]) -> float:
-    """Multiply-adds a second of a 1024 × 1024 matrix product."""
-    left, right = torch.randn(2, 1024, 1024, device=device).to(dtype)
-    return 1024**3 / min(timed(lambda: left @ right, device, clock) for _ in range(20))
+    """Multiply-adds a second of one matrix product, large enough to fill the device."""
+    size = 8192 if device.startswith("cuda") else 1024
+    left, right = torch.randn(2, size, size, device=device).to(dtype)
+    return size**3 / min(timed(lambda: left @ right, device, clock) for _ in range(20))
 
 
 def timed(work: Callable[[], object], device: str, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
+    parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
     options = parser.parse_args()
     clock = time.thread_time if options.cpu_time else time.perf_counter
     options.threads = 1 if options.cpu_time else options.threads
@@ -205,6 +207,9 @@ def main() -> None:
         "this float32": (ours("float32", *size), torch.float32),
         "this bfloat16": (ours("bfloat16", *size), torch.bfloat16),
     }
+    if options.static or options.device.startswith("cuda"):
+        for precision in ("float32", "bfloat16"):
+            variants[f"static {precision}"] = (ours(precision, *size, static=True), getattr(torch, precision))
     generator = torch.Generator().manual_seed(0)
     seconds: dict[tuple[str, str], list[float]] = {}
     work: list[float] = []

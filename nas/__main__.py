@@ -146,6 +146,7 @@ def _add_audit(commands: program.Commands) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.add_argument("--samples", type=int, default=64, help="architectures that are measured (default: 64)")
     parser.add_argument("--along", type=int, default=16, help="of these, followed along every gate (default: 16)")
+    parser.add_argument("--methods", metavar="A,B,…", help="measured beside (default: those that run sparsely)")
     parser.add_argument("--seed", type=int, default=0)
     add_machine(parser)
     parser.set_defaults(run_command=_audit)
@@ -154,9 +155,9 @@ def _add_audit(commands: program.Commands) -> None:
 def _audit(options: argparse.Namespace) -> int:
     from nas import audit
 
-    found = audit.audit(
-        options.run, options.data, options.device, options.samples, min(options.along, options.samples), options.seed
-    )
+    along = min(options.along, options.samples)
+    beside = audit.BESIDE if options.methods is None else tuple(filter(None, options.methods.split(",")))
+    found = audit.audit(options.run, options.data, options.device, options.samples, along, options.seed, beside)
     print(audit.report(found))
     return 0
 

@@ -2,13 +2,15 @@
 
 AdvantageNAS credits an edge with <dL/doutput, output>, to first order what the loss would lose if the edge's output
 were zeroed. The audit really zeroes every edge and compares: per edge and operation the correlation, the bias and the
-agreement in sign; what theorem T5 says the difference must be; and the variance of each estimator's gradient, minibatch
-noise included. Architectures are drawn from the run's own policy, minibatches from its architecture data.
+agreement in sign; what theorem T5 says the difference must be; and the variance of each estimator's gradient and of
+other methods', minibatch noise included. Architectures are drawn from the run's own policy, minibatches from its
+architecture data.
 """
 
 import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import estimators, objective, runs, search, tasks
+from nas import estimators, methods, objective, optimisers, policy, runs, search, step, tasks
 from nas.draw import save
 from nas.estimators import first_order_credit
+from nas.methods import Method
 from nas.samples import ONE_HOT
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
@@ -29,13 +32,14 @@ from nas.supernets.parent import ParentNetwork
 Floats = npt.NDArray[np.float64]
 NODES = (0.0, 0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))  # t = 0, then Gauss-Legendre on [0, 1]
 WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+BESIDE = ("reinforce", "gdas", "proxyless", "parsec")  # methods whose gradients are measured beside
 
 
 @dataclass(frozen=True)
 class Measured:
     """n architectures on n minibatches. gates (n, E, K); probabilities (E, K); loss (n,); per edge, (n, E): credit, the
     first-order credit, and exact, the loss minus the loss with the edge zeroed; slopes (m, E, 4), m <= n: dL/dt at
-    `NODES` as the edge's gate goes from 0 to 1.
+    `NODES` as the edge's gate goes from 0 to 1; gradients, by method, (n, E, K), each with draws of its own.
     """
 
     probabilities: Floats
@@ -44,44 +48,72 @@ class Measured:
     credit: Floats
     exact: Floats
     slopes: Floats
+    gradients: dict[str, Floats] = field(default_factory=dict)
 
 
 def audit(
-    folder: Path, data: Path | None = None, device: str = "cpu", samples: int = 64, along: int = 16, seed: int = 0
+    folder: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    samples: int = 64,
+    along: int = 16,
+    seed: int = 0,
+    beside: Sequence[str] = BESIDE,
 ) -> dict[str, Any]:
     """Audit a run's last checkpoint; writes RUN/audit.{json,svg,png} and returns the JSON's content.
 
-    Args: samples, how many architectures; along, for how many of them the loss is followed along every gate (T5).
+    Args: samples, how many architectures; along, for how many of them the loss is followed along every gate (T5);
+    beside, names of methods whose gradients are measured too, at the temperature that the search has reached.
     Raises: ValueError in one line if the run has no checkpoint or its data is not there.
     """
     if samples < 2 or not 0 <= along <= samples:
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
     experiment = tasks.reload(folder)
     tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
-    if hasattr(experiment.network, "precision"):  # the audit is about credit, not about rounding
-        experiment = replace(experiment, network=replace(experiment.network, precision="float32"))
+    # The audit is about credit, not about rounding, and asks more than the static form can answer.
+    experiment = replace(experiment, network=replace(experiment.network, precision="float32", static=False))
+    others = [_drawable(name) for name in beside]
     network = tasks.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
     method = search.build_method(experiment.search)
     probabilities = method.draw.probabilities(tensors["logits"].to(device))
-    measured = measure(network, probabilities, samples, along, seed)
+    warmup, total = (n * network.steps_per_epoch for n in (experiment.search.warmup_epochs, experiment.search.epochs))
+    progress = max(0.0, (about["step"] - warmup) / max(1, total - warmup))
+    measured = measure(network, probabilities, samples, along, seed, others, progress)
     found = {
         "run": str(folder),
+        "method": method.name,
+        "zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
         "step": about["step"],
+        "progress": progress,
         "seed": seed,
         **summary(measured, network.space),
-        "about": runs.about_this_program(),
+        "about": runs.about_this_program(device),
     }
     runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
     save(figure(measured, network.space), folder / "audit")
     return found
 
 
-def measure(network: ParentNetwork, probabilities: Tensor, samples: int, along: int, seed: int) -> Measured:
-    """Draw architectures and measure each on the next architecture minibatch: E + 1 forward and 1 backward passes."""
+def measure(
+    network: ParentNetwork,
+    probabilities: Tensor,
+    samples: int,
+    along: int,
+    seed: int,
+    beside: Sequence[Method] = (),
+    progress: float = 0.0,
+) -> Measured:
+    """Draw architectures and measure each on the next architecture minibatch: E + 1 forward and 1 backward passes.
+
+    Methods beside draw their own, on the same minibatches; their moving averages begin empty. A sampled zero operation
+    has the credit zero in all of them (policy `plain`).
+    """
     generator = torch.Generator(device=probabilities.device).manual_seed(seed)
     logits = probabilities.clamp_min(1e-30).log()
     rows: dict[str, list[Tensor]] = {name: [] for name in ("gates", "loss", "credit", "exact", "slopes")}
+    memories = {method.name: step.start(method, optimisers.sgd(), logits).memory for method in beside}
+    gradients: dict[str, list[Tensor]] = {method.name: [] for method in beside}
     for count in tqdm(range(samples), disable=None, unit="architecture"):
         uniforms = torch.rand(
             ONE_HOT.noise(*network.space.shape), generator=generator, device=logits.device, dtype=logits.dtype
@@ -96,11 +128,19 @@ def measure(network: ParentNetwork, probabilities: Tensor, samples: int, along: 
         if count < along:
             slopes = objective.path_gradients(problem, gates, gates, NODES)
             rows["slopes"].append((gates * slopes).sum(dim=-1).movedim(0, -1))
+        for method in beside:
+            shape = step.noise_shape(method, *network.space.shape)
+            uniforms = torch.rand(shape, generator=generator, device=logits.device, dtype=logits.dtype)
+            with torch.no_grad():
+                sample = step.measure(method, step.draw(method, logits, uniforms, progress), problem)
+                gradients[method.name].append(step.gradient_of(method, sample, memories[method.name]))
+                memories[method.name] = step.remember(method, memories[method.name], sample)
     shape = (0, network.space.shape[0], len(NODES))
     arrays = {
         name: torch.stack(part).double().cpu().numpy() if part else np.zeros(shape) for name, part in rows.items()
     }
-    return Measured(probabilities.double().cpu().numpy(), **arrays)
+    others = {name: torch.stack(part).double().cpu().numpy() for name, part in gradients.items()}
+    return Measured(probabilities.double().cpu().numpy(), **arrays, gradients=others)
 
 
 # ------------------------------------------------------------------ what the measurements say
@@ -133,6 +173,7 @@ def summary(measured: Measured, space: Space) -> dict[str, Any]:
         "edges": edges,
         "bias": gradient_bias(measured),
         "variance": variances(measured),
+        "methods": {name: moments(gradient) for name, gradient in measured.gradients.items()},
         "t5": taylor(measured),
     }
 
@@ -197,6 +238,15 @@ def variances(measured: Measured) -> dict[str, float]:
     return {**found, "debiased_advantage": found["exact_advantage"] + float(within)}
 
 
+def moments(gradients: Floats) -> dict[str, float]:
+    """Of one method's gradients (n, E, K): trace of the covariance, and norm of the mean with what noise would show."""
+    return {
+        "variance": float(gradients.var(axis=0, ddof=1).sum()),
+        "mean": float(np.linalg.norm(gradients.mean(axis=0))),
+        "noise": _noise(gradients),
+    }
+
+
 def taylor(measured: Measured) -> dict[str, Any] | None:
     """Theorem T5 on the network: credit - exact = ∫ t φ''(t) dt along each gate, φ the loss.
 
@@ -239,6 +289,9 @@ def report(found: dict[str, Any]) -> str:
         f"bias of credit {bias['bias']:.4g} (noise {bias['bias_noise']:.2g}), cosine {cosine}",
         "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in found["variance"].items()),
     ]
+    if found["methods"]:
+        parts = (f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in found["methods"].items())
+        lines.append("variance of one gradient, methods with their own draws: " + ", ".join(parts))
     if t5 is not None:
         parts = ", ".join(
             f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")
@@ -262,6 +315,14 @@ def figure(measured: Measured, space: Space) -> Figure:
 
 
 # ------------------------------------------------------------------ helpers
+
+
+def _drawable(name: str) -> Method:
+    """A method that can be drawn from any policy. Raises: ValueError in one line."""
+    method = methods.find(name)
+    if method.estimate is None or method.draw.probabilities is not policy.softmax:
+        raise ValueError(f"method {name} has no gradient at the policy of another search")
+    return replace(method, zero_policy="plain")
 
 
 def _noise(samples: Floats) -> float:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from nas import evaluate, methods, runs, search, tasks
 from nas.data.ptb import Corpus
 from nas.draw import save
+from nas.processes import take_device
 from nas.supernets import ptb
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
@@ -267,7 +268,7 @@ def _side_by_side(work: Callable[..., Any], asked: Comparison, items: list[Pair]
         return found
     context = get_context("spawn")
     stop = context.Event()
-    with ProcessPoolExecutor(asked.jobs, context, _begin, (stop, asked.jobs)) as pool:
+    with ProcessPoolExecutor(asked.jobs, context, _begin, (stop, replace(asked, stopped=_told))) as pool:
         futures = [pool.submit(work, replace(asked, stopped=_told), *item) for item in items]
         try:
             with tqdm(total=len(futures), disable=None, unit=work.__name__.strip("_")) as bar:
@@ -291,8 +292,8 @@ def _told() -> bool:
     return bool(_stop[0].is_set())
 
 
-def _begin(stop: Any, jobs: int) -> None:
-    """What a worker does first: listen to its parent alone, end with it, take its share of the processor, be quiet."""
+def _begin(stop: Any, asked: Comparison) -> None:
+    """What a worker does first: listen to its parent alone, end with it, take its share of the machine, be quiet."""
 
     def follow() -> None:
         if (parent := parent_process()) is not None:
@@ -302,7 +303,8 @@ def _begin(stop: Any, jobs: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=follow, daemon=True).start()
-    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    torch.set_num_threads(max(1, torch.get_num_threads() // asked.jobs))
+    take_device(asked.device)
     os.environ["TQDM_DISABLE"] = "1"
     _stop.append(stop)
 
@@ -342,10 +344,15 @@ def _train(asked: Comparison, architecture: str, seed: int) -> Any:
 
 
 def _search(asked: Comparison, name: str, seed: int) -> Any:
-    """The run folder of one finished search; None if stopped."""
+    """The run folder of one finished search; None if stopped. Times under other circumstances are not taken for these.
+
+    A method that the network's static form cannot serve runs on the other form.
+    """
     settings = replace(asked.experiment.search, method=name)
     experiment = replace(asked.experiment, search=settings)
-    folder = runs.folder_of(asked.root, asked.task, experiment, seed)
+    if not tasks.fits(experiment):
+        experiment = replace(experiment, network=replace(experiment.network, static=False))
+    folder = runs.folder_of(asked.root / "compare", f"{asked.task}-{asked.device}-{asked.jobs}", experiment, seed)
     if (folder / runs.RESULT).exists():
         return folder
     network = tasks.build(experiment, asked.data, asked.device, seed)

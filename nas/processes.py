@@ -37,10 +37,12 @@ def joined(device: str) -> Iterator[str]:
         distributed.destroy_process_group()
 
 
-def check_device(device: str) -> None:
-    """Raises: ValueError in one line if torch does not know the device or this machine does not have it."""
+def take_device(device: str) -> None:
+    """Make a GPU the current one. Raises: ValueError in one line if torch or this machine does not have the device."""
     try:
         torch.zeros(1, device=device)
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {device!r} cannot be used here ({reason}); use cpu") from error

@@ -1,7 +1,7 @@
 """What accuracy does a NAS-Bench-201 cell reach? Looked up in the table, or trained from scratch as the benchmark did.
 
 The recipe is the benchmark's (Dong & Yang, ICLR 2020: 200 epochs, batches of 256, Nesterov SGD
-0.1 with a cosine to zero, momentum 0.9, decay 5e-4, crops and flips), on all training images,
+0.1 with a cosine to zero, momentum 0.9, decay 5e-4, crops and flips), on all training images in whole minibatches,
 judged on the test images.
 """
 
@@ -69,7 +69,7 @@ def evaluate_cell(folder: Path, settings: Settings, result: Row, request: "Reque
     asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
     rows = [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
     for seed in range(request.seeds if request.train else 0):
-        recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs, precision=settings.precision)
+        recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs)
         row = train_once(folder, recipe, request.data, request.device, request.stopped)
         if row is None:
             return None
@@ -122,6 +122,7 @@ def train_cell(
         "parameters": sum(parameter.numel() for parameter in alone.network.parameters.values()),
         "test": alone.network.validate(alone.gates)["accuracy"],
         "epochs": recipe.epochs,
+        "precision": recipe.precision,
         "seed": recipe.seed,
         "seconds": round(seconds, 1),
     }

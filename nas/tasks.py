@@ -1,6 +1,7 @@
 """Which searches are there, and what are their settings?
 
-A task is a module with `Settings` (a frozen dataclass) and `build(settings, data, device, seed) -> ParentNetwork`.
+A task is a module with `Settings` (a frozen dataclass), `build(settings, data, device, seed) -> ParentNetwork`, and
+`fits(settings, method)`, whether the network in this form can answer what the method asks.
 """
 
 import importlib
@@ -10,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from nas import config
+from nas import config, methods
 from nas.search import SearchSettings
 from nas.supernets.parent import ParentNetwork
 
@@ -50,10 +51,23 @@ def reload(folder: Path) -> Experiment[Any]:
 
 
 def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int) -> ParentNetwork:
-    """The parent network of an experiment, with its data. Raises: ValueError if the data is not there."""
+    """The parent network of an experiment, with its data.
+
+    Raises: ValueError in one line if the data is not there, or the method does not suit the network's form.
+    """
+    if not fits(experiment):
+        raise ValueError(
+            f"network.static = true runs one operation an edge; set it to false for method {experiment.search.method}"
+        )
     module = importlib.import_module(TASKS[experiment.task])
     network: ParentNetwork = module.build(experiment.network, data, device, seed)
     return network
+
+
+def fits(experiment: Experiment[Any]) -> bool:
+    """Whether the method can be served by the network's form."""
+    module = importlib.import_module(TASKS[experiment.task])
+    return bool(module.fits(experiment.network, methods.find(experiment.search.method)))
 
 
 def _kind(task: str) -> type[Experiment[Any]]:

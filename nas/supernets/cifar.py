@@ -18,6 +18,7 @@ from torch.nn import functional
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.places import DataError
+from nas.methods import Method
 from nas.spaces import nasbench201 as space
 from nas.supernets.convolutional import Cell, ConvNorm, Norm
 from nas.supernets.edge import Choice
@@ -70,6 +71,11 @@ class Settings:
             raise ValueError(f"clip must be positive, or none, not {self.clip}")
         if self.static and (self.affine or self.statistics != "batch"):
             raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
+
+
+def fits(settings: Settings, method: Method) -> bool:
+    """Whether the method asks no more than the network's form can answer: the static one runs one path at a time."""
+    return not settings.static or (method.propagation == "sparse" and "mean" not in method.needs)
 
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:

@@ -55,7 +55,7 @@ def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert "AdvantageNAS" in printed
     assert "Random search" in printed  # always among them
-    folders = sorted((tmp_path / "cifar10").iterdir())
+    folders = sorted((tmp_path / "compare" / "cifar10-cpu-1").iterdir())
     assert len(folders) == 4
     before = [(folder / "result.json").stat().st_mtime_ns for folder in folders]
     assert program.main(command) == 0
@@ -106,7 +106,10 @@ def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
     assert one is not None
     root = tmp_path / "two"
     two = replace(asked, root=root, jobs=2)
-    assert compare.compare(replace(two, stopped=lambda: bool(list(root.glob("ptb/*/metrics.jsonl"))))) is None
+    assert (
+        compare.compare(replace(two, stopped=lambda: bool(list(root.glob("compare/ptb-cpu-2/*/metrics.jsonl")))))
+        is None
+    )
     assert not list(root.glob("*.json"))
     found = compare.compare(two)
     assert found is not None

@@ -188,7 +188,9 @@ def test_eight_nodes_with_one_predecessor_each(tmp_path: Path, capsys: pytest.Ca
     sets.append(f"network.text=['{text}']")
     compared = ["compare", "ptb", "--seeds", "2", "--methods", "random", "--runs", str(tmp_path / "compared")]
     assert main([*compared, *(part for setting in sets for part in ("--set", setting))]) == 0
-    of_random = [json.loads(path.read_text()) for path in (tmp_path / "compared" / "ptb").glob("*/result.json")]
+    of_random = [
+        json.loads(path.read_text()) for path in (tmp_path / "compared" / "compare" / "ptb-cpu-1").glob("*/result.json")
+    ]
     derived = {evaluate.derived(Settings(nodes=8, derive="single"), result) for result in of_random}
     assert len(derived) == 2  # what two random searches stand for is not one constant cell
 

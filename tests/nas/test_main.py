@@ -59,6 +59,17 @@ def test_one_line_and_nothing_written(
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+@pytest.mark.parametrize("method", ["proxyless", "darts", "muprop"])
+def test_what_the_static_form_cannot_do_is_said_before_anything_is_read(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", "cifar10", "--set", "network.static=true", "--runs", str(tmp_path), "--data", str(tmp_path)]
+    assert main([*words, "--method", method]) == 2
+    assert "runs one operation an edge; set it to false for method" in capsys.readouterr().err
+    assert main([*words, "--method", "quadrature_advantage"]) == 2
+    assert "CIFAR-10 not found" in capsys.readouterr().err  # the control: this one it can
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_no_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SEARCH, "--device", "cuda", "--runs", str(tmp_path)]) == 2

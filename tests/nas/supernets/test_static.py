@@ -80,5 +80,7 @@ def test_several_paths_are_refused() -> None:
     gates = cells(1)[0]
     with pytest.raises(ValueError, match="one operation an edge"):
         fixed.weight_step(gates, torch.ones_like(gates), 0.0)
+    with pytest.raises(ValueError, match="one operation an edge"):
+        fixed.objective().gradients(gates, torch.ones_like(gates))
     with pytest.raises(ValueError, match="needs affine = false"):
         Settings(static=True, affine=True)
