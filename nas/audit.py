@@ -290,8 +290,8 @@ def report(found: dict[str, Any]) -> str:
         "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in found["variance"].items()),
     ]
     if found["methods"]:
-        parts = (f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in found["methods"].items())
-        lines.append("variance of one gradient, methods with their own draws: " + ", ".join(parts))
+        each = [f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in found["methods"].items()]
+        lines.append("variance of one gradient, methods with their own draws: " + ", ".join(each))
     if t5 is not None:
         parts = ", ".join(
             f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")

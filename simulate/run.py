@@ -118,9 +118,9 @@ class Machine:
         if self.world == "numpy" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs world 'torch', not 'numpy'")
         if self.world == "torch":
-            from nas.processes import check_device
+            from nas.processes import take_device
 
-            check_device(self.device)
+            take_device(self.device)
 
     def array(self, values: Any) -> Any:
         """An array of this world, type and device."""
