@@ -4,6 +4,7 @@ Intervals are 95 %: Wilson's for shares, order statistics for medians, and the b
 exponents. Replicates that never get there count as infinitely late, so a median can be infinite.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nas import config
 from simulate.run import find, without_zero_rule
 from simulate.study import Cell
 from theory import exact, landscapes, sampled
 
+WORLD = ("edges", "candidates", "landscape_seed", "options")  # settings that make another landscape of a name
+IDENTITY = ("method", "landscape", "seed", "replicates")
 SURE = 0.95  # an edge is decided when one operation has this probability
 
 
@@ -87,9 +91,12 @@ def fixated(cell: Cell) -> Estimate:
 
 
 def rises(cell: Cell) -> Estimate:
-    """Share of steps that raised J: Wilson's interval over single steps, else that of the mean over replicates."""
+    """Share of steps that raised J: Wilson's interval over single steps, else that of the mean over replicates.
+
+    If no step did, the interval is that of the share of replicates with a rise, which is not smaller.
+    """
     counts = cell.values["rises"][-1]
-    if cell.setting.steps == 1:
+    if cell.setting.steps == 1 or not counts.any():
         return share(counts > 0)
     found = mean(counts / cell.setting.steps)
     return Estimate(found.value, max(0.0, found.lower), found.upper, found.n)
@@ -160,9 +167,21 @@ def fastest(cell: Cell) -> tuple[float, float]:
 
 
 def best_rates(cells: Sequence[Cell], cost: Callable[[Cell], Any] = lowest_loss) -> list[Cell]:
-    """Of each method with each optimiser on each landscape, the rate of least cost: every method at its own best."""
-    groups = by(cells, lambda cell: (cell.setting.landscape, cell.setting.method, cell.setting.optimiser))
+    """Of cells that differ in their rate alone, the one of least cost: every method at its own best."""
+    groups = by(cells, lambda cell: config.digest(dataclasses.replace(cell.setting, rate=0.0)))
     return [min(group, key=cost) for group in groups.values()]
+
+
+def world(cell: Cell, cells: Sequence[Cell]) -> str:
+    """The landscape's name, with what else of it varies among the cells."""
+    told = [f"{name} {getattr(cell.setting, name)}" for name in varying(cells) if name in WORLD]
+    return ", ".join([cell.setting.landscape, *told])
+
+
+def varying(cells: Sequence[Cell]) -> list[str]:
+    """Names of the settings, besides method, landscape and what seeds pool, that are not the same in all cells."""
+    names = [entry.name for entry in dataclasses.fields(cells[0].setting) if entry.name not in IDENTITY]
+    return [name for name in names if len({str(getattr(cell.setting, name)) for cell in cells}) > 1]
 
 
 def by(cells: Sequence[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell]]:

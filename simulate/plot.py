@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nas import methods
+from nas import draw, methods
 from simulate import evidence, run
 from simulate.evidence import Estimate
 from simulate.run import problem_of
@@ -85,12 +85,8 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write stem.svg and stem.png, each aside and renamed; close the figure."""
-    written = []
-    for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 160})):
-        aside = stem.with_name(f".{stem.name}.part{suffix}")
-        figure.savefig(aside, **options)
-        written.append(aside.replace(stem.with_suffix(suffix)))
+    """Write stem.svg and stem.png, each whole or not at all; close the figure."""
+    written = draw.save(figure, stem)
     plt.close(figure)
     return written
 
@@ -131,7 +127,7 @@ def toy_caption(result: Mapping[str, Any], command: str) -> str:
 
 def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
     """Median and quartiles of a recorded quantity against steps: a panel a landscape, each method at its best rate."""
-    panels = evidence.by(evidence.best_rates(cells), lambda cell: cell.setting.landscape)
+    panels = evidence.by(evidence.best_rates(cells), lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels))
     many = max(len(group) for group in panels.values()) > MANY
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
@@ -157,7 +153,7 @@ def share_figure(
 
     bound: theory's for a cell, a thin line of the method's colour on an axis that shows small shares; nan for none.
     """
-    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
+    panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels))
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for name, line in evidence.by(group, lambda cell: cell.setting.method).items():
@@ -218,7 +214,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
 
     A median or end that was not reached within the run is drawn as an arrow at its end.
     """
-    panels = evidence.by(evidence.best_rates(cells, evidence.fastest), lambda cell: cell.setting.landscape)
+    panels = evidence.by(evidence.best_rates(cells, evidence.fastest), lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels), height=3.4)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         group = sorted(group, key=evidence.fastest, reverse=True)
@@ -240,7 +236,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
 
 def regret_figure(cells: Sequence[Cell]) -> Figure:
     """Mean regret J - min L against steps on log axes, with the fitted exponent of its second half."""
-    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
+    panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels), height=3.6)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
@@ -271,11 +267,10 @@ def heat_map(cells: Sequence[Cell]) -> Figure:
 def _map(
     cells: Sequence[Cell], value: Callable[[Cell], float], axis: str, form: str, colours: str, largest: float
 ) -> Figure:
-    panels = evidence.by(cells, lambda cell: cell.setting.landscape)
-    several = len({cell.setting.optimiser for cell in cells}) > 1
+    panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
 
     def name(cell: Cell) -> str:
-        return label(cell.setting.method) + (f", {cell.setting.optimiser}" if several else "")
+        return label(cell.setting.method) + remark(cell, cells, but="rate")
 
     rows = max((len(evidence.by(group, name)) for group in panels.values()), default=1)
     figure, axes = _panels(len(panels), height=max(2.0, 0.9 + 0.17 * rows))
@@ -299,16 +294,17 @@ def _map(
     return figure
 
 
-def remark(cell: Cell, cells: Sequence[Cell]) -> str:
-    """What tells this cell from others of its method and landscape: the settings that vary, in brackets."""
+def remark(cell: Cell, cells: Sequence[Cell], but: str = "") -> str:
+    """What tells this cell from others of its method and landscape: the settings that vary, in brackets, `but` one."""
     setting = cell.setting
-    told = {
+    short = {
         "optimiser": setting.optimiser,
         "rate": f"{setting.rate:g}" + (f" of {setting.bound}" if setting.bound != "none" else ""),
         "samples": f"{setting.samples} samples",
     }
-    varied = [name for name in told if len({getattr(other.setting, name) for other in cells}) > 1]
-    return f" ({', '.join(told[name] for name in varied)})" if varied else ""
+    apart = {but, "bound", *evidence.WORLD}
+    told = [short.get(n, f"{n} {getattr(setting, n)}") for n in evidence.varying(cells) if n not in apart]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _panels(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:

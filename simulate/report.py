@@ -116,7 +116,7 @@ def draw(folder: Path, to: Path | None = None, only: Sequence[str] = ()) -> list
         target = folder / stem if to is None else to.with_name(f"{to.name}-{stem}")
         written += plot.save(make(), target)
     if to is not None:
-        written.append(_numbers(folder, to, {"rows": rows(cells)}))
+        written.append(_numbers(folder, to, {"seeds": _seeds(cells), "rows": rows(cells)}))
     return written
 
 
@@ -144,8 +144,7 @@ def write(folder: Path) -> Path:
     meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
     replicates = sorted({cell.setting.replicates for cell in cells})
     about = (
-        f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds "
-        f"{sorted({cell.setting.seed for cell in cells})}. Made by: {meta['command']}"
+        f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds {_seeds(cells)}. Made by: {meta['command']}"
     )
     parts = [page.paragraph(settings.about)]
     for make, shows in figures(cells).values():
@@ -176,6 +175,10 @@ def _page(folder: Path, title: str, parts: Sequence[str], meta: dict[str, Any]) 
     return target
 
 
+def _seeds(cells: Sequence[Cell]) -> list[int]:
+    return sorted({seed for cell in cells for seed in cell.seeds})
+
+
 def text(cells: Sequence[Cell]) -> str:
     """The table as text: only columns that differ between rows."""
     table, same = _split(rows(cells))
@@ -197,19 +200,21 @@ def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
     def place(cell: Cell) -> Any:
         setting = cell.setting
-        return setting.landscape, setting.method, setting.optimiser, setting.rate, setting.samples, setting.seed
+        others = tuple(str(getattr(setting, name)) for name in evidence.varying(cells))
+        return setting.landscape, setting.method, setting.optimiser, setting.rate, setting.samples, others
 
-    return [_row(cell) for cell in sorted(cells, key=place)]
+    return [_row(cell, evidence.varying(cells)) for cell in sorted(cells, key=place)]
 
 
-def _row(cell: Cell) -> dict[str, Any]:
-    setting, truth = cell.setting, problem_of(cell.setting).truth
+def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
+    setting, truth, told = cell.setting, problem_of(cell.setting).truth, ("optimiser", "rate", "bound", "samples")
     row: dict[str, Any] = {
         "method": plot.label(setting.method),
         "landscape": setting.landscape,
         "optimiser": setting.optimiser,
         "rate": f"{setting.rate:g}" + (f" of {setting.bound}" if setting.bound != "none" else ""),
         "samples": setting.samples,
+        **{name: str(getattr(setting, name)) for name in varying if name not in told},
         "n": setting.replicates,
         "J at the end": _text(evidence.mean(cell.values["expected_loss"][-1])),
         "entropy": _text(evidence.mean(cell.values["entropy"][-1])),

@@ -7,12 +7,10 @@ is recorded is kept.
 """
 
 import contextlib
-import functools
 import itertools
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -80,8 +78,10 @@ class Setting:
         for name in ("edges", "candidates", "samples", "steps", "replicates", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"setting {name} must be at least 1, not {getattr(self, name)}")
-        if self.rate < 0 or self.seed < 0:
-            raise ValueError("settings rate and seed must not be negative")
+        if not 0 <= self.rate < math.inf or self.seed < 0:
+            raise ValueError("settings rate and seed must not be negative, and rate must be finite")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError(f"settings beta1 and beta2 must be in [0, 1), not {self.beta1}, {self.beta2}")
         wanted = {"T1": "natural", "T8": "sgd"}.get(self.bound, self.optimiser)
         if wanted != self.optimiser:
             raise ValueError(f"bound {self.bound} belongs to optimiser {wanted!r}, not {self.optimiser!r}")
@@ -202,16 +202,6 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
     return Trace(np.array(points), values)
 
 
-def simulate_split(setting: Setting, machine: Machine, executor: Executor, parts: int) -> Trace:
-    """The same trace as `simulate`, with the replicates split over the workers of an executor."""
-    share = -(-setting.replicates // parts)
-    share = -(-share // machine.chunk) * machine.chunk  # whole chunks, so that even rounding stays the same
-    ranges = [range(a, min(a + share, setting.replicates)) for a in range(0, setting.replicates, share)]
-    traces = list(executor.map(functools.partial(simulate, setting, machine), ranges))
-    names = traces[0].values
-    return Trace(traces[0].steps, {n: np.concatenate([trace.values[n] for trace in traces], axis=1) for n in names})
-
-
 def find(name: str) -> Method:
     """A method of the registry, `exact` (the true gradient, no sampling), or a user's package.module:name."""
     return OWN[name] if name in OWN else methods.find(name)
@@ -222,13 +212,18 @@ def problem_of(setting: Setting, machine: Machine | None = None) -> Landscape:
 
     Raises: ValueError if its bound needs a truth that is not known, or if it does not run in the machine's world.
     """
-    found = landscapes.make(
-        setting.landscape, setting.edges, setting.candidates, setting.landscape_seed, **setting.options
-    )
+    try:
+        found = landscapes.make(
+            setting.landscape, setting.edges, setting.candidates, setting.landscape_seed, **setting.options
+        )
+    except TypeError as error:
+        raise ValueError(f"options {setting.options} do not suit landscape {setting.landscape}: {error}") from error
     if setting.bound != "none" and math.isnan(found.truth.worst):
         raise ValueError(
             f"bound {setting.bound} needs the largest loss, unknown for this {setting.landscape}: too large"
         )
+    if setting.bound != "none" and found.truth.worst <= found.truth.best:
+        raise ValueError(f"bound {setting.bound} divides by the range of the loss, which is 0 on {setting.landscape}")
     if machine is not None and machine.world not in found.worlds:
         raise ValueError(f"landscape {setting.landscape} is a torch function; use world 'torch', not {machine.world!r}")
     return found

@@ -33,6 +33,7 @@ from simulate.run import Machine, Setting, problem_of, simulate
 VERSION = "advantage-nas records 1"
 LARGEST = 10_000  # cells; more is a mistake in the grid, or several studies
 DEATHS = 3  # times that a pool may lose workers before the study gives up
+KILLED = "KilledWorker"  # what Dask raises for a cell whose workers died again and again
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def run_study(
     """Run the cells that are not finished yet.
 
     Args: pool, makes an executor; asked again when one loses its workers, at most `DEATHS` times.
-    Returns: the result, for `Run.finish`. Raises: RunError when workers keep dying; finished cells are kept.
+    Returns: the result, for `Run.finish`. Raises: RunError when workers keep dying, or a cell fails, naming it;
+    finished cells are kept.
     """
     folder = run.folder / "cells"
     folder.mkdir(exist_ok=True)
@@ -122,19 +124,25 @@ def _one_pool(
 ) -> Exception | None:
     """Run what is to do on one executor, taking it off `todo` as it is written. Returns what killed the executor."""
     lost: Exception | None = None
+    failed: dict[str, Exception] = {}
     try:
         with pool() as executor:
             waiting = {executor.submit(run_cell, cell, machine): name for name, cell in todo.items()}
             for future in as_completed(waiting):
                 try:
                     content = future.result()
-                except (BrokenExecutor, CancelledError) as error:
-                    lost = error  # others may have finished before: go on collecting
+                except Exception as error:  # others may have finished before: go on collecting
+                    if isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == KILLED:
+                        lost = error
+                    else:
+                        failed[waiting[future]] = error
                     continue
                 runs.write_atomically(folder / waiting[future], content)
                 bar.update(work(todo.pop(waiting[future])))
     except BrokenExecutor as error:
         lost = error
+    for name, why in failed.items():
+        raise RunError(f"cell {name} failed, what others found is kept: {type(why).__name__}: {why}") from why
     return lost
 
 
@@ -149,7 +157,11 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
         "step": np.repeat(trace.steps, replicates),
         "replicate": np.tile(np.arange(replicates), points),
     }
-    columns |= {name: values.astype(np.float32).ravel() for name, values in trace.values.items()}
+    columns |= {
+        # Regrets are differences of J: what is left of them must not be the rounding of J.
+        name: values.astype(np.float64 if name == "expected_loss" else np.float32).ravel()
+        for name, values in trace.values.items()
+    }
     about = {b"version": VERSION.encode(), b"setting": json.dumps(dataclasses.asdict(cell)).encode()}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
@@ -190,11 +202,15 @@ def dask_pool(address: str) -> Iterator[Executor]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name."""
+    """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name.
+
+    seeds: those of its replicates; cells that differ in nothing else are one cell with the replicates of all.
+    """
 
     setting: Setting
     steps: Any
     values: Mapping[str, Any]
+    seeds: tuple[int, ...] = ()
 
 
 def read(folder: Path) -> list[Cell]:
@@ -205,7 +221,17 @@ def read(folder: Path) -> list[Cell]:
     files = sorted((folder / "cells").glob("*.parquet"))
     if not files:
         raise RunError(f"no finished cells in {folder / 'cells'}; run the study first")
-    return [_read_cell(file) for file in files]
+    found: dict[str, Cell] = {}
+    for cell in map(_read_cell, files):
+        same = config.digest(dataclasses.replace(cell.setting, seed=0, replicates=1))
+        found[same] = _pooled(found[same], cell) if same in found else cell
+    return list(found.values())
+
+
+def _pooled(one: Cell, other: Cell) -> Cell:
+    values = {name: np.concatenate([one.values[name], other.values[name]], axis=1) for name in one.values}
+    replicates = one.setting.replicates + other.setting.replicates
+    return Cell(dataclasses.replace(one.setting, replicates=replicates), one.steps, values, (*one.seeds, *other.seeds))
 
 
 def _read_cell(file: Path) -> Cell:
@@ -222,7 +248,7 @@ def _read_cell(file: Path) -> Cell:
     arrays = {name: table[name].to_numpy().reshape(-1, replicates) for name in table.column_names}
     steps = arrays.pop("step")[:, 0]
     del arrays["replicate"]
-    return Cell(setting, steps, arrays)
+    return Cell(setting, steps, arrays, (setting.seed,))
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """The runner: the same paths in both worlds, however replicates are batched or split; records; refusals."""
 
+import math
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.methods import METHODS
-from simulate.run import Machine, Setting, averaged_step, find, problem_of, record_steps, simulate, simulate_split
+from simulate.run import Machine, Setting, averaged_step, find, problem_of, record_steps, simulate
 
 SMALL = Setting(edges=3, candidates=4, steps=30, replicates=11, every=10)
 NUMPY, TORCH = Machine("numpy", dtype="float64"), Machine("torch", dtype="float64")
@@ -36,11 +36,28 @@ def test_worlds_and_batches_agree_on_every_kind_of_landscape(landscape: str, met
     assert differences(simulate(setting, replace(NUMPY, chunk=5)), simulate(setting, TORCH)) < 1e-10
 
 
-def test_split_over_workers_it_is_the_same_trace() -> None:
+def test_split_in_parts_it_is_the_same_trace() -> None:
     setting = replace(SMALL, start="random", samples=2)
     machine = replace(NUMPY, chunk=2)
-    with ThreadPoolExecutor(2) as executor:
-        assert differences(simulate(setting, machine), simulate_split(setting, machine, executor, 3)) == 0
+    whole, n = simulate(setting, machine), setting.replicates
+    parts = [simulate(setting, machine, part) for part in (range(2), range(2, n))]
+    for name, values in whole.values.items():
+        np.testing.assert_array_equal(values, np.concatenate([part.values[name] for part in parts], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"rate": math.nan}, "rate must be finite"),
+        ({"beta1": 1.0}, r"beta1 and beta2 must be in \[0, 1\)"),
+        ({"landscape": "flat", "optimiser": "sgd", "bound": "T8"}, "divides by the range of the loss"),
+        ({"landscape": "nk", "options": {"neighbours": "two"}}, "do not suit landscape nk"),
+        ({"landscape": "nk", "options": {"neighbors": 2}}, "unknown option .neighbors. of landscape nk"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_line(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        problem_of(replace(SMALL, **wrong))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,6 +230,35 @@ def test_bad_studies_are_refused_in_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cell_that_fails_is_named_and_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, cells = loaded(tmp_path)
+    run_cell = study.run_cell
+
+    def failing(cell: Any, machine: Any) -> bytes:
+        if cell == cells[0]:
+            raise MemoryError("no room")
+        return run_cell(cell, machine)
+
+    monkeypatch.setattr(study, "run_cell", failing)
+    name = re.escape(study.file_name(cells[0]))
+    with (
+        runs.open_run(tmp_path, settings) as run,
+        pytest.raises(runs.RunError, match=f"cell {name} failed, .*: MemoryError: no room"),
+    ):
+        study.run_study(cells, MACHINE, run, threads)
+    assert len(list((tmp_path / "cells").iterdir())) == len(cells) - 1
+
+    class KilledWorker(Exception):
+        """As Dask's."""
+
+    def killed(cell: Any, machine: Any) -> bytes:
+        raise KilledWorker
+
+    monkeypatch.setattr(study, "run_cell", killed)
+    with runs.open_run(tmp_path, settings) as run, pytest.raises(runs.RunError, match="workers died 4 times; 1 cells"):
+        study.run_study(cells, MACHINE, run, threads)
 
 
 def test_records_of_another_version_and_damaged_ones_are_named(

@@ -1,0 +1,111 @@
+"""What is read out of records, on records made by hand."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import config
+from simulate import evidence, plot, report, study
+from simulate.run import Machine, Setting
+from simulate.study import Cell
+
+
+def cell(setting: Setting | None = None, **values: Any) -> Cell:
+    """Four replicates, recorded at steps 0, 10, 20."""
+    return Cell(setting or Setting(replicates=4), np.array([0, 10, 20]), {k: np.array(v) for k, v in values.items()})
+
+
+# The first is sure at once, the second from step 10 on, the third at the end, the fourth never.
+LEARNT = cell(
+    optimal_probability=[[0.95, 0.1, 0.1, 0.1], [1.0, 0.96, 0.9, 0.2], [1.0, 1.0, 0.97, 0.94]],
+    surest=[[0.3] * 4, [0.5] * 4, [0.95, 0.96, 0.99, 0.94]],
+    correct=[[0.0] * 4, [0.5] * 4, [1.0, 0.75, 1.0, 0.5]],
+    expected_loss=[[3.0] * 4, [2.0] * 4, [1.0, 2.0, 2.0, 9.0]],
+)
+
+
+def test_times_and_shares_by_hand() -> None:
+    assert evidence.time_to_sure(LEARNT).value == 20  # of 0, 10, 20 and never, the upper of the middle two
+    assert evidence.time_to_sure(LEARNT, level=2.0).value == math.inf
+    assert evidence.found(LEARNT).value == 2 / 4
+    assert evidence.fixated(LEARNT).value == 3 / 4
+    assert evidence.wrongly_committed(LEARNT).value == 1 / 4  # the second: sure, and one edge in four is wrong
+    assert evidence.lowest_loss(LEARNT) == 2
+
+
+def test_no_rise_is_not_certainty() -> None:
+    none, some = (cell(rises=[[0] * 4, [0] * 4, counts]) for counts in ([0, 0, 0, 0], [1000, 0, 0, 0]))
+    assert (evidence.rises(none).value, evidence.rises(none).lower) == (0, 0)
+    assert 0.3 < evidence.rises(none).upper < 0.6  # Wilson, 0 of 4: z^2 / (4 + z^2) = 0.49
+    assert evidence.rises(some).value == 0.25
+
+
+def test_every_method_at_its_own_best_rate_and_nothing_else_is_mixed() -> None:
+    settings = [
+        Setting(replicates=4, rate=rate, method=method, edges=edges)
+        for rate in (0.1, 0.2)
+        for method in ("advantage", "reinforce")
+        for edges in (2, 3)
+    ]
+    cells = [cell(s, expected_loss=np.full((3, 4), s.rate if s.method == "advantage" else -s.rate)) for s in settings]
+    best = [one.setting for one in evidence.best_rates(cells)]
+    assert {(s.method, s.edges, s.rate) for s in best} == {
+        ("advantage", 2, 0.1),
+        ("advantage", 3, 0.1),
+        ("reinforce", 2, 0.2),
+        ("reinforce", 3, 0.2),
+    }
+    assert evidence.world(cells[0], cells) == "quadratic, edges 2"
+    assert plot.remark(cells[0], cells) == " (0.1)"
+    assert plot.remark(cells[0], cells, but="rate") == ""
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a grid over seeds and sizes."""
+    folder = tmp_path_factory.mktemp("run")
+    base = {"steps": 40, "every": 4, "replicates": 5, "landscape": "additive", "start": "random"}
+    settings = study.StudySettings(base=base, grid={"seed": [0, 1], "edges": [2, 3], "rate": [0.1, 0.3]})
+    (folder / "cells").mkdir()
+    for one in study.cells(settings):
+        content = study.run_cell(one, Machine(world="numpy", dtype="float64"))
+        (folder / "cells" / study.file_name(one)).write_bytes(content)
+    (folder / "config.toml").write_text(config.dump(settings))
+    (folder / "meta.json").write_text('{"command": "by hand"}')
+    return folder
+
+
+def test_seeds_are_pooled(two_seeds: Path) -> None:
+    cells = study.read(two_seeds)
+    assert len(cells) == 4
+    for one in cells:
+        assert (one.setting.replicates, sorted(one.seeds)) == (10, [0, 1])
+        values = one.values["expected_loss"]
+        assert values.shape == (11, 10)
+        assert not np.array_equal(values[:, :5], values[:, 5:])  # another seed, other replicates
+
+
+def test_a_report_tells_its_cells_apart(two_seeds: Path) -> None:
+    rows = report.rows(study.read(two_seeds))
+    assert {(row["edges"], row["rate"], row["n"]) for row in rows} == {
+        ("2", "0.1", 10), ("2", "0.3", 10), ("3", "0.1", 10), ("3", "0.3", 10),
+    }  # fmt: skip
+    page = report.write(two_seeds).read_text()
+    assert "additive, edges 2" in page
+    assert "seeds [0, 1]" in page
+
+
+def test_a_regret_far_below_the_loss_survives_the_file(tmp_path: Path) -> None:
+    """J = 5 + 2^-30: in 32 bits the difference would be gone, or be rounding."""
+    setting = Setting(landscape="additive", steps=4, every=2, replicates=2)
+    trace = study.simulate(setting, Machine(world="numpy", dtype="float64"))
+    exact = dataclasses.replace(trace, values={**trace.values, "expected_loss": np.full((3, 2), 5 + 2.0**-30)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "simulate", lambda *_: exact)
+        (tmp_path / "a.parquet").write_bytes(study.run_cell(setting, Machine(world="numpy", dtype="float64")))
+    assert evidence.regret(study._read_cell(tmp_path / "a.parquet"), 5.0)[0, 0] == 2.0**-30
+    assert float(np.float32(5 + 2.0**-30)) - 5 == 0  # the control
