@@ -9,7 +9,7 @@ import gzip
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,16 @@ class Table:
 
 
 def load(data: Path | None = None) -> Table:
-    """The table, from where `nas.data.places` finds it.
+    """The table, from where `nas.data.places` finds it; read once a process, unless the file changes.
 
     Raises: DataError in one line if it is missing, damaged, or does not hold every cell exactly once.
     """
-    path = places.find(SOURCE, data)
+    path = places.find(SOURCE, data).resolve()
+    return _table(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _table(path: Path, changed: int) -> Table:
     rows = _rows(path)
     header: list[str] = next(rows, [])
     if header[:2] != ["index", "architecture"] or "cifar10_test" not in header:
