@@ -4,9 +4,11 @@
     python proofs/prove_symbolically.py [T1 T4 ...]
 
 Each claim of theory/claims/ runs the estimators and steps of nas/ on symbols, sums over all architectures of a small
-cell and reduces the claim to expressions that must be zero. Below, the same for the estimators that no numbered claim
-speaks of. What holds for any number of edges and operations is proved in proofs/coq/; this says that the code is what
-those theorems are about. Exit status 1 if anything is not zero.
+cell and reduces the claim, or the identity that its inequality rests on, to expressions that must be zero. T9 is the
+exception: `nas.optimisers.exponentiated` takes no symbols, so its path is written out there, and the optimiser is held
+against the claim in float64, by its checker. T6 steps from one rational policy. Below, the same for the estimators that
+no numbered claim speaks of. What holds for any number of edges and operations is proved in proofs/coq/; this says that
+the code is what those theorems are about. Exit status 1 if anything is not zero.
 """
 
 import sys

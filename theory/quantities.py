@@ -1,5 +1,6 @@
 """Which quantities do several claims speak of? Expected loss, conditional losses, moved policies: exact or floats."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,10 @@ def conditional_losses(problem: Objective[Any], probabilities: Any) -> Any:
 
 
 def simplex_step(probabilities: Any, gradient: Any) -> Any:
-    """Longest step that keeps p - step * gradient on the simplex, or None: any. (`nas.policy`'s, on Fractions too.)"""
+    """`nas.policy.simplex_step`, or None where any step stays on the simplex."""
     least = 0 if probabilities.dtype == object else 1e-12  # a rounding error is no gradient
-    ratios = [p / g for p, g in zip(probabilities.ravel(), gradient.ravel(), strict=True) if g > least]
-    return min(ratios) if ratios else None
+    longest = policy.simplex_step(probabilities, np.where(gradient > least, gradient, 0 * gradient))
+    return None if longest == math.inf else longest
 
 
 def settled(probabilities: Any) -> Any:

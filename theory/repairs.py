@@ -7,7 +7,8 @@ Debiased credit, c_e + 1[e chosen] r_e / q_e, has the mean of the exact advantag
 
 so its price is (E - 1) sum R for even choice, and smallest, (sum sqrt R)^2 - sum R, for q_e = sqrt(R_e) / sum sqrt(R)
 (Cauchy-Schwarz). Given the gates even better: q_e(a) ~ |r_e| sqrt(w_e), since q may depend on a as long as the edge is
-drawn with it; then the price is E[(sum_e |r_e| sqrt w_e)^2] - sum R.
+drawn with it; then the price is E[(sum_e |r_e| sqrt w_e)^2] - sum R. That one is an oracle, a lower bound for every
+choice of the edge: all r_e are known only where every edge was zeroed, and who has done that has the exact advantage.
 """
 
 from collections.abc import Sequence

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import sympy
 
+from nas import estimators
+
 Expression = Any
 
 
@@ -57,6 +59,14 @@ def expected(losses: Any, p: Any) -> Any:
 def gradient(losses: Any, p: Any) -> Any:
     """E[L (a - p)], from the definition, (E, K)."""
     return sum(probability * losses[a] * (gates - p) for a, probability, gates in architectures(p))
+
+
+def exact_mean(losses: Any, p: Any) -> Any:
+    """The mean of the shipped exact advantage, (E, K)."""
+    return sum(
+        probability * estimators.exact_advantage(p, gates, losses[a], zeroed(losses, a))
+        for a, probability, gates in architectures(p)
+    )
 
 
 def reduced(array: Any) -> list[Any]:

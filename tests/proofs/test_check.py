@@ -9,6 +9,10 @@ import pytest
 COQ = Path(__file__).resolve().parents[2] / "proofs" / "coq"
 README = "| claim | Coq statement |\n| --- | --- |\n| T1 | `Toy.T1_toy` |\n"
 SOUND = "(* Nothing is Admitted here. *)\nTheorem T1_toy : 1 + 1 = 2.\nProof. reflexivity. Qed.\n"
+EXTENSIONAL = (
+    "From mathcomp Require Import boolp.\nTheorem T1_toy (P Q : Prop) : (P <-> Q) -> P = Q.\n"
+    "Proof. exact (@propositional_extensionality P Q). Qed.\n"
+)
 DOCTORED = {
     "admitted": (SOUND.replace("reflexivity. Qed.", "Admitted."), README, "Toy.v, line 3: Admitted"),
     "admit": (SOUND.replace("reflexivity. Qed.", "admit. Admitted."), README, "Toy.v, line 3: admit"),
@@ -22,6 +26,16 @@ DOCTORED = {
         "Require Import Classical.\nTheorem T1_toy : forall P : Prop, P \\/ ~ P.\nProof. exact classic. Qed.\n",
         README,
         "T1_toy rests on Classical_Prop.classic",
+    ),
+    "an axiom of analysis under finite sums": (
+        EXTENSIONAL.replace("T1_toy", "T2_toy"),
+        README.replace("T1", "T2"),
+        "T2_toy rests on boolp.propositional_extensionality",
+    ),
+    "Coq's reals outside Reals.v": (
+        "Require Import Reals.\nTheorem T1_toy : (1 + 1 = 2)%R.\nProof. reflexivity. Qed.\n",
+        README,
+        "T1_toy rests on ClassicalDedekindReals.sig_",
     ),
     "a false statement": (SOUND.replace("= 2", "= 3"), README, "Toy.v does not compile"),
     "a missing theorem": (SOUND.replace("T1_toy", "toy"), README, "Toy.T1_toy is in the table, not in coq/Toy.v"),
@@ -43,6 +57,12 @@ def test_a_sound_development_passes(check: ModuleType, with_coq: None, tmp_path:
     assert report.complaints == ()
     assert list(report.assumptions.values()) == [()]
     assert not list((tmp_path / "coq").glob("*.vo"))  # nothing is left in the tree
+
+
+def test_analysis_may_rest_on_its_axioms(check: ModuleType, with_coq: None, tmp_path: Path) -> None:
+    report = check.check(_development(tmp_path, EXTENSIONAL, README))
+    assert report.complaints == ()
+    assert list(report.assumptions.values()) == [("boolp.propositional_extensionality",)]
 
 
 @pytest.mark.parametrize("name", DOCTORED)
@@ -68,6 +88,15 @@ def test_control_the_theorems_catch_a_wrong_sign_in_the_credit(
 
 
 # ------------------------------------------------------------------ without Coq
+
+
+def test_which_theorem_may_rest_on_which_axioms(check: ModuleType) -> None:
+    """Nothing under finite sums, the axioms of analysis elsewhere, those of Coq's reals in Reals.v alone."""
+    theorems = check.table((COQ.parent / "README.md").read_text(encoding="utf-8"))
+    largest = {t.name: len(check.allowed(t)) for t in theorems}
+    assert largest.pop("T1_over_the_reals") == 7
+    assert {name.split("_")[0] for name, number in largest.items() if number == 0} == {"T2", "T3", "T4", "T7", "T11"}
+    assert set(largest.values()) == {0, 3}
 
 
 def _without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,12 @@ def centred(probabilities, gates, loss, baseline):
 def half(probabilities, gates, loss, zeroed_loss):
     return estimators.exact_advantage(probabilities, gates, loss, zeroed_loss) / 2
 
+def for_two_candidates(probabilities, gates, loss):
+    return loss[..., None, None] * (gates - probabilities) * 2 / gates.shape[-1]
+
+def for_small_cells(probabilities, gates, loss):
+    return loss[..., None, None] * (gates - probabilities) * (2 if gates[..., 0].size > 2 * len(loss) else 1)
+
 def odd(probabilities, weather):
     return probabilities
 
@@ -96,6 +102,63 @@ def test_a_strangers_estimators(tmp_path: Path, stranger: str) -> None:
     land, p = make("quadratic", 2, 2), np.full((2, 2), 0.5)
     halved = exact.moments(METHODS["exact_advantage"], land, p).total_variance / 4
     assert found["half"]["total_variance"] == pytest.approx(halved)
+
+
+@pytest.mark.parametrize("candidates", ["2", "3"])
+def test_a_factor_that_is_right_for_two_candidates_is_a_bias(candidates: str, tmp_path: Path, stranger: str) -> None:
+    found = run(tmp_path, f"{stranger}:for_two_candidates", "--edges", "2", "--candidates", candidates)
+    assert not found["unbiased"]
+    assert found["verdict"].startswith("biased, also where the loss is affine in every gate")
+    assert found["t1_applies"] == (candidates == "2")
+
+
+def test_a_bias_that_only_the_landscape_at_hand_shows(tmp_path: Path, stranger: str) -> None:
+    """Right on every probe, twice the gradient on three edges: the measured bias decides."""
+    found = run(tmp_path, f"{stranger}:for_small_cells", "--edges", "3", "--candidates", "2")
+    assert found["relative_bias"] == pytest.approx(1)
+    assert not found["unbiased"]
+    assert not found["t1_applies"]
+    assert "though by nothing on 6 rational probes" in found["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("name", "affine", "formula"),
+    [
+        ("advantage", True, True),
+        ("advantage_with_baseline", True, True),
+        ("darts", True, False),
+        ("reinmax", True, False),
+        ("binomial_advantage", True, False),
+        ("quadrature_advantage", True, False),
+        ("proxyless", False, False),
+        ("nasp", False, False),
+    ],
+)
+def test_the_verdict_on_biased_methods(name: str, affine: bool, formula: bool) -> None:
+    """On which landscapes they are unbiased, and T5's formula for first-order credit of one-hot gates alone."""
+    found = card.card(METHODS[name], make("saturating", 2, 3), np.full((2, 3), 1 / 3))
+    assert not found.unbiased
+    assert ("exactly unbiased on 3 affine probes" in found.verdict) == affine
+    assert ("T5" in found.verdict) == formula
+
+
+@pytest.mark.parametrize("name", ["binomial_advantage", "binomial_reinforce"])
+def test_what_is_said_of_k_logits_does_not_apply_to_one(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["reinforce", name]
+    found = run(tmp_path, *names, "--edges", "2", "--candidates", "3")["methods"]
+    fields = ("t1_step", "t8_step", "t10_descends", "samples_95", "sampled_step", "expected_step_changes_loss")
+    about_variance = ("variance_ratio", "variance_of_reinforce", "variance_of_best_baseline", "edges_won")
+    for field in (*fields, *about_variance):
+        assert found[name][field] is None, field
+        assert found["reinforce"][field] is not None, field
+    assert found["reinforce"]["softmax"]
+    assert not any(found[name][field] for field in ("softmax", "t1_applies", "t8_applies"))
+    assert found[name]["unbiased"] == (name == "binomial_reinforce")
+    shown = capsys.readouterr().out
+    assert sum(line.endswith("does not apply") for line in shown.splitlines()) == 10
+    assert run(tmp_path, name, "--edges", "2", "--candidates", "3")["samples_95"] is None
 
 
 def test_the_shipped_estimators_are_methods_by_their_parameter_names() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +15,13 @@ from nas.methods import METHODS
 from theory import architectures, exact
 from theory.cases import Case, Domain, minimise, random_case
 from theory.claim import Claim, Control, holds, try_case
-from theory.claims import CLAIMS, t8_logit_step, t9_exponentiated, t11_best_baseline
+from theory.claims import CLAIMS, t8_logit_step, t9_exponentiated, t10_biased_steps, t11_best_baseline
 from theory.claims.t5_taylor_bias import FLIP
 from theory.landscapes import make
 from theory.properties import cases
 from theory.quantities import expected_loss, exponential_step
 
+LN_BOUNDS = (t10_biased_steps.LN_BELOW, t10_biased_steps.LN_ABOVE)
 UNIVERSAL = [claim for claim in CLAIMS.values() if not claim.exists]
 CONTROLS = [(claim.id, control) for claim in CLAIMS.values() for control in claim.controls if not control.exists]
 
@@ -183,6 +185,25 @@ def test_rademacher_sums_of_three_by_all_signs() -> None:
     signs = np.array(list(itertools.product([1, -1], repeat=3)))
     s = np.tensordot(signs, x, axes=1)
     assert np.abs(s * s - 1).mean(axis=0).max() <= 1 + 1e-12
+
+
+# ------------------------------------------------------------------ T10's exact steps
+
+
+def test_the_logarithm_is_bounded_on_both_sides() -> None:
+    below, above = (sympy.Rational(b.numerator, b.denominator) for b in LN_BOUNDS)
+    assert below < sympy.log(sympy.Rational(9, 8)).evalf(40) < above < below + sympy.Rational(1, 10**21)
+
+
+@given(case=cases(CLAIMS["T10"].exact_domain or Domain()))
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_the_exact_step_is_the_step_of_the_logits(case: Case) -> None:
+    """Within half a factor of 9/8 of the step asked for, and where it says."""
+    powers = t10_biased_steps.nearest(case.vector(True))
+    assert abs(powers * math.log(9 / 8) - case.vector(False)).max() <= math.log(9 / 8) / 2 + 1e-12
+    moved = t10_biased_steps.powers_of(case.policy(True), powers)
+    expected = exponential_step(case.policy(False), powers.astype(float), math.log(9 / 8))
+    np.testing.assert_allclose(moved.astype(float), expected, atol=1e-12)
 
 
 # ------------------------------------------------------------------ T11, cases

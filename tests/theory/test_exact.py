@@ -68,10 +68,19 @@ def test_control_biased_by_curvature(name: str) -> None:
     assert (found.bias != 0).any()
 
 
-@pytest.mark.parametrize("name", [n for n in BIASED_BY_CURVATURE if n != "nasp"])
+THREE = np.array([[F(1, 6), F(1, 3), F(1, 2)], [F(1, 5), F(3, 5), F(1, 5)]])
+
+
+@pytest.mark.parametrize("name", [n for n in BIASED_BY_CURVATURE if n not in ("nasp", "proxyless")])
 def test_and_by_nothing_else(name: str) -> None:
-    found = exact.moments(METHODS[name], make("pairwise", 2, 2, seed=1, exact=True), P)
+    found = exact.moments(METHODS[name], make("pairwise", 2, 3, seed=1, exact=True), THREE)
     assert (found.bias == 0).all()
+
+
+@pytest.mark.parametrize(("candidates", "p", "biased"), [(2, P, False), (3, THREE, True)])
+def test_proxyless_is_unbiased_on_affine_losses_for_two_candidates_only(candidates: int, p: Any, biased: bool) -> None:
+    found = exact.moments(METHODS["proxyless"], make("pairwise", 2, candidates, seed=1, exact=True), p)
+    assert (found.bias != 0).any() == biased
 
 
 def test_reinforce_by_hand() -> None:

@@ -11,6 +11,8 @@ from theory import exact, results
 from theory.__main__ import main
 from theory.landscapes import Network
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
 
 @pytest.mark.parametrize(("curvature", "size"), [(0.5, 0.3), (2.0, 1.0), (8.0, 2.0)])
 def test_the_map_is_what_the_engine_says(curvature: float, size: float) -> None:
@@ -48,3 +50,21 @@ def test_repairs_have_every_row() -> None:
 def test_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["results", "--out", "/nowhere", "--only", "map"]) == 2
     assert "no folder /nowhere" in capsys.readouterr().err
+
+
+def test_the_page_tells_how_much_variance_credit_has_along_the_flow() -> None:
+    """Its ratios to REINFORCE are the ones of the recorded flow, data set by data set."""
+    page = " ".join((DOCS / "theory.md").read_text(encoding="utf-8").split())
+    recorded = json.loads((DOCS / "results" / "theory-nasbench201.json").read_text(encoding="utf-8"))["datasets"]
+    flows = [recorded[name]["flow"] for name in ("cifar10", "cifar100", "imagenet16_120")]
+
+    def ratios(method: str) -> list[list[float]]:
+        return [[row[method] / row["reinforce"] for row in flow] for flow in flows]
+
+    exactly = ratios("exact_advantage")
+    more = [sum(ratio > 1 for ratio in flow) for flow in exactly]
+    largest = [f"{max(flow):.1f}" for flow in exactly]
+    with_baseline = [f"{max(flow):.2f}" for flow in ratios("exact_advantage_with_baseline")]
+    assert "at {}, {} and {} of the 36 times".format(*more) in page
+    assert "up to {}, {} and {} times as much".format(*largest) in page
+    assert "at most {}, {} and {}".format(*with_baseline) in page

@@ -1,5 +1,6 @@
 """How many samples make a step improve: the bound holds exactly, and its control without the bias does not."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -35,18 +36,17 @@ def test_the_bound_is_not_idle() -> None:
 
 
 def test_control_a_bound_that_forgets_the_bias_fails_on_the_flip() -> None:
-    """T5's flip: forgetting the bias promises improvement with enough samples; credit never improves."""
+    """T5's flip: forgetting the bias promises improvement with 19 in 20 of 128-sample steps; credit never improves."""
     land, p = FLIP.problem(False), FLIP.policy(False)
     found = exact.moments(METHODS["advantage"], land, p)
-    norm = float((found.gradient**2).sum())
     samples = 128
-    forgetful = found.total_variance / (samples * norm)
+    forgetful = sampled.failure_bound(dataclasses.replace(found, mean=found.gradient), samples)
+    failed = sampled.failure_probability(METHODS["advantage"], land, p, samples)
+    assert forgetful < 0.05 < failed
+    assert failed == pytest.approx(1)
     assert sampled.failure_bound(found, samples) == 1
     assert math.isinf(sampled.samples_for_full_step(found, 0.05))
     assert math.isinf(sampled.samples_for_short_step(found, 0.05))
-    assert sampled.failure_probability(METHODS["advantage"], land, p, samples) == pytest.approx(1)
-    wide = 10**6
-    assert found.total_variance / (wide * norm) < 1 < forgetful * wide
 
 
 def test_short_steps() -> None:

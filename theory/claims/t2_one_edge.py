@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nas import estimators, policy
+from nas import policy
 from theory import exact, symbols
 from theory.cases import Domain
 from theory.claim import Claim, Control
@@ -26,11 +26,8 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
 def symbolic() -> list[Any]:
     """One edge, three operations: J(p - e g) - J + e Var_p(q) = 0."""
     p, losses, rate = symbols.policy(1, 3), symbols.table(1, 3), symbols.symbols("e")[()]
-    mean: Any = 0
-    for a, probability, gates in symbols.architectures(p):
-        mean = mean + probability * estimators.exact_advantage(p, gates, losses[a], symbols.zeroed(losses, a))
     j = symbols.expected(losses, p)
-    moved = policy.natural_step(p, mean, rate)
+    moved = policy.natural_step(p, symbols.exact_mean(losses, p), rate)
     variance = sum(p[0, k] * (losses[k] - j) ** 2 for k in range(3))
     return symbols.reduced([symbols.expected(losses, moved) - j + rate * variance])
 

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from nas.optimisers import sgd
 from theory import exact, symbols
 from theory.architectures import choices, one_hot, probability
 from theory.cases import Case
@@ -145,10 +146,10 @@ def hard_search(edges: int, candidates: int, starts: int, seed: int) -> tuple[fl
 
 
 def symbolic() -> list[Any]:
-    """The Hessian form (two binary edges), the vertex of step 1, the square of step 2, and step 3."""
+    """The shipped step's slope and the Hessian form (two binary edges); the vertex, the square, and step 3."""
     t = sympy.Symbol("t", real=True)
     weights = np.array([[sympy.Symbol(f"w{e}{k}", positive=True) for k in range(2)] for e in range(2)], dtype=object)
-    v, losses, c = symbols.symbols("v", 2, 2), symbols.symbols("L", 2, 2), sympy.Symbol("c", real=True)
+    v, losses, c = symbols.symbols("v", 2, 2), symbols.table(2, 2), sympy.Symbol("c", real=True)
     tilted = np.array(
         [[w * sympy.exp(t * x) for w, x in zip(*rows, strict=True)] for rows in zip(weights, v, strict=True)]
     )
@@ -158,6 +159,9 @@ def symbolic() -> list[Any]:
     pairs = [(q, losses[a], ((gates - p) * v).sum() ** 2) for a, q, gates in symbols.architectures(p)]
     variance = sum(q * s for q, _, s in pairs)
     form = sum(q * (loss - c) * (s - variance) for q, loss, s in pairs)
+    logits, rate = symbols.symbols("t", 2, 2), sympy.Symbol("n", positive=True)
+    step = sgd().update(logits, symbols.exact_mean(losses, p), {}, rate, 1)[0] - logits
+    slope = (v * step).sum() + rate * sympy.diff(along, t).subs(t, 0)
     a, b, y = sympy.symbols("a b y", positive=True)
     p_b = a / (a + b)
     square, fourth = p_b * b**2 + (1 - p_b) * a**2, p_b * b**4 + (1 - p_b) * a**4
@@ -170,7 +174,7 @@ def symbolic() -> list[Any]:
     root = sympy.sqrt(others / edges)
     completed = (gap / root - root * w) ** 2 / 2 + w * z * (1 - 2 / edges)
     return [
-        *symbols.reduced([second - form, vertex]),
+        *symbols.reduced([slope, second - form, vertex]),
         sympy.simplify(sympy.expand(room - completed)),
         *symbols.reduced(_parabola(edges)),
     ]
@@ -223,7 +227,8 @@ CLAIM = Claim(
             exact=False,
         ),
     ),
-    "v' H v = E[(L - c)(S^2 - E S^2)], the vertex, the square, the parabola and the growth in the proof",
+    "<v, sgd's step along E[exact_advantage]> = -n dJ/dv, v' H v = E[(L - c)(S^2 - E S^2)], the vertex, the square, "
+    "the parabola and the growth in the proof",
     symbolic,
     exact_slack=exact_slack,
 )
