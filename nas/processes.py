@@ -38,11 +38,14 @@ def joined(device: str) -> Iterator[str]:
 
 
 def take_device(device: str) -> None:
-    """Make a GPU the current one. Raises: ValueError in one line if torch or this machine does not have the device."""
+    """Make a GPU that is named by its number the current one.
+
+    Raises: ValueError in one line if torch does not know the device or this machine does not have it.
+    """
     try:
         torch.zeros(1, device=device)
-        if device.startswith("cuda"):
-            torch.cuda.set_device(device)
+        if (number := torch.device(device).index) is not None and device.startswith("cuda"):
+            torch.cuda.set_device(number)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {device!r} cannot be used here ({reason}); use cpu") from error

@@ -62,6 +62,7 @@ class Edge(nn.Module):
         self.operations = nn.ModuleList(Zero() if operation is None else operation for operation in operations)
         self.name = name
         self.row: tuple[Choice, int] | None = None
+        self.known: dict[Any, Tensor] = {}
 
     def forward(self, inputs: Any) -> Any:
         if self.row is None:
@@ -75,10 +76,17 @@ class Edge(nn.Module):
         return total if total.ndim else total + self._zeros(inputs)
 
     def _zeros(self, inputs: Any) -> Tensor:
-        """Zeros in the shape of the output. A copy is asked, so that no idle operation learns, counts or remembers."""
-        some = next(operation for operation in self.operations if not isinstance(operation, Zero))
-        with torch.no_grad():
-            return torch.zeros_like(copy.deepcopy(some).eval()(inputs))
+        """Zeros in the shape of the output, which is asked for once for every kind of input.
+
+        A copy is asked, so that no idle operation learns, counts or remembers; one number is kept.
+        """
+        kind = (inputs.shape, inputs.dtype, inputs.device) if isinstance(inputs, Tensor) else None
+        if kind is None or kind not in self.known:
+            some = next(operation for operation in self.operations if not isinstance(operation, Zero))
+            with torch.no_grad():
+                output = copy.deepcopy(some).eval()(inputs)
+            self.known[kind] = output.new_zeros(()).expand(output.shape)
+        return self.known[kind]
 
 
 class Zero(nn.Module):

@@ -79,3 +79,21 @@ def test_torchrun_leaves_one_run_folder(tmp_path: Path) -> None:
     refused = subprocess.run(text, env=environment, capture_output=True, text=True)
     assert refused.returncode != 0
     assert "search ptb with one" in refused.stderr
+
+
+@pytest.mark.parametrize(("device", "made_current"), [("cuda", []), ("cuda:1", [1])])
+def test_a_gpu_is_made_current_if_it_is_named_by_its_number(
+    device: str, made_current: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With torch's own `set_device`, which takes no device without a number, down to the driver."""
+    found: list[int] = []
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)  # this machine need not have it
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", found.append, raising=False)
+    processes.take_device(device)
+    assert found == made_current
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    for device in ("gpu", "cuda:99"):
+        with pytest.raises(ValueError, match=f"device '{device}' cannot be used here .*; use cpu"):
+            processes.take_device(device)

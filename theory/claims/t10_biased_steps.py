@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from nas import estimators
 from nas.methods import METHODS
 from nas.optimisers import sgd
 from theory import exact, symbols
 from theory.cases import Case, Domain
 from theory.claim import Claim, Control
-from theory.claims.t5_taylor_bias import FLIP, QUADRATIC
+from theory.claims.t5_taylor_bias import FLIP, QUADRATIC, symbolic_credit
 from theory.claims.t8_logit_step import EXCLUSIVE, largest_step
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, exponential_step
@@ -90,19 +89,11 @@ def _three_times_too_long(problem: Landscape, p: Any, share: Any, direction: Any
 
 def symbolic() -> list[Any]:
     """<g, v> + (C/2)||v||^2 = (n/2)(||b||^2 - ||g||^2), n = 1/C, v the shipped step along the shipped credit's mean."""
-    p, h, y = symbols.policy(2, 2), symbols.symbols("h", 2, 2), symbols.symbols("y")[()]
+    mean, gradient, bias = symbolic_credit()
     logits, c = symbols.symbols("t", 2, 2), symbols.symbols("C")[()]
-    mean: Any = 0
-    true: Any = 0
-    for _, probability, gates in symbols.architectures(p):
-        miss = (gates * h).sum() - y
-        mean = mean + probability * estimators.advantage(p, gates, 2 * miss * h)
-        true = true + probability * miss**2 * (gates - p)
-    bias = estimators.softmax_pullback(p, h * h)  # T5
-    moved = sgd().update(logits, mean, {}, 1 / c, 1)[0]
-    v = moved - logits
-    promised = ((bias * bias).sum() - (true * true).sum()) / (2 * c)
-    return symbols.reduced((true * v).sum() + c * (v * v).sum() / 2 - promised)
+    v = sgd().update(logits, mean, {}, 1 / c, 1)[0] - logits
+    promised = ((bias * bias).sum() - (gradient * gradient).sum()) / (2 * c)
+    return symbols.reduced((gradient * v).sum() + c * (v * v).sum() / 2 - promised)
 
 
 # XOR, where the curvature along the gradient is C: 1 / C ends at the saddle p = 1/2, 3 / C well beyond it

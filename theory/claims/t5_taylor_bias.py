@@ -87,14 +87,20 @@ FLIP = Case("quadratic", np.array([[5], [10], [8]]), np.array([[1, 1]]), Fractio
 
 def symbolic() -> list[Any]:
     """Two binary edges, L = (sum h - y)^2: the mean of the shipped advantage is the gradient + p (h^2 - E h^2)."""
+    mean, gradient, bias = symbolic_credit()
+    return symbols.reduced(mean - gradient - bias)
+
+
+def symbolic_credit() -> tuple[Any, Any, Any]:
+    """(mean of the shipped advantage, gradient, bias by the formula), two binary edges, L = (sum h - y)^2; (2, 2)."""
     p, h, y = symbols.policy(2, 2), symbols.symbols("h", 2, 2), symbols.symbols("y")[()]
     mean: Any = 0
-    true: Any = 0
+    gradient: Any = 0
     for _, probability, gates in symbols.architectures(p):
         miss = (gates * h).sum() - y
         mean = mean + probability * estimators.advantage(p, gates, 2 * miss * h)
-        true = true + probability * miss**2 * (gates - p)
-    return symbols.reduced(mean - true - estimators.softmax_pullback(p, h * h))
+        gradient = gradient + probability * miss**2 * (gates - p)
+    return mean, gradient, estimators.softmax_pullback(p, h * h)
 
 
 CLAIM = Claim(

@@ -49,7 +49,8 @@ def test_by_hand_and_only_the_chosen_run() -> None:
 def test_zero_gives_zeros_of_the_right_shape() -> None:
     model = EdgeNetwork(Two())
     gates = torch.tensor([[0.0, 0, 1], [0, 0, 1]])
-    assert model(torch.ones(4), choose(gates, gates)).tolist() == [0.0] * 4
+    for size in (4, 4, 7):
+        assert model(torch.ones(size), choose(gates, gates)).tolist() == [0.0] * size
 
 
 def test_zero_may_stand_first_and_moves_no_idle_operation() -> None:
