@@ -1,7 +1,8 @@
 """How does a gradient move the logits?
 
-`adam`, `sgd`, `natural` (theorem T1's step, in probabilities) and `exponentiated` (theorem T9's). Each is an
-`Optimiser`: moments in, moments out, no hidden state. Rates arrive with each step, so schedules live with the loop.
+`adam`, `sgd`, `natural` (theorem T1's step, in probabilities), `asng` (a natural step that finds its own length) and
+`exponentiated` (theorem T9's). Each is an `Optimiser`: moments in, moments out, no hidden state. Rates arrive with each
+step, so schedules live with the loop.
 """
 
 from collections.abc import Callable
@@ -72,6 +73,44 @@ def natural() -> Optimiser:
     return Optimiser("natural", update)
 
 
+def asng(threshold: float = 1.5) -> Optimiser:
+    """Adaptive stochastic natural gradient (Akimoto et al. 2019): natural steps of Fisher length rate / Delta.
+
+    Delta follows the signal: steps grow while the accumulated whitened steps, `path`, are longer than a random walk's
+    times `threshold` (in squares), and shrink otherwise. The published rate is 1. Only the gradient's direction counts:
+    with the leave-one-out gradient of two samples this is ASNG-NAS itself, whose utilities are their ranks.
+    No probability falls below 1 / (E (K - 1)), at which one edge a sample explores; where that is more than half of the
+    uniform probability, in the smallest games, that half is the floor. A gradient of zero changes nothing.
+    """
+
+    def update(logits: Any, gradient: Any, moments: Moments, rate: Any, step: Any) -> tuple[Any, Moments]:
+        xp = namespace(logits)
+        edges, candidates = logits.shape[-2:]
+        freedom = max(edges * (candidates - 1), 1)
+        probabilities = policy.softmax(logits)
+        whitened = gradient / probabilities**0.5
+        fisher = (whitened * whitened).sum(axis=-1).sum(axis=-1)[..., None, None] ** 0.5
+        moving = fisher > 0
+        per_length = 1 / xp.where(moving, fisher, xp.ones_like(fisher))
+
+        length = xp.clip(rate * xp.exp(-moments["log_delta"]), 0.0, freedom**0.5)
+        moved = policy.natural_step(probabilities, gradient, length * per_length)
+        share = length / freedom**0.5
+        path = (1 - share) * moments["path"] + (share * (2 - share)) ** 0.5 * whitened * per_length
+        weight = (1 - share) ** 2 * moments["weight"] + share * (2 - share)
+        energy = (path * path).sum(axis=-1).sum(axis=-1)[..., None, None]
+        log_delta = moments["log_delta"] + share * (weight - energy / threshold)
+
+        floor = min(1 / freedom, 1 / (2 * candidates))
+        excess = xp.clip(moved - floor, 0.0, 1.0)
+        kept = floor + excess * (1 - candidates * floor) / excess.sum(axis=-1, keepdims=True)
+        adapted = {"path": path, "weight": weight, "log_delta": log_delta}
+        after = {name: xp.where(moving, value, moments[name]) for name, value in adapted.items()}
+        return xp.where(moving, xp.log(kept), logits), after
+
+    return Optimiser("asng", update, ("path", "weight", "log_delta"))
+
+
 def exponentiated() -> Optimiser:
     """Exponentiated gradient, p' ~ p exp(-rate Q) with gradient = p (Q - J) (T9; GAEA for dense gradients)."""
 
@@ -89,6 +128,7 @@ OPTIMISERS: dict[str, Callable[..., Optimiser]] = {
     "adam": adam,
     "sgd": sgd,
     "natural": natural,
+    "asng": asng,
     "exponentiated": exponentiated,
 }
 

@@ -35,7 +35,7 @@ class SearchSettings:
     """
 
     method: str = "advantage"
-    optimiser: Literal["adam", "sgd", "natural", "exponentiated"] = "adam"
+    optimiser: Literal["adam", "sgd", "natural", "asng", "exponentiated"] = "adam"
     rate: float = 3e-4
     beta1: float = 0.5
     beta2: float = 0.999

@@ -61,7 +61,13 @@ COLOURS = {
     "exact": "#000000",
 }
 MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
-OPTIMISER_DASHES = {"adam": "solid", "sgd": (0, (5, 1.5)), "natural": (0, (1.5, 1.2)), "exponentiated": "dashdot"}
+OPTIMISER_DASHES = {
+    "adam": "solid",
+    "sgd": (0, (5, 1.5)),
+    "natural": (0, (1.5, 1.2)),
+    "asng": (0, (6, 1.5, 1.5, 1.5, 1.5, 1.5)),
+    "exponentiated": "dashdot",
+}
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
 

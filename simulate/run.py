@@ -60,7 +60,7 @@ class Setting:
     candidates: int = 4
     landscape_seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
-    optimiser: Literal["adam", "sgd", "natural", "exponentiated"] = "adam"
+    optimiser: Literal["adam", "sgd", "natural", "asng", "exponentiated"] = "adam"
     rate: float = 0.01
     bound: Literal["none", "T1", "T8"] = "none"
     beta1: float = 0.5
