@@ -58,6 +58,10 @@ COLOURS = {
     "debiased_advantage": "#1b7837",
     "quadrature_advantage": "#2166ac",
     "reinforce_without_baseline": "#6baed6",
+    "reinforce_leave_one_out": "#17becf",
+    "counterfactual": "#66a61e",
+    "binomial_advantage": "#8c2d04",
+    "binomial_reinforce": "#023858",
     "exact": "#000000",
 }
 MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
@@ -79,7 +83,7 @@ def label(name: str) -> str:
 
 def colour(name: str) -> str:
     """The colour of a method; a user's own method gets a fixed one of a second palette."""
-    spare = ("#17becf", "#bcbd22", "#ff9896", "#c5b0d5", "#98df8a", "#f7b6d2")
+    spare = ("#bcbd22", "#ff9896", "#c5b0d5", "#98df8a", "#f7b6d2")
     return COLOURS.get(name, spare[sum(name.encode()) % len(spare)])
 
 
@@ -282,7 +286,7 @@ def _map(
     figure, axes = _panels(len(panels), height=max(2.0, 0.9 + 0.17 * rows))
     image = None
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
-        names = list(evidence.by(group, name))
+        names = sorted(evidence.by(group, name))
         rates = sorted({cell.setting.rate for cell in group})
         grid = np.full((len(names), len(rates)), math.nan)
         for cell in group:
@@ -291,7 +295,8 @@ def _map(
             shade = "white" if grid[place] > 0.55 * largest else "black"
             axes_.text(*place[::-1], form.format(grid[place]), ha="center", va="center", fontsize=6, color=shade)
         image = axes_.imshow(grid, cmap=colours, vmin=0, vmax=largest, aspect="auto")
-        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7)
+        tilt = 45 if len(rates) > 4 else 0
+        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7, rotation=tilt)
         axes_.set_yticks(range(len(names)), names, fontsize=7)
         axes_.set(title=landscape, xlabel="rate")
         axes_.grid(visible=False)

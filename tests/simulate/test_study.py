@@ -205,6 +205,18 @@ def test_the_command_runs_draws_and_reports(tmp_path: Path, capsys: pytest.Captu
     assert "is finished" in capsys.readouterr().err
 
 
+SHIPPED = sorted((Path(program.__file__).parent / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_cell_of_every_shipped_study_runs(file: Path) -> None:
+    settings = study.load(file)
+    assert settings.name == file.stem
+    for cell in {(cell.method, cell.optimiser): cell for cell in study.cells(settings)}.values():
+        trace = simulate(replace(cell, steps=2, replicates=2), settings.machine)
+        assert np.isfinite(trace.values["expected_loss"]).all()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
