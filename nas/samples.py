@@ -121,7 +121,7 @@ def _swapped(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     for operation in range(candidates):
         order = list(range(candidates))
         order[0], order[operation] = operation, 0
-        columns.append(noise[..., order])
+        columns.append(xp.stack([noise[..., k] for k in order], axis=-1))
     swapped = xp.stack(columns, axis=-3)
     gates = policy.one_hot_argmax(logits[..., None, :, :] - xp.log(swapped))
     return Sample(policy.softmax(logits), gates, gates, reference=noise[..., 0])

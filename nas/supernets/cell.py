@@ -179,8 +179,8 @@ def _operate(
     """o of every edge (B, edges, H) from the new values: in place where one operation runs, else into `mixed`."""
     if mixed is None:
         for position, edge in enumerate(source.edges):
-            name = cell.operations[mix[edge][0][0]] if mix[edge] else "zero"
-            _apply(name, new[:, position], new[:, position])
+            own = new[:, position]
+            _apply(cell.operations[mix[edge][0][0]] if mix[edge] else "zero", own, own)
         return new
     for position, edge in enumerate(source.edges):
         total = mixed[:, position].zero_()
@@ -226,7 +226,7 @@ def _apply(name: str, x: Tensor, out: Tensor) -> None:
         torch.clamp_min(x, 0, out=out)
     elif name == "zero":
         out.zero_()
-    elif out.data_ptr() != x.data_ptr():
+    elif out is not x:
         out.copy_(x)
 
 
