@@ -1,4 +1,4 @@
-"""T1 to T11: each derivation reduces to zero, each checker holds wherever Hypothesis looks, each control is refuted."""
+"""T1 to T12: each derivation reduces to zero, each checker holds wherever Hypothesis looks, each control is refuted."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The claims T1 to T11, one a file."""
+"""The claims T1 to T12, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -13,6 +13,7 @@ from theory.claims import (
     t9_exponentiated,
     t10_biased_steps,
     t11_best_baseline,
+    t12_scale,
 )
 
 CLAIMS: dict[str, Claim] = {
@@ -29,5 +30,6 @@ CLAIMS: dict[str, Claim] = {
         t9_exponentiated,
         t10_biased_steps,
         t11_best_baseline,
+        t12_scale,
     )
 }

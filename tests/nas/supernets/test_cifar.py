@@ -1,5 +1,6 @@
 """The CIFAR-10 network is the benchmark's, its images are cropped and flipped as said, its answers are exact."""
 
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas import methods, optimisers, runs, search, step
+from nas import methods, objective, optimisers, runs, search, step
 from nas.data import nasbench201 as table_file
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
+from nas.estimators import first_order_credit
 from nas.search import SearchSettings
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
-from nas.supernets import cifar
+from nas.supernets import cifar, convolutional
 from nas.supernets.cifar import Network, Settings, assemble, augment
 from nas.supernets.convolutional import Norm
 from nas.supernets.edge import choose
@@ -156,6 +158,27 @@ def test_sixteen_bit_credit_errs_far_less_than_minibatches_differ() -> None:
         spreads.append((exact[0] - exact[1]) / 2**0.5)
     error, spread = (torch.cat(part).square().mean().sqrt() for part in (errors, spreads))
     assert 0 < error < 0.3 * spread
+
+
+def test_credits_into_a_node_that_only_convolutions_leave_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T12 on the network: normalisation after a node hides what its edges are worth together, and the first edge whole.
+
+    Every convolution normalises, so where both edges that leave node 1 are convolutions edge 0 -> 1 has no credit.
+    """
+    monkeypatch.setattr(convolutional, "EPSILON", 1e-14)
+    network = build(Settings(channels=2, cells=2, batch=8, images=32, held_out=16))
+    network.model.double()
+    problem, sums = network.objective(), []
+    for first, skip in itertools.product(range(4), (False, True)):
+        gates = one_hot(first, 1, 0 if skip else 2, 3, 1, 2).double()  # skip: also an edge that leaves node 1
+        credit = first_order_credit(gates, problem.gradients(gates, gates).gate_gradient)
+        worth = problem.loss(gates) - objective.zeroed_losses(problem, gates)
+        sums.append((skip, abs(float(credit[0])), abs(float(credit[1] + credit[2])), abs(float(worth[0]))))
+    hidden, seen = ([row for row in sums if row[0] is skip] for skip in (False, True))
+    assert max(row[1] for row in hidden) < 1e-10
+    assert max(row[2] for row in sums) < 1e-10  # into node 2, which a convolution leaves
+    assert min(row[3] for row in hidden) > 1e-4  # although edge 0 -> 1 has worth
+    assert min(row[1] for row in seen) > 1e-5  # the control: a skip lets credit through
 
 
 def test_bad_settings_and_missing_data_are_refused(tmp_path: Path) -> None:

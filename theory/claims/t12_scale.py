@@ -1,0 +1,107 @@
+"""T12: what can first-order credit never see? The common worth of edges whose sum is normalised: their credits cancel.
+
+If the loss does not change when the outputs of the edges in S are scaled together, the slope along that scaling is
+zero, and the slope is the sum of the credits (Euler's theorem on homogeneous functions, of degree zero). Batch
+normalisation makes such losses: ReLU and convolution carry a factor on, normalisation takes it out (but for its
+epsilon). With one edge in S its credit is zero whatever it is worth, and AdvantageNAS never moves that edge.
+"""
+
+from typing import Any
+
+import numpy as np
+import sympy
+
+from nas import estimators
+from nas.objective import zeroed_losses
+from theory import exact, symbols
+from theory.cases import Domain
+from theory.claim import Claim, Control
+from theory.landscapes import Landscape
+
+
+class Normalised(Landscape):
+    """(v_0 + v_1)^2 / ||v||^2 (1 + ||w||^2), v the sum over the edges in S, w over the others; 0 where v = 0.
+
+    outputs (E, K, 2). S are the first (E + 1) // 2 edges.
+    """
+
+    def __init__(self, outputs: Any) -> None:
+        super().__init__(outputs.shape[0], outputs.shape[1], outputs.dtype == object)
+        self.outputs, self.inside = outputs, (outputs.shape[0] + 1) // 2
+
+    def loss(self, gates: Any) -> Any:
+        return self._gradient(gates)[0]
+
+    def _gradient(self, gates: Any) -> tuple[Any, Any, Any]:
+        own = (gates[..., None] * self.outputs).sum(axis=-2)
+        v, w = own[..., : self.inside, :].sum(axis=-2), own[..., self.inside :, :].sum(axis=-2)
+        size = (v * v).sum(axis=-1)
+        size = np.where(size == 0, size + 1, size)
+        both, rest = v.sum(axis=-1), 1 + (w * w).sum(axis=-1)
+        share = both * both / size
+        into_v = (2 * (both / size * rest)[..., None]) * (1 - (both / size)[..., None] * v)
+        into_w = 2 * share[..., None] * w
+        slopes = np.stack([into_v] * self.inside + [into_w] * (self.edges - self.inside), axis=-2)
+        return share * rest, (slopes[..., None, :] * self.outputs).sum(axis=-1), slopes.sum(axis=-1)
+
+
+def credits_of(problem: Landscape, p: Any) -> tuple[Normalised, Any, Any]:
+    """The normalised landscape of the problem's outputs, all architectures' gates (n, E, K), their credits (n, E)."""
+    land = Normalised(problem.outputs)  # type: ignore[attr-defined]
+    gates = np.concatenate([gates for _, gates, _ in exact.weighted_losses(land, p)])
+    return land, gates, estimators.first_order_credit(gates, land.gradients(gates, gates).gate_gradient)
+
+
+def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """-largest |sum of the credits in S|, over all architectures."""
+    land, _, credit = credits_of(problem, p)
+    return -abs(credit[:, : land.inside].sum(axis=-1)).max()
+
+
+def _all_cancel(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    return -abs(credits_of(problem, p)[2].sum(axis=-1)).max()
+
+
+def _exact_cancels(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    land, gates, _ = credits_of(problem, p)
+    worth = land.loss(gates)[:, None] - zeroed_losses(land, gates)
+    return -abs(worth[:, : land.inside].sum(axis=-1)).max()
+
+
+def _nothing_to_learn(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    """-largest entry of the true gradient on the only edge of S."""
+    return -abs(exact.truth(Normalised(problem.outputs), p).gradient[0]).max()  # type: ignore[attr-defined]
+
+
+def symbolic() -> list[Any]:
+    """Three edges, two of them in S: the landscape's slopes are derivatives, and the credits of S cancel, any gates."""
+    outputs, gates = symbols.symbols("h", 3, 2, 2), symbols.symbols("a", 3, 2)
+    (loss,), (slopes,), _ = Normalised(outputs)._gradient(gates[None])
+    derivative = np.array([[sympy.diff(loss, gate) for gate in row] for row in gates], dtype=object)
+    credit = estimators.first_order_credit(gates, slopes)
+    return symbols.reduced(slopes - derivative) + symbols.reduced(np.array([credit[:2].sum()]))
+
+
+QUADRATIC = Domain("quadratic")
+
+CLAIM = Claim(
+    "T12",
+    "credits of a normalised sum cancel",
+    "if L does not change when the outputs of the edges in S are scaled together by t > 0, then sum_{e in S} credit_e "
+    "= 0 for every architecture; with S = {e} first-order credit never moves edge e",
+    "L differentiable at t = 1; S any set of edges",
+    "none",
+    slack,
+    (
+        Control("the credits of all edges cancel", _all_cancel, QUADRATIC),
+        Control("the exact advantages of S cancel", _exact_cancels, QUADRATIC),
+        Control(
+            "an edge with no credit has nothing to learn: its true gradient is zero",
+            _nothing_to_learn,
+            Domain("quadratic", edges=(1, 2)),
+        ),
+    ),
+    "sum over S of the shipped first_order_credit = 0 on (v_0 + v_1)^2 / ||v||^2 (1 + ||w||^2), any gates",
+    symbolic,
+    QUADRATIC,
+)
