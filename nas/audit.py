@@ -68,31 +68,51 @@ def audit(
     """
     if samples < 2 or not 0 <= along <= samples:
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
+    others = [_drawable(name) for name in beside]
+    run = restored(folder, data, device, seed)
+    space = run.network.space
+    measured = measure(run.network, run.probabilities, samples, along, seed, others, run.progress)
+    found = {
+        "run": str(folder),
+        "method": run.method.name,
+        "zero_policy": run.method.zero_policy if space.zero_operation is not None else None,
+        "step": run.step,
+        "progress": run.progress,
+        "seed": seed,
+        **summary(measured, space),
+        "about": runs.about_this_program(device),
+    }
+    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    save(figure(measured, space), folder / "audit")
+    return found
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A search as its last checkpoint has it. probabilities (E, K); progress in [0, 1] of the architecture steps."""
+
+    network: ParentNetwork
+    method: Method
+    probabilities: Tensor
+    step: int
+    progress: float
+
+
+def restored(folder: Path, data: Path | None = None, device: str = "cpu", seed: int = 0) -> Restored:
+    """The parent network and the policy of a run, in the form that answers every question: float32, not static.
+
+    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
+    """
     experiment = tasks.reload(folder)
     tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
     # The audit is about credit, not about rounding, and asks more than the static form can answer.
     experiment = replace(experiment, network=replace(experiment.network, precision="float32", static=False))
-    others = [_drawable(name) for name in beside]
     network = tasks.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
     method = search.build_method(experiment.search)
-    probabilities = method.draw.probabilities(tensors["logits"].to(device))
     warmup, total = (n * network.steps_per_epoch for n in (experiment.search.warmup_epochs, experiment.search.epochs))
     progress = max(0.0, (about["step"] - warmup) / max(1, total - warmup))
-    measured = measure(network, probabilities, samples, along, seed, others, progress)
-    found = {
-        "run": str(folder),
-        "method": method.name,
-        "zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
-        "step": about["step"],
-        "progress": progress,
-        "seed": seed,
-        **summary(measured, network.space),
-        "about": runs.about_this_program(device),
-    }
-    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
-    save(figure(measured, network.space), folder / "audit")
-    return found
+    return Restored(network, method, method.draw.probabilities(tensors["logits"].to(device)), about["step"], progress)
 
 
 def measure(
@@ -175,6 +195,7 @@ def summary(measured: Measured, space: Space) -> dict[str, Any]:
         "variance": variances(measured),
         "methods": {name: moments(gradient) for name, gradient in measured.gradients.items()},
         "t5": taylor(measured),
+        "t12": cancelling(measured, space),
     }
 
 
@@ -271,6 +292,26 @@ def taylor(measured: Measured) -> dict[str, Any] | None:
     return found
 
 
+def cancelling(measured: Measured, space: Space) -> list[dict[str, Any]]:
+    """Theorem T12 on the network: behind a node whose scale nothing sees, the credits of the edges into it cancel.
+
+    For each inner node, the samples in which every edge that leaves it normalises (or is zero: `hidden`), and the
+    others: root mean square of the summed credits and of the summed exact advantages of the edges into the node. Empty
+    if no operation of the space normalises.
+    """
+    unseen = [k for k, name in enumerate(space.operations) if name in space.normalising or name == space.zero]
+    rows = []
+    for node in sorted({source for source, _ in space.edges} & {target for _, target in space.edges}):
+        leaving = [e for e, (source, _) in enumerate(space.edges) if source == node]
+        into = [e for e, (_, target) in enumerate(space.edges) if target == node]
+        hidden = measured.gates[:, leaving][:, :, unseen].sum(axis=(1, 2)) == len(leaving)
+        for chosen, name in ((hidden, True), (~hidden, False)):
+            sums = [part[chosen][:, into].sum(axis=1) for part in (measured.credit, measured.exact)]
+            sizes = dict(zip(("credit", "exact"), (_size(part) if len(part) else None for part in sums), strict=True))
+            rows.append({"node": node, "hidden": name, "n": int(chosen.sum()), **sizes})
+    return rows if space.normalising else []
+
+
 def report(found: dict[str, Any]) -> str:
     """The audit as text."""
     head = f"{'':24}{'n':>6}{'credit':>10}{'exact':>10}{'correlation':>13}{'same sign':>11}{'credit - exact':>22}"
@@ -297,6 +338,11 @@ def report(found: dict[str, Any]) -> str:
             f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")
         )
         lines.append(f"T5, root mean square of credit - exact: measured {t5['measured']:.4g}, {parts}; n = {t5['n']}")
+    for row in found["t12"]:
+        what = "only normalising edges leave" if row["hidden"] else "another edge leaves, too"
+        if row["n"]:
+            sizes = f"credits {row['credit']:.2g}, exact advantages {row['exact']:.2g}"
+            lines.append(f"T12, node {row['node']}, which {what}: sums of the edges into it: {sizes}; n = {row['n']}")
     return "\n".join(lines)
 
 

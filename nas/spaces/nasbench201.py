@@ -28,6 +28,7 @@ def space(zero: bool = False) -> Space:
         partial(write, operations=operations),
         partial(read, operations=operations),
         "none" if zero else None,
+        normalising=("nor_conv_1x1", "nor_conv_3x3"),
     )
 
 

@@ -10,7 +10,8 @@ class Space:
 
     edges: (source node, target node), in the order of the logits' rows. zero: the operation that outputs zeros, if it
     is a candidate. write: operation indices, one an edge -> architecture string; read: its inverse, which raises
-    ValueError saying what is wrong with the string.
+    ValueError saying what is wrong with the string. normalising: operations whose output stays as it is when their
+    input is scaled by a positive factor.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Space:
     write: Callable[[Sequence[int]], str]
     read: Callable[[str], tuple[int, ...]]
     zero: str | None = None
+    normalising: tuple[str, ...] = ()
 
     @property
     def zero_operation(self) -> int | None:

@@ -1,6 +1,7 @@
 """The audit on losses whose answers are known in closed form, and on a real run folder."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,24 @@ def test_a_quartic_is_predicted_by_gauss_and_not_by_a_parabola() -> None:
     assert t5["quadratic"]["error"] > 0.01 * t5["measured"]  # the control
 
 
+def test_credits_into_a_node_are_summed_by_what_leaves_it() -> None:
+    """T12's rows by hand: two samples, edge 0 -> 1 and 1 -> 2, of which operation "b" normalises."""
+    space = Space("chain", ((0, 1), (1, 2)), ("a", "b"), str, lambda text: (0, 0), normalising=("b",))
+    gates = np.eye(2)[[[0, 1], [1, 0], [0, 0]]]
+    credit, exact = np.array([[0.0, 9.0], [3.0, 9.0], [4.0, 9.0]]), np.array([[-1.0, 9.0], [6.0, 9.0], [8.0, 9.0]])
+    measured = audit.Measured(np.full((2, 2), 0.5), gates, np.zeros(3), credit, exact, np.zeros((0, 2, 4)))
+    hidden, seen = audit.cancelling(measured, space)
+    assert hidden == {"node": 1, "hidden": True, "n": 1, "credit": 0.0, "exact": 1.0}
+    assert seen == {
+        "node": 1,
+        "hidden": False,
+        "n": 2,
+        "credit": pytest.approx(math.sqrt(12.5)),
+        "exact": pytest.approx(math.sqrt(50.0)),
+    }
+    assert audit.cancelling(measured, replace(space, normalising=())) == []
+
+
 def test_variances_are_those_of_the_single_gradients() -> None:
     found = measure(2, 4_000)
     values = audit.variances(found)
@@ -152,6 +171,10 @@ def test_a_real_run_folder(tmp_path: Path) -> None:
     assert (folder / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert found["t5"]["predicted"]["error"] < found["t5"]["measured"]
     assert "mean update" in audit.report(found)
+    hidden = [row for row in found["t12"] if row["hidden"] and row["n"]]
+    assert hidden
+    assert all(row["credit"] < 1e-3 * row["exact"] for row in hidden)
+    assert sum(row["n"] for row in found["t12"] if row["node"] == 1) == 6
     assert set(found["methods"]) == set(audit.BESIDE)
     assert "proxyless" in audit.report(found)
     with pytest.raises(ValueError, match="samples >= 2"):
