@@ -1,7 +1,7 @@
 """On which problems do the methods run?
 
 `make` knows them by name: those of `theory.landscapes` (additive, pairwise, xor, trap, quadratic, saturating,
-heavy_tailed, nasbench201; the same numbers for the same seed), and
+normalised, heavy_tailed, nasbench201; the same numbers for the same seed), and
 
     nk            mean over edges of a table over the edge and `neighbours` others (Kauffman): tunable ruggedness
     plateau       1 - mean over blocks of edges of [the whole block is right]: flat until a block is complete
@@ -110,7 +110,8 @@ def _from_theory(known: Any) -> Landscape:
         # The slope of a quadratic at 0 and at 1 holds its parameters: -2 y, and 2 (1 + extra) more.
         extra = float((at_one - at_zero)[0] / 2 - 1)
         return Quadratic(outputs=outputs, target=-at_zero / 2, extra=extra, **sizes)
-    return from_function(_saturating(known), known.edges, known.candidates)
+    function = _normalised(known) if isinstance(known, exact.Normalised) else _saturating(known)
+    return from_function(function, known.edges, known.candidates)
 
 
 def _saturating(known: Any) -> Callable[[Any], Any]:
@@ -122,6 +123,21 @@ def _saturating(known: Any) -> Callable[[Any], Any]:
     def loss(gates: Any) -> Any:
         total = torch.tanh(gates.flatten(-2) @ outputs.to(gates)) - target.to(gates)
         return (total * total).mean(dim=-1)
+
+    return loss
+
+
+def _normalised(known: exact.Normalised) -> Callable[[Any], Any]:
+    import torch
+
+    outputs, u, y = (torch.from_numpy(values) for values in (known.outputs, known.u, known.y))
+
+    def loss(gates: Any) -> Any:
+        own = (gates[..., None] * outputs.to(gates)).sum(dim=-2)
+        v, w = own[..., : known.inside, :].sum(dim=-2), own[..., known.inside :, :].sum(dim=-2)
+        size = (v * v).sum(dim=-1)
+        cosine = (v @ u.to(gates)) ** 2 / torch.where(size == 0, 1, size) / (u @ u).to(gates)
+        return 1 - cosine + ((w - y.to(gates)) ** 2).mean(dim=-1)
 
     return loss
 

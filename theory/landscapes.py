@@ -12,6 +12,8 @@ landscape of a seed hold the same numbers, and float sums of few of them are exa
     trap          every edge alone pays for leaving the optimum's neighbourhood: gradients lead away from the optimum
     quadratic     mean over D outputs of (sum_e h_e - y)^2 + (c/2 - 1)(sum_e h_e)^2: T5 in closed form
     saturating    mean over D outputs of (tanh(sum_e h_e) - y)^2: no polynomial in a gate (float only)
+    normalised    1 - cos^2 of the angle between u and the sum of the first half of the edges, plus a quadratic loss of
+                  the others: T12, the credits of the first half cancel
     heavy_tailed  an independent Student-t loss for every architecture: no structure at all
     nasbench201   test error in percent of NAS-Bench-201's 15,625 trained cells; `none` is the zeroed edge
 
@@ -42,8 +44,8 @@ def make(
 
     exact: parameters are `Fraction`, and so are losses of integer or Fraction gates. options: additive, pairwise
     `scale`; quadratic `outputs`, `gate_size`, `curvature`; saturating `outputs`, `gate_size`; heavy_tailed `tail`;
-    nasbench201 `dataset`, `column` of the table (default: the
-    data set's test accuracy), `data` (a folder).
+    normalised `outputs`; nasbench201 `dataset`, `column` of the table (default: the data set's test accuracy), `data`
+    (a folder).
     Raises: ValueError for an unknown name or option, or a size that the landscape does not have.
     """
     if name not in LANDSCAPES:
@@ -111,7 +113,7 @@ class Landscape(ABC):
         return best, low, high
 
 
-# ------------------------------------------------------------------ four kinds of loss
+# ------------------------------------------------------------------ five kinds of loss
 
 
 class Bilinear(Landscape):
@@ -194,6 +196,33 @@ class Network(Landscape):
     def _sum(self, gates: Any) -> Any:
         flat = self.outputs.reshape(-1, self.outputs.shape[-1])
         return gates.reshape(*gates.shape[:-2], flat.shape[0]) @ flat
+
+
+class Normalised(Landscape):
+    """1 - (u v)^2 / (|u|^2 |v|^2) + mean over D outputs of (w - y)^2; u, y (D,), outputs (E, K, D).
+
+    v is the sum over the first (E + 1) // 2 edges of sum_k a_ek outputs_ek, w that over the others. Where v = 0, the
+    first term is 1.
+    """
+
+    def __init__(self, outputs: Any, u: Any, y: Any) -> None:
+        super().__init__(outputs.shape[0], outputs.shape[1], outputs.dtype == object)
+        self.outputs, self.u, self.y, self.inside = outputs, u, y, (outputs.shape[0] + 1) // 2
+
+    def loss(self, gates: Any) -> Any:
+        return self._gradient(gates)[0]
+
+    def _gradient(self, gates: Any) -> tuple[Any, Any, Any]:
+        own = (gates[..., None] * self.outputs).sum(axis=-2)
+        v, miss = own[..., : self.inside, :].sum(axis=-2), own[..., self.inside :, :].sum(axis=-2) - self.y
+        size = (v * v).sum(axis=-1, keepdims=True)
+        share = (v * self.u).sum(axis=-1, keepdims=True) / np.where(size == 0, size + 1, size)
+        cosine = share * share * size / (self.u * self.u).sum()
+        into_v = -2 * share * (self.u - share * v) / (self.u * self.u).sum()
+        into_w = 2 * miss / len(self.y)
+        slopes = np.stack([into_v] * self.inside + [into_w] * (self.edges - self.inside), axis=-2)
+        loss = (1 - cosine)[..., 0] + (miss * miss).sum(axis=-1) / len(self.y)
+        return loss, (slopes[..., None, :] * self.outputs).sum(axis=-1), slopes.sum(axis=-1)
 
 
 class Table(Landscape):
@@ -332,6 +361,12 @@ def _saturating(
     return Network(h, lambda s: (np.tanh(s) - y) ** 2, lambda s: 2 * (np.tanh(s) - y) * (1 - np.tanh(s) * np.tanh(s)))
 
 
+def _normalised(edges: int, candidates: int, rng: np.random.Generator, exact: bool, *, outputs: int = 4) -> Landscape:
+    h = _numbers(rng.standard_normal((edges, candidates, outputs)), exact)
+    u, y = (_numbers(rng.standard_normal(outputs), exact) for _ in range(2))
+    return Normalised(h, u, y)
+
+
 def _heavy_tailed(
     edges: int, candidates: int, rng: np.random.Generator, exact: bool, *, tail: float = 2.0
 ) -> Landscape:
@@ -365,6 +400,7 @@ LANDSCAPES: dict[str, Callable[..., Landscape]] = {
     "trap": _trap,
     "quadratic": _quadratic,
     "saturating": _saturating,
+    "normalised": _normalised,
     "heavy_tailed": _heavy_tailed,
     "nasbench201": _nasbench201,
 }
