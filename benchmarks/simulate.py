@@ -40,6 +40,7 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
+from nas.colours import of_method
 from simulate import plot
 from simulate.run import Machine, Setting, problem_of, simulate
 
@@ -192,7 +193,7 @@ def figure(axes: dict[str, dict[str, Any]]) -> Any:
     drawn, panels = plt.subplots(1, len(axes), figsize=(3.2 * len(axes), 2.8), sharey=True)
     for panel, (name, row) in zip(panels, axes.items(), strict=True):
         x, y = np.array(row["sizes"], float), 1e3 * np.array(row["seconds"])
-        panel.plot(x, y, "o", color=plot.colour("advantage"))
+        panel.plot(x, y, "o", color=of_method("advantage"))
         line = np.exp(np.log(y[-3:]).mean()) * (x / np.exp(np.log(x[-3:]).mean())) ** row["exponent"]
         panel.plot(x, line, color="black", linewidth=0.8)
         panel.set(

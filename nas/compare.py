@@ -26,6 +26,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from nas import evaluate, methods, runs, search, tasks
+from nas.colours import of_method
 from nas.data.ptb import Corpus
 from nas.draw import save
 from nas.processes import take_device
@@ -173,10 +174,10 @@ def figure(found: dict[str, Any]) -> Figure:
         grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)
         rows = [spread([value for points in own if (value := at(points, seconds)) is not None]) for seconds in grid]
         mean = np.array([row["mean"] for row in rows])
-        (line,) = axes.plot(grid, mean, label=found["labels"][name])
+        axes.plot(grid, mean, color=of_method(name), label=found["labels"][name])
         if rows[0]["half_width"] is not None:
             half = np.array([row["half_width"] for row in rows])
-            axes.fill_between(grid, mean - half, mean + half, color=line.get_color(), alpha=0.15, linewidth=0)
+            axes.fill_between(grid, mean - half, mean + half, color=of_method(name), alpha=0.15, linewidth=0)
     for (name, row), style in zip(found["references"].items(), ("--", ":"), strict=False):
         axes.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8, label=name)
     n = max(row["n"] for row in found["methods"].values())

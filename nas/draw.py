@@ -17,12 +17,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from nas import methods, runs, tasks
+from nas import colours, methods, runs, tasks
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  # Okabe & Ito
-NOTHING = "#9a9a9a"  # the zero operation
 RIBBON = 0.24  # width of a ribbon, in steps between nodes
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -132,8 +130,8 @@ def arch(source: int, target: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
 
 
 def _colours(space: Space) -> list[str]:
-    others = iter(COLOURS)
-    return [NOTHING if name == space.zero else next(others) for name in space.operations]
+    others = iter(colours.OPERATIONS)
+    return [colours.NOTHING if name == space.zero else next(others) for name in space.operations]
 
 
 def _paler(colour: str) -> tuple[float, ...]:

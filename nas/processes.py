@@ -23,18 +23,24 @@ BETWEEN = 10  # steps between two agreements on stopping: each costs an exchange
 @contextmanager
 def joined(device: str) -> Iterator[str]:
     """The device of this process, while it is joined to those that torchrun started; alone, `device` itself."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    device = own_device(device)
+    if not _started_together():
         yield device
         return
-    on_cuda = device.startswith("cuda") and torch.cuda.is_available()
+    on_cuda = device.startswith("cuda")
     if on_cuda:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield device
     finally:
         distributed.destroy_process_group()
+
+
+def own_device(device: str) -> str:
+    """`device`, or of several processes that torchrun started on GPUs each its own."""
+    on_cuda = device.startswith("cuda") and _started_together()
+    return f"cuda:{os.environ['LOCAL_RANK']}" if on_cuda else device
 
 
 def take_device(device: str) -> None:
@@ -117,6 +123,10 @@ class Follower(Run):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Nothing."""
+
+
+def _started_together() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _wait_for_all() -> None:

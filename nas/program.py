@@ -43,6 +43,6 @@ def _check_machine(options: argparse.Namespace) -> None:
     if (seed := getattr(options, "seed", 0)) < 0:
         raise ValueError(f"--seed must not be negative, not {seed}")
     if (device := getattr(options, "device", None)) not in (None, "cpu"):
-        from nas.processes import take_device
+        from nas.processes import own_device, take_device
 
-        take_device(device)
+        take_device(own_device(device))

@@ -1,4 +1,4 @@
-"""What do the figures look like? One colour and label a method, one style; every figure is a function of records.
+"""What do the figures look like? One label a method, one style; every figure is a function of records.
 
 The band is a stated interval, its n is in the caption; theory is a thin black line over the simulation. Figures are
 written as SVG (with real text) and PNG.
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from nas import draw, methods
+from nas.colours import of_method
 from simulate import evidence, run
 from simulate.evidence import Estimate
 from simulate.run import problem_of
@@ -41,29 +42,6 @@ mpl.rcParams.update(
     }
 )
 
-# Okabe & Ito's colours, told apart with every common kind of colour vision; AdvantageNAS in black's place, vermilion.
-COLOURS = {
-    "advantage": "#d55e00",
-    "advantage_with_baseline": "#e69f00",
-    "reinforce": "#0072b2",
-    "parsec": "#56b4e9",
-    "gdas": "#009e73",
-    "proxyless": "#cc79a7",
-    "snas": "#8c8c8c",
-    "darts": "#404040",
-    "nasp": "#b8a800",
-    "random": "#a0522d",
-    "exact_advantage": "#7b3294",
-    "exact_advantage_with_baseline": "#b07cc6",
-    "debiased_advantage": "#1b7837",
-    "quadrature_advantage": "#2166ac",
-    "reinforce_without_baseline": "#6baed6",
-    "reinforce_leave_one_out": "#17becf",
-    "counterfactual": "#66a61e",
-    "binomial_advantage": "#8c2d04",
-    "binomial_reinforce": "#023858",
-    "exact": "#000000",
-}
 MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
 OPTIMISER_DASHES = {
     "adam": "solid",
@@ -81,17 +59,13 @@ def label(name: str) -> str:
     return known[name].label if name in known else name
 
 
-def colour(name: str) -> str:
-    """The colour of a method; a user's own method gets a fixed one of a second palette."""
-    spare = ("#bcbd22", "#ff9896", "#c5b0d5", "#98df8a", "#f7b6d2")
-    return COLOURS.get(name, spare[sum(name.encode()) % len(spare)])
-
-
 def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any], remark: str = "") -> None:
     """Median and quartiles over replicates: values (replicates, points); the remark follows the method's label."""
     lower, middle, upper = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-    axes.fill_between(x, lower, upper, color=colour(name), alpha=0.18, linewidth=0)
-    axes.plot(x, middle, color=colour(name), linestyle=DASHES[run.find(name).propagation], label=label(name) + remark)
+    axes.fill_between(x, lower, upper, color=of_method(name), alpha=0.18, linewidth=0)
+    axes.plot(
+        x, middle, color=of_method(name), linestyle=DASHES[run.find(name).propagation], label=label(name) + remark
+    )
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
@@ -172,11 +146,11 @@ def share_figure(
             values = [share(cell) for cell in line]
             error = [[v.value - v.lower for v in values], [v.upper - v.value for v in values]]
             axes_.errorbar(
-                x, [v.value for v in values], yerr=np.maximum(error, 0), color=colour(name), label=label(name),
+                x, [v.value for v in values], yerr=np.maximum(error, 0), color=of_method(name), label=label(name),
                 marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=DASHES[run.find(name).propagation],
             )  # fmt: skip
             if bound is not None:
-                axes_.plot(x, [bound(cell) for cell in line], color=colour(name), linewidth=0.7)
+                axes_.plot(x, [bound(cell) for cell in line], color=of_method(name), linewidth=0.7)
         axes_.set(title=landscape, xlabel=across, ylabel=axis, xscale="log", ylim=(-0.02, None))
         if bound is not None:
             axes_.set_yscale("symlog", linthresh=1e-3)
@@ -231,9 +205,9 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
         for row, cell in enumerate(group):
             time, last = evidence.time_to_sure(cell), cell.setting.steps
             lower, value, upper = (min(at, last) for at in (time.lower, time.value, time.upper))
-            axes_.plot([lower, upper], [row, row], color=colour(cell.setting.method), linewidth=1.6)
+            axes_.plot([lower, upper], [row, row], color=of_method(cell.setting.method), linewidth=1.6)
             marker = "o" if math.isfinite(time.value) else ">"
-            axes_.plot([value], [row], marker, color=colour(cell.setting.method), markersize=5)
+            axes_.plot([value], [row], marker, color=of_method(cell.setting.method), markersize=5)
         names = [label(cell.setting.method) + remark(cell, cells) for cell in group]
         axes_.set_yticks(range(len(group)), names, fontsize=6)
         first, last = min(cell.setting.every for cell in group), max(cell.setting.steps for cell in group)
@@ -254,7 +228,7 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
             name = f"{label(setting.method)}, {setting.optimiser}"
             left = evidence.regret(cell, best)[1:].mean(axis=1)
             axes_.plot(
-                cell.steps[1:], left, color=colour(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
+                cell.steps[1:], left, color=of_method(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
                 label=f"{name}: {_slope(cell, best)}",
             )  # fmt: skip
         axes_.set(title=landscape, xlabel="step", ylabel="mean regret J - min L", xscale="log", yscale="log")

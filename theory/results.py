@@ -19,6 +19,7 @@ from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
 from nas import policy
+from nas.colours import of_method
 from nas.data.nasbench201 import DATASETS
 from nas.methods import METHODS
 from nas.runs import about_this_program, write_atomically
@@ -27,13 +28,6 @@ from theory.claims import t11_best_baseline
 from theory.claims.t5_taylor_bias import FLIP
 from theory.landscapes import Landscape, Network, make
 
-COLOURS = {
-    "reinforce": "#bb5566",
-    "exact_advantage": "#004488",
-    "exact_advantage_with_baseline": "#ddaa33",
-    "advantage": "#228833",
-    "best_baseline": "gray",
-}
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
 
 
@@ -75,7 +69,7 @@ def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
         axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
         for method in (*COMPARED, "best_baseline"):
             values = [row[method] for row in numbers["flow"]]
-            axes[1, column].plot(times, values, color=COLOURS[method], label=method.replace("_", " "))
+            axes[1, column].plot(times, values, color=of_method(method), label=method.replace("_", " "))
         axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
     axes[0, 0].set_ylabel("expected test error, %")
     axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
@@ -306,8 +300,8 @@ def sampled_bound() -> tuple[dict[str, Any], Figure]:
     for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
         for name, row in [(n.partition(": ")[2], r) for n, r in rows.items() if n.startswith(place)]:
             failure = np.maximum(row["failure"], 1e-12)
-            axis.plot(row["samples"], failure, "o-", color=COLOURS[name], label=name.replace("_", " "))
-            axis.plot(row["samples"], row["bound"], color=COLOURS[name], linewidth=0.8)
+            axis.plot(row["samples"], failure, "o-", color=of_method(name), label=name.replace("_", " "))
+            axis.plot(row["samples"], row["bound"], color=of_method(name), linewidth=0.8)
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
         axis.set_title(f"{place}: exact (dots), bound (lines)", loc="left", fontsize=10)
         axis.legend(frameon=False, fontsize=8)

@@ -54,6 +54,14 @@ def test_control_alone_one_stops_when_it_hears() -> None:
         assert device == "cpu"
 
 
+def test_each_of_several_processes_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None touches another's, not even to ask whether it is there."""
+    assert processes.own_device("cuda") == "cuda"
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert [processes.own_device(device) for device in ("cuda", "cuda:0", "cpu")] == ["cuda:3", "cuda:3", "cpu"]
+
+
 def test_averages_alone_are_the_numbers_themselves() -> None:
     one = torch.arange(3.0)
     assert processes.average([one])[0] is one

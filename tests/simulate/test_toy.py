@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nas import runs
+from nas.colours import of_method
 from simulate import __main__ as program
 from simulate import plot, toy
 from simulate.toy import NetworkSettings, ToySettings
@@ -134,8 +135,8 @@ def test_an_unwritable_place_and_an_unknown_experiment_are_refused(
 
 
 def test_a_method_has_one_colour_and_a_users_own_gets_one_too() -> None:
-    assert plot.colour("advantage") != plot.colour("reinforce")
-    assert plot.colour("mine:method").startswith("#")
+    assert of_method("advantage") != of_method("reinforce")
+    assert of_method("mine:method").startswith("#")
     assert plot.label("mine:method") == "mine:method"
 
 
