@@ -86,7 +86,7 @@ def test_no_method_asks_the_host_on_images(host_is_away: None, name: str) -> Non
     assert str(search_steps(images_network(zero=True), method=name).device) == DEVICE
 
 
-@pytest.mark.parametrize("name", ["advantage", "gdas", "proxyless", "darts", "parsec", "random"])
+@pytest.mark.parametrize("name", ["advantage", "proxyless", "parsec"])
 def test_no_method_asks_the_host_on_text(host_is_away: None, name: str) -> None:
     assert str(search_steps(text_network(), method=name).device) == DEVICE
 

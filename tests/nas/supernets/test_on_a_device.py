@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 
 
+@pytest.mark.slow
 def test_steps_on_a_pretended_device() -> None:
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", str(HERE / "on_a_device.py")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
