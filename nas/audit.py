@@ -69,40 +69,6 @@ def audit(
     if samples < 2 or not 0 <= along <= samples:
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
     others = [_drawable(name) for name in beside]
-    run = restored(folder, data, device, seed)
-    space = run.network.space
-    measured = measure(run.network, run.probabilities, samples, along, seed, others, run.progress)
-    found = {
-        "run": str(folder),
-        "method": run.method.name,
-        "zero_policy": run.method.zero_policy if space.zero_operation is not None else None,
-        "step": run.step,
-        "progress": run.progress,
-        "seed": seed,
-        **summary(measured, space),
-        "about": runs.about_this_program(device),
-    }
-    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
-    save(figure(measured, space), folder / "audit")
-    return found
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A search as its last checkpoint has it. probabilities (E, K); progress in [0, 1] of the architecture steps."""
-
-    network: ParentNetwork
-    method: Method
-    probabilities: Tensor
-    step: int
-    progress: float
-
-
-def restored(folder: Path, data: Path | None = None, device: str = "cpu", seed: int = 0) -> Restored:
-    """The parent network and the policy of a run, in the form that answers every question: float32, not static.
-
-    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
-    """
     experiment = tasks.reload(folder)
     tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
     # The audit is about credit, not about rounding, and asks more than the static form can answer.
@@ -110,9 +76,23 @@ def restored(folder: Path, data: Path | None = None, device: str = "cpu", seed: 
     network = tasks.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
     method = search.build_method(experiment.search)
+    probabilities = method.draw.probabilities(tensors["logits"].to(device))
     warmup, total = (n * network.steps_per_epoch for n in (experiment.search.warmup_epochs, experiment.search.epochs))
     progress = max(0.0, (about["step"] - warmup) / max(1, total - warmup))
-    return Restored(network, method, method.draw.probabilities(tensors["logits"].to(device)), about["step"], progress)
+    measured = measure(network, probabilities, samples, along, seed, others, progress)
+    found = {
+        "run": str(folder),
+        "method": method.name,
+        "zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
+        "step": about["step"],
+        "progress": progress,
+        "seed": seed,
+        **summary(measured, network.space),
+        "about": runs.about_this_program(device),
+    }
+    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    save(figure(measured, network.space), folder / "audit")
+    return found
 
 
 def measure(
