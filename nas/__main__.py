@@ -72,7 +72,9 @@ def _search(options: argparse.Namespace) -> int:
     if result is None:
         print(f"stopped; the same command goes on from here: {folder}", file=sys.stderr)
         return 128 + signal.SIGTERM
-    print(f"found {result['architecture']} in {result['seconds']} s; evaluate it: python -m nas evaluate {folder}")
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in runs.records(folder)[-1]["validation"].items())
+    print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
+    print(f"evaluate it: python -m nas evaluate {folder}")
     return 0
 
 

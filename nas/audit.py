@@ -83,7 +83,7 @@ def audit(
     found = {
         "run": str(folder),
         "method": method.name,
-        "zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
+        "searched_with_zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
         "step": about["step"],
         "progress": progress,
         "seed": seed,

@@ -25,8 +25,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 from tqdm import tqdm
 
-from nas import evaluate, methods, runs, search, tasks
+from nas import config, evaluate, methods, runs, search, tasks
 from nas.colours import of_method
+from nas.data import nasbench201
 from nas.data.ptb import Corpus
 from nas.draw import save
 from nas.processes import take_device
@@ -86,7 +87,7 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
         "data": data,
         "measure": measure.label,
         "larger_is_better": measure.larger_is_better,
-        "zero_policy": asked.experiment.search.zero_policy,
+        "settings": config.dump(asked.experiment),
         **summary(curves, equal),
         "references": {name: spread(values) for name, values in measure.references(asked).items()},
         "labels": labels,
@@ -99,14 +100,6 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     runs.write_atomically(target, json.dumps(found, indent=1) + "\n")
     save(figure(found), target.with_suffix(""))
     return found
-
-
-def curve(records: Sequence[dict[str, Any]], measure: str) -> Points:
-    """(seconds, measure) at every epoch end. Raises: ValueError if the search did not record the measure."""
-    points = [(record["seconds"], record["validation"].get(measure)) for record in records if "validation" in record]
-    if not points or any(value is None for _, value in points):
-        raise ValueError(f"the runs did not record {measure}: the NAS-Bench-201 table was not at hand")
-    return points
 
 
 def equal_time(folders: dict[str, list[Path]]) -> float:
@@ -212,8 +205,18 @@ class Measure:
 
 
 def table_accuracy(asked: Comparison, folder: Path, equal: float) -> Points:
-    """NAS-Bench-201 test accuracy of the derived cell, from the records."""
-    return curve(runs.records(folder), "table_test_accuracy")
+    """NAS-Bench-201 test accuracy of what the search stood for at every epoch's end."""
+    table = nasbench201.load(asked.data)
+    test, ends = table.column("cifar10_test"), [row for row in runs.records(folder) if "validation" in row]
+    return [(row["seconds"], float(test[table.find(row["architecture"])])) for row in ends]
+
+
+def images(asked: Comparison) -> str:
+    """What is searched on. Raises: DataError if the table, which judges, is not there."""
+    nasbench201.load(asked.data)
+    network = asked.experiment.network
+    size = f"{network.channels} channels, {network.cells} cells a stage, {asked.experiment.search.epochs} epochs"
+    return f"CIFAR-10, 2 × {network.images:,} training images; {size}"
 
 
 def perplexity(asked: Comparison, folder: Path, equal: float) -> Points:
@@ -239,7 +242,7 @@ MEASURES = {
     "cifar10": Measure(
         label="NAS-Bench-201 test accuracy of the derived cell (%)",
         larger_is_better=True,
-        data=lambda asked: f"CIFAR-10, 2 × {asked.experiment.network.images:,} training images",
+        data=images,
         points=table_accuracy,
         trainings=lambda *_: [],
         references=lambda _: {},

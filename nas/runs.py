@@ -30,6 +30,10 @@ class RunError(ValueError):
     """A run folder that cannot be used: unwritable, in use, finished, or damaged. The message is one line."""
 
 
+class Diverged(RunError):
+    """A number that is not finite. The last good checkpoint is kept."""
+
+
 @dataclass(frozen=True)
 class Run:
     """An open run folder. Make one with `open_run`."""
@@ -43,21 +47,30 @@ class Run:
         return (self.folder / CHECKPOINT).exists()
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Append one record to metrics.jsonl; its numbers also become TensorBoard scalars at record["step"]."""
+        """Append one record to metrics.jsonl; TensorBoard gets its numbers and texts at record["step"]."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.summary import text
 
-        scalars = [Summary.Value(tag=name, simple_value=number) for name, number in _numbers(record)]
-        self.events.write_event(Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=scalars)))
+        values = [Summary.Value(tag=name, simple_value=number) for name, number in _numbers(record)]
+        for name, part in record.items():
+            values += text(name, part).value if isinstance(part, str) else []
+        self.events.write_event(Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=values)))
         self.events.flush()
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment."""
+        """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment.
+
+        Raises: Diverged if one holds NaN: what is kept can be gone on from.
+        """
         import torch
         from safetensors.torch import save
 
+        for name, tensor in tensors.items():
+            if torch.isnan(tensor).any():
+                raise Diverged(f"{self.folder}: {name} is not a number after step {about['step']}; lower its rate")
         metrics = self.folder / METRICS
         about = {**about, "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0}
         flat = {

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from nas import methods, optimisers, policy, processes, step
 from nas.methods import Method
 from nas.optimisers import Optimiser
-from nas.runs import Run, RunError
+from nas.runs import Diverged, Run, RunError
 from nas.samples import Sample
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
@@ -60,10 +60,6 @@ class SearchSettings:
             raise ValueError(f"clip must be positive, or none, not {self.clip}")
 
 
-class Diverged(RunError):
-    """A loss that is not finite. The last good checkpoint is kept."""
-
-
 def search(
     network: ParentNetwork, settings: SearchSettings, run: Run, seed: int, stopped: Callable[[], bool] = lambda: False
 ) -> dict[str, Any] | None:
@@ -71,17 +67,22 @@ def search(
 
     Args: stopped, asked after every step; when true, a checkpoint is written and None returned.
     Returns: the result that was written to result.json, with the derived architecture.
-    Raises: Diverged at the first loss that is not finite, naming the step.
+    Raises: Diverged at the first loss that is not finite, naming the step; at an epoch's end also for weights and logits.
     """
     method, optimiser = build_method(settings), build_optimiser(settings)
     position = _resume(network, run) if run.resumed else _start(network, method, optimiser, seed)
     total = settings.epochs * network.steps_per_epoch
     warmup = settings.warmup_epochs * network.steps_per_epoch
     clock = time.perf_counter() - position.seconds
-    with tqdm(total=total, initial=position.step, disable=processes.rank() > 0 or None, unit="step") as bar:
+
+    def taken(step: int) -> int:  # weight and architecture steps, for the time that is left
+        return step + max(0, step - warmup)
+
+    quiet = processes.rank() > 0 or None
+    with tqdm(total=taken(total), initial=taken(position.step), disable=quiet, unit="step") as bar:
         while position.step < total:
             position = _one_step(network, method, optimiser, settings, position, warmup, total)
-            bar.update()
+            bar.update(taken(position.step) - bar.n)
             recorded = position.step % settings.record_every == 0 or position.step == total
             epoch_ended = position.step % network.steps_per_epoch == 0
             leaving = stopped() and position.step < total
@@ -236,7 +237,12 @@ def _resume(network: ParentNetwork, run: Run) -> _Position:
             parts[prefix][rest] = tensor.to(network.device) if prefix != "network" else tensor
     network.load(parts["network"])
     generator = torch.Generator(device=network.device)
-    generator.set_state(tensors["generator"])
+    try:
+        generator.set_state(tensors["generator"])
+    except RuntimeError as error:  # each kind of device has its own kind of state
+        raise RunError(
+            f"{run.folder} was begun on another kind of device: go on there, or choose other --runs"
+        ) from error
     logits = tensors["logits"].to(network.device)
     state = State(logits, parts["memory"], parts["moments"], about["architecture_step"])
     return _Position(state, generator, parts["window"], about["step"], about["seconds"])

@@ -73,7 +73,7 @@ def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
         memory[name + ".count"] = xp.zeros_like(memory[name])
     if method.estimate is None:
         memory["best"] = xp.full_like(zero[..., 0, 0], math.inf)
-        memory["best.gates"] = zero
+        memory["best.gates"] = policy.one_hot_argmax(method.draw.probabilities(logits))  # until one is seen
     return State(logits, memory, optimiser.start(logits))
 
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nas.runs import Run
-from nas.search import Diverged
+from nas.runs import Diverged, Run
 
 
 class Trainee(Protocol):

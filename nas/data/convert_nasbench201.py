@@ -57,13 +57,21 @@ def rows(release: Any) -> Iterator[list[str]]:
         figures = []
         for name, epochs, figure in ACCURACIES.values():
             if (name, epochs) not in asked:
-                asked[name, epochs] = release.get_more_info(index, name, hp=epochs, is_random=False)
+                asked[name, epochs] = _ask(release, index, name, epochs)
             figures.append(f"{asked[name, epochs][figure]:.8g}")
         cell = np.array(read(architecture))
         sizes = [str(parameters(cell, name)) for name in PARAMETERS]
         yield [str(index), architecture, *figures, *sizes]
         release.arch2infos_dict.pop(index, None)  # it keeps every cell it has read: gigabytes by the end
         release.evaluated_indexes.discard(index)
+
+
+def _ask(release: Any, index: int, name: str, epochs: str) -> dict[str, float]:
+    try:
+        found: dict[str, float] = release.get_more_info(index, name, hp=epochs, is_random=False)
+    except Exception as error:  # the package asserts, and unpickles: it may raise anything
+        raise DataError(f"cell {index}, {name} after {epochs} epochs: {error or type(error).__name__}") from error
+    return found
 
 
 def convert(release: Any, target: Path) -> None:
@@ -74,8 +82,11 @@ def convert(release: Any, target: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert a release. Exit status 2 and one line where it cannot be read."""
+    """Convert a release. Exit status 2 and one line where it cannot be read, or nothing could be written."""
     options = parser().parse_args(arguments)
+    if not options.target.parent.is_dir():  # known before the hour of reading
+        print(f"cannot write {options.target}: there is no folder {options.target.parent}", file=sys.stderr)
+        return 2
     try:
         create = importlib.import_module("nats_bench").create
     except ImportError:

@@ -1,1 +1,9 @@
-"""Parent networks: the weight-sharing networks whose edges a method chooses operations for."""
+"""Parent networks: the weight-sharing networks whose edges a method chooses operations for.
+
+What makes a network of your own searchable (docs/own_network.md) is named here.
+"""
+
+from nas.supernets.edge import Edge, EdgeNetwork
+from nas.supernets.supernet import Batches, Descent, Supernet
+
+__all__ = ["Batches", "Descent", "Edge", "EdgeNetwork", "Supernet"]

@@ -120,6 +120,7 @@ class Supernet:
     model: (inputs, Choice) -> predictions; loss: (predictions, targets) -> mean loss; weights, architecture, held_out:
     the minibatches of the three uses. An operation that does not run in a weight step is not moved, decayed or slowed.
     figures: more about an architecture for the record, from its operation indices.
+    Raises: ValueError if several processes cannot share a minibatch evenly.
     """
 
     def __init__(
@@ -135,6 +136,9 @@ class Supernet:
     ) -> None:
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
+        for size in (weights.size, architecture.size, held_out.size):
+            if size % processes():
+                raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes()} processes")
         self.descent = descent or Descent()
         self.figures = figures
         self.parameters = dict(model.named_parameters())

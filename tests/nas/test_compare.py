@@ -40,9 +40,12 @@ def test_one_seed_has_no_spread() -> None:
     assert compare.spread([3.0]) == {"mean": 3.0, "std": None, "half_width": None, "values": [3.0]}
 
 
-def test_a_run_without_the_measure_is_refused() -> None:
-    with pytest.raises(ValueError, match="table was not at hand"):
-        compare.curve([{"seconds": 1.0, "validation": {"accuracy": 3.0}}], "table_test_accuracy")
+def test_without_the_table_that_judges_nothing_is_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_search", lambda *_: pytest.fail("searched"))
+    assert program.main(["compare", "cifar10", "--data", str(tmp_path), "--runs", str(tmp_path / "runs")]) == 2
+    assert "the NAS-Bench-201 table not found" in capsys.readouterr().err
 
 
 def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

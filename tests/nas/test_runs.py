@@ -58,9 +58,10 @@ def test_what_an_attempt_recorded_that_kept_nothing_is_made_again(tmp_path: Path
 
 
 def test_events_are_tensorboards(tmp_path: Path) -> None:
-    """Read with the protocol buffers of tensorboardX: one event a record, one scalar a number."""
+    """Read with the protocol buffers of tensorboardX: one event a record, one scalar a number, texts as texts."""
+    record = {"step": 7, "loss": 0.5, "validation": {"accuracy": 20.0}, "probabilities": [[0.25, 0.75]]}
     with runs.open_run(tmp_path, Settings()) as run:
-        run.record({"step": 7, "loss": 0.5, "validation": {"accuracy": 20.0}, "probabilities": [[0.25, 0.75]]})
+        run.record({**record, "architecture": "a cell"})
     content = next(tmp_path.glob("events.out.tfevents.*")).read_bytes()
     events = []
     while content:
@@ -70,7 +71,10 @@ def test_events_are_tensorboards(tmp_path: Path) -> None:
     first, second = events
     assert first.file_version == "brain.Event:2"
     assert second.step == 7
-    assert {value.tag: value.simple_value for value in second.summary.value} == {
+    *numbers, architecture = second.summary.value
+    assert architecture.metadata.plugin_data.plugin_name == "text"
+    assert list(architecture.tensor.string_val) == [b"a cell"]
+    assert {value.tag: value.simple_value for value in numbers} == {
         "step": 7.0,
         "loss": 0.5,
         "validation/accuracy": 20.0,

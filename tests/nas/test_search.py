@@ -1,5 +1,6 @@
 """The search loop on the smallest parent network: it finds the known best cell, resumes bit for bit, stops on NaN."""
 
+import io
 import itertools
 import json
 import math
@@ -127,6 +128,79 @@ def test_nan_stops_says_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -
     _, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
     assert about["step"] == 30
     assert not (tmp_path / "r" / "result.json").exists()
+
+
+@pytest.mark.parametrize("what", ["weights", "logits"])
+def test_what_is_not_a_number_is_not_kept(tmp_path: Path, what: str) -> None:
+    """Broken by the last step of an epoch, whose loss was still finite: no loss tells before the checkpoint."""
+
+    class Broken(Tiny):
+        def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+            loss = super().weight_step(gates, runs, progress)
+            if what == "weights" and self.steps == 40:
+                self.weights = self.weights * torch.nan
+                self.objective().noise = -self.weights  # and the architecture step does not see it
+            return loss
+
+        def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
+            found = super().gradients(gates, runs)
+            zero = torch.zeros(())
+            if self.steps == 40:
+                return replace(found, loss=zero, gate_gradient=found.gate_gradient * torch.nan)
+            return found
+
+    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(search.Diverged, match="after step 40; lower"):
+        search.search(Broken(), SETTINGS, run, 3)
+    tensors, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
+    assert about["step"] == 30
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_a_search_is_not_resumed_on_another_kind_of_device(tmp_path: Path) -> None:
+    steps = itertools.count(1)
+    assert run_search(tmp_path / "r", SETTINGS, lambda: next(steps) == 25) is None
+    tensors, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
+    of_a_gpu = {**tensors, "generator": torch.zeros(16, dtype=torch.uint8)}  # a seed and an offset
+    with runs.open_run(tmp_path / "r", SETTINGS) as run:
+        run.checkpoint(of_a_gpu, {name: value for name, value in about.items() if name != "metrics_bytes"})
+    with pytest.raises(runs.RunError, match="was begun on another kind of device"):
+        run_search(tmp_path / "r")
+    with runs.open_run(tmp_path / "r", SETTINGS) as run:
+        run.checkpoint(tensors, {name: value for name, value in about.items() if name != "metrics_bytes"})
+    assert run_search(tmp_path / "r") is not None  # the control
+
+
+def test_progress_counts_weight_and_architecture_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the time left is right although an epoch of the warm-up costs half of a later one."""
+    bars: list[Any] = []
+
+    class Bar(search.tqdm):  # type: ignore[type-arg]
+        def __init__(self, **options: Any) -> None:
+            bars.append(self)
+            super().__init__(**{**options, "disable": False, "file": io.StringIO()})
+
+    monkeypatch.setattr(search, "tqdm", Bar)
+    steps = itertools.count(1)
+    assert run_search(tmp_path / "r", SETTINGS, lambda: next(steps) == 45) is None
+    run_search(tmp_path / "r")
+    first, second = bars
+    assert (first.total, first.initial, first.n) == (120 + 100, 0, 45 + 25)  # the first 20 steps are the warm-up's
+    assert (second.total, second.initial, second.n) == (220, 70, 220)
+
+
+def test_random_search_stands_for_the_first_cell_until_it_has_seen_one(tmp_path: Path) -> None:
+    asked = []
+
+    class Watched(Tiny):
+        def validate(self, gates: Tensor) -> dict[str, float]:
+            asked.append(gates)
+            return super().validate(gates)
+
+    settings = replace(SETTINGS, method="random")
+    with runs.open_run(tmp_path / "r", settings) as run:
+        search.search(Watched(), settings, run, 3)
+    assert all(torch.equal(gates.sum(dim=-1), torch.ones(2)) for gates in asked)  # one operation an edge, always
+    assert runs.records(tmp_path / "r")[0]["architecture"] == "0-0"
 
 
 def test_bad_settings_are_refused() -> None:

@@ -67,6 +67,22 @@ def test_an_incomplete_release_is_refused(table: Table, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cell_that_cannot_be_read_is_named(table: Table, tmp_path: Path) -> None:
+    class Damaged(Release):
+        def get_more_info(self, index: int, *arguments: Any, **options: Any) -> Any:
+            assert index < 7
+            return super().get_more_info(index, *arguments, **options)
+
+    with pytest.raises(DataError, match="cell 7, cifar10 after 200 epochs: AssertionError"):
+        convert_nasbench201.convert(Damaged(table), tmp_path / "nasbench201.csv.gz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_without_a_folder_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert_nasbench201.main([str(tmp_path), str(tmp_path / "none" / "out.csv.gz")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
 def test_without_the_authors_package_it_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
 from nas.estimators import first_order_credit
 from nas.search import SearchSettings
+from nas.spaces import nasbench201
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets import cifar, convolutional
 from nas.supernets.cifar import Network, Settings, assemble, augment
@@ -179,6 +180,23 @@ def test_credits_into_a_node_that_only_convolutions_leave_cancel(monkeypatch: py
     assert max(row[2] for row in sums) < 1e-10  # into node 2, which a convolution leaves
     assert min(row[3] for row in hidden) > 1e-4  # although edge 0 -> 1 has worth
     assert min(row[1] for row in seen) > 1e-5  # the control: a skip lets credit through
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_a_record_has_the_tables_figures_of_its_own_cell(zero: bool) -> None:
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} is not set")
+    table, cells = table_file.load(Path(folder)), nasbench201.space(zero)
+    figures = cifar.table_figures(Path(folder), zero)
+    assert figures is not None
+    random = np.random.default_rng(0)
+    for choices in random.integers(0, len(cells.operations), (50, 6)).tolist():
+        index = table.find(cells.write(choices))
+        assert figures(choices) == {
+            "table_test_accuracy": table.column("cifar10_test")[index],
+            "table_valid_accuracy": table.column("cifar10_valid")[index],
+        }
 
 
 def test_bad_settings_and_missing_data_are_refused(tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ import itertools
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nas.data.cifar10 import Images
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
+from nas.supernets.cifar import Settings, assemble
 from nas.supernets.convolutional import EPSILON, Cell, Norm
 from nas.supernets.edge import choose
 
@@ -161,6 +164,22 @@ def test_one_operation_an_edge_runs_and_an_architecture_step_computes_no_weight_
         found = torch.autograd.grad(loss, list(cell.parameters()), allow_unused=True)
     assert recorder.counts["weight gradients"] == 3
     assert sum(gradient is not None for gradient in found) == 3
+
+
+@pytest.mark.parametrize("runs_of", [1, 2, 4])
+def test_an_architecture_step_of_the_network_computes_no_weight_gradient(runs_of: int) -> None:
+    """One path, two or all of them; nothing inside the cells, and nothing outside, where the stem's is PyTorch's."""
+    images = Images(np.zeros((64, 3, 32, 32), np.uint8), np.zeros(64, np.uint8))
+    network = assemble(Settings(channels=4, cells=1, batch=8, images=32, held_out=16), images, "cpu", 0)
+    gates = functional.one_hot(torch.tensor([2, 2, 1, 2, 1, 2]), 4).float()
+    run = torch.stack([gates.roll(k, 1) for k in range(runs_of)]).sum(dim=0)
+    with Recorder() as recorder:
+        network.objective().gradients(gates, run)
+    assert recorder.counts["input gradients"] > 0
+    assert recorder.counts["weight gradients"] == 0
+    with Recorder() as recorder:  # the control
+        network.weight_step(gates, run, 0.0)
+    assert recorder.counts["weight gradients"] > 6
 
 
 # ------------------------------------------------------------------ what is kept

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
-from nas import methods, optimisers, step
+from nas import methods, optimisers, search, step
+from nas.runs import CHECKPOINT, open_run, read_checkpoint
+from nas.search import SearchSettings
+from nas.supernets import supernet
 from nas.supernets.edge import Edge, EdgeNetwork, choose
 from nas.supernets.supernet import Batches, Descent, Supernet
 
@@ -154,6 +157,14 @@ def test_a_saved_network_goes_on_bit_for_bit() -> None:
         fresh.load(straight.state() | {"model.network.out.weight": torch.zeros(1)})
 
 
+def test_processes_that_cannot_share_a_minibatch_evenly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supernet, "processes", lambda: 4)
+    make()  # minibatches of 8, 8 and 20
+    monkeypatch.setattr(supernet, "processes", lambda: 3)
+    with pytest.raises(ValueError, match="a minibatch of 8 cannot be shared evenly by 3 processes"):
+        make()
+
+
 def test_held_out_figures_by_hand() -> None:
     network = make()
     figures = network.validate(ONE)
@@ -173,7 +184,8 @@ def _one_of_two(number: int, port: int, folder: str) -> None:
     torch.distributed.init_process_group("gloo", init_method=address, rank=number, world_size=2)
     network = make()
     answers = _train(network)
-    torch.save({**network.state(), **answers}, Path(folder) / f"{number}.pt")
+    logits, result = _search(Path(folder) / f"run {number}")
+    torch.save({**network.state(), **answers, "logits": logits, "result": result}, Path(folder) / f"{number}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -183,6 +195,17 @@ def _train(network: Supernet) -> dict[str, Tensor]:
     found = network.objective().gradients(ONE, ONE)
     figures = network.validate(ONE)
     return {"gate_gradient": found.gate_gradient, "loss": found.loss, "accuracy": torch.tensor(figures["accuracy"])}
+
+
+def _search(folder: Path) -> tuple[Tensor, Tensor]:
+    """A whole search's logits in its checkpoint, and the probabilities in its result."""
+    with open_run(folder, SEARCH) as run:
+        result = search.search(make(), SEARCH, run, 0)
+    assert result is not None
+    return read_checkpoint(folder / CHECKPOINT)[0]["logits"], torch.tensor(result["probabilities"])
+
+
+SEARCH = SearchSettings(epochs=4, warmup_epochs=1, rate=0.1)
 
 
 def test_two_processes_do_the_work_of_one(tmp_path: Path) -> None:
@@ -196,3 +219,8 @@ def test_two_processes_do_the_work_of_one(tmp_path: Path) -> None:
     for name, tensor in expected.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], tensor, rtol=0, atol=1e-12, msg=name)
+    logits, result = _search(tmp_path / "alone")  # the same draws, so the same logits, which are in 32 bits
+    assert torch.equal(first["logits"], second["logits"])
+    torch.testing.assert_close(first["logits"], logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(first["result"], result, rtol=0, atol=1e-5)
+    assert (logits - logits.mean()).abs().max() > 0.1  # the control: they have moved
