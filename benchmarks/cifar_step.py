@@ -141,7 +141,7 @@ class Ours:
 
     def weight_step(self, chosen: list[int]) -> None:
         gates = self.gates(chosen)
-        self.supernet.weight_step(gates, gates, 0.0)
+        self.supernet.weight_step(gates, 0.0)
 
     def architecture_step(self, chosen: list[int]) -> None:
         gates = self.gates(chosen)

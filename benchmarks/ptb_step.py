@@ -23,8 +23,8 @@ from torch import Tensor
 
 from nas.data.ptb import Corpus
 from nas.policy import gates_of
-from nas.supernets import cell as cells
 from nas.supernets import language
+from nas.supernets import recurrent as cells
 from nas.supernets.ptb import Network, Settings
 
 VOCABULARY = 10_000
@@ -120,7 +120,7 @@ def steps_of(settings: Settings, precision: Precision) -> tuple[Callable[[], obj
 
     def weight_step() -> object:
         drawn = gates()
-        return network.weight_step(drawn, drawn, 0.5)
+        return network.weight_step(drawn, 0.5)
 
     def architecture_step() -> object:
         drawn = gates()

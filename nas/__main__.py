@@ -50,7 +50,8 @@ def _search(options: argparse.Namespace) -> int:
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
-        sets.append(f"network.text={json.dumps([str(Path(file).resolve()) for file in options.text])}")
+        files = [str(Path(file).resolve()) for file in options.text]
+        sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
     search.build_method(experiment.search)  # an unknown method is refused before any data is read
     if options.dry_run:
@@ -192,9 +193,9 @@ def _add_draw(commands: program.Commands) -> None:
 
 
 def _draw(options: argparse.Namespace) -> int:
-    from nas import draw
+    from nas import figures
 
-    for path in draw.draw(options.run):
+    for path in figures.draw(options.run):
         print(path)
     return 0
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nas import estimators, methods, objective, optimisers, policy, runs, search, step, tasks
-from nas.draw import save
 from nas.estimators import first_order_credit
+from nas.figures import save
 from nas.methods import Method
 from nas.samples import ONE_HOT
 from nas.spaces.space import Space

@@ -9,29 +9,23 @@ its end, is trained from scratch, and random cells and an LSTM of the same size 
 
 import json
 import math
-import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from scipy import stats
-from tqdm import tqdm
 
-from nas import config, evaluate, methods, runs, search, tasks
+from nas import config, methods, runs, scratch_text, search, tasks
 from nas.colours import of_method
 from nas.data import nasbench201
 from nas.data.ptb import Corpus
-from nas.draw import save
-from nas.processes import take_device
+from nas.figures import save
+from nas.pool import side_by_side
 from nas.supernets import ptb
+from nas.supernets.lstm import LSTM
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
@@ -72,11 +66,11 @@ def compare(asked: Comparison) -> dict[str, Any] | None:
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
     searches = [(name, seed) for seed in range(asked.seeds) for name in names]
     data = measure.data(asked)
-    folders = _side_by_side(_search, asked, searches)
+    folders = side_by_side(_search, asked, searches)
     if folders is None:
         return None
     equal = equal_time({name: [f for (n, _), f in zip(searches, folders, strict=True) if n == name] for name in names})
-    trained = _side_by_side(_train, asked, measure.trainings(asked, folders, equal))
+    trained = side_by_side(_train, asked, measure.trainings(asked, folders, equal))
     if trained is None:
         return None
     curves: dict[str, list[Points]] = {name: [] for name in names}
@@ -228,7 +222,7 @@ def text_trainings(asked: Comparison, folders: list[Path], equal: float) -> list
     """What `perplexity` and `text_references` train, each once. Raises: ValueError if a search saw another text."""
     corpus = _corpus(asked)
     for folder in folders:
-        evaluate.check_text(folder, corpus)
+        scratch_text.check_text(folder, corpus)
     found = [pair for folder in folders for _, pair in _stood_for(asked, folder, equal)]
     return list(dict.fromkeys([*found, *(pair for pairs in _references(asked).values() for pair in pairs)]))
 
@@ -258,71 +252,17 @@ MEASURES = {
 }
 
 
-# ------------------------------------------------------------------ side by side
-
-
-def _side_by_side(work: Callable[..., Any], asked: Comparison, items: list[Pair]) -> list[Any] | None:
-    """work(asked, *item) of all items, `asked.jobs` of them at once, each in a process of its own; None if stopped."""
-    if asked.jobs == 1:
-        found = []
-        for item in items:
-            found.append(work(asked, *item))
-            if found[-1] is None:
-                return None
-        return found
-    context = get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(asked.jobs, context, _begin, (stop, replace(asked, stopped=_told))) as pool:
-        futures = [pool.submit(work, replace(asked, stopped=_told), *item) for item in items]
-        try:
-            with tqdm(total=len(futures), disable=None, unit=work.__name__.strip("_")) as bar:
-                running = set(futures)
-                while running and not asked.stopped():
-                    done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
-                    bar.update(len(done))
-                    for one in done:
-                        one.result()  # what went wrong in one ends all
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-    found = [None if one.cancelled() else one.result() for one in futures]
-    return None if None in found else found
-
-
-_stop: list[Any] = []  # in a worker: the event that tells it to stop
-
-
-def _told() -> bool:
-    return bool(_stop[0].is_set())
-
-
-def _begin(stop: Any, asked: Comparison) -> None:
-    """What a worker does first: listen to its parent alone, end with it, take its share of the machine, be quiet."""
-
-    def follow() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-        os._exit(1)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=follow, daemon=True).start()
-    torch.set_num_threads(max(1, torch.get_num_threads() // asked.jobs))
-    take_device(asked.device)
-    os.environ["TQDM_DISABLE"] = "1"
-    _stop.append(stop)
-
-
 # ------------------------------------------------------------------ helpers
 
 
 def _stood_for(asked: Comparison, folder: Path, equal: float) -> list[tuple[float, Pair]]:
     """When and what: the last records by half of the equal time and by all of it, if there are any, and the end."""
-    records, seed = runs.records(folder), evaluate.finished(folder)["seed"]
+    records, seed = runs.records(folder), runs.result(folder)["seed"]
     known = [[record for record in records if record["seconds"] <= moment][-1:] for moment in (equal / 2, equal)]
     chosen = {record["step"]: record for record in [*known[0], *known[1], records[-1]]}
     return [
-        (record["seconds"], (evaluate.derived(asked.experiment.network, record), seed)) for record in chosen.values()
+        (record["seconds"], (scratch_text.derived(asked.experiment.network, record), seed))
+        for record in chosen.values()
     ]
 
 
@@ -333,8 +273,8 @@ def _corpus(asked: Comparison) -> Corpus:
 def _references(asked: Comparison) -> dict[str, list[Pair]]:
     seeds = range(asked.seeds)
     return {
-        "random cells": [(evaluate.random_cell(asked.experiment.network, seed), seed) for seed in seeds],
-        "LSTM of the same size": [(evaluate.LSTM, seed) for seed in seeds],
+        "random cells": [(scratch_text.random_cell(asked.experiment.network, seed), seed) for seed in seeds],
+        "LSTM of the same size": [(LSTM, seed) for seed in seeds],
     }
 
 
@@ -343,8 +283,8 @@ def _train(asked: Comparison, architecture: str, seed: int) -> Any:
     settings = asked.experiment.network
     ptb.take_threads(settings)
     corpus = _corpus(asked)
-    final = evaluate.final_of(settings, corpus, architecture, settings.final_epochs, seed)
-    return evaluate.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
+    final = scratch_text.final_of(settings, corpus, architecture, settings.final_epochs, seed)
+    return scratch_text.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
 
 
 def _search(asked: Comparison, name: str, seed: int) -> Any:

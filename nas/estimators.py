@@ -252,7 +252,7 @@ def reinmax(probabilities: A, gates: A, gate_gradient: A) -> A:
 def proxyless(pair_probabilities: A, pair_gate_gradient: A) -> A:
     """ProxylessNAS: the two drawn paths of each edge against each other.
 
-    gradient_i = sum_j g_j q_j (delta_ij - q_i), i, j in the pair       (Cai et al. 2019, eq. 4; docs/notation.md, 19)
+    gradient_i = sum_j g_j q_j (delta_ij - q_i), i, j in the pair  (Cai et al. 2019, eq. 4; docs/notation.md, eq. 19)
 
     Args: pair_probabilities q (..., E, 2), each row summing to one; pair_gate_gradient (..., E, 2).
     Returns: (..., E, 2), for the logits of the pair.

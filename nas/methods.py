@@ -6,7 +6,6 @@
 """
 
 import importlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from nas.samples import (
     Draw,
     Sample,
 )
+from nas.schedule import cosine
 
 Memory = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _linear_temperature(progress: float) -> float:
 
 
 def _cosine_temperature(progress: float) -> float:
-    return max(0.5 * (1.0 + math.cos(math.pi * progress)), 0.01)  # 0 itself has no gradient
+    return max(cosine(progress), 0.01)  # 0 itself has no gradient
 
 
 def parsec_weights(loss: Any) -> Any:
@@ -232,6 +232,7 @@ METHODS: dict[str, Method] = {
             ONE_HOT,
             lambda s, m: estimators.exact_advantage(s.probabilities, s.gates, s.loss, s.zeroed_loss),
             frozenset({"loss", "zeroed_losses"}),
+            source="difference reward: Wolpert & Tumer 2002; Sato et al. 2021",
         ),
         Method(
             "exact_advantage_with_baseline",
@@ -252,7 +253,14 @@ METHODS: dict[str, Method] = {
             ),
             frozenset({"gradients", "zeroed_loss"}),
         ),
-        Method("quadrature_advantage", "Gate quadrature", ONE_HOT, _quadrature, frozenset({"path_gradients", "loss"})),
+        Method(
+            "quadrature_advantage",
+            "Gate quadrature",
+            ONE_HOT,
+            _quadrature,
+            frozenset({"path_gradients", "loss"}),
+            source="integrated gradients, along one gate: Sundararajan et al. 2017",
+        ),
         Method(
             "reinforce_leave_one_out",
             "RLOO",
@@ -275,6 +283,7 @@ METHODS: dict[str, Method] = {
             ONE_HOT,
             lambda s, m: estimators.marginalised(s.probabilities, s.alternative_losses),
             frozenset({"loss", "alternative_losses"}),
+            source="local expectation gradient: Titsias & Lázaro-Gredilla 2015",
         ),
         Method(
             "reinmax",
@@ -336,7 +345,7 @@ def find(name: str) -> Method:
         raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}, or your own as package.module:name")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a name relative to nothing
         raise ValueError(f"cannot load method {name!r}: {error}") from error
     if not isinstance(found, Method):
         raise ValueError(f"{name!r} is a {type(found).__name__}, not a nas.methods.Method")

@@ -41,17 +41,14 @@ def adam(beta1: float = 0.5, beta2: float = 0.999, epsilon: float = 1e-8, decay:
     return Optimiser("adam", update, ("first", "second"))
 
 
-def sgd(momentum: float = 0.0, decay: float = 0.0) -> Optimiser:
-    """Plain gradient descent on the logits (theorems T8, T10 for momentum = decay = 0)."""
+def sgd(decay: float = 0.0) -> Optimiser:
+    """Plain gradient descent on the logits (theorems T8, T10 for decay = 0)."""
 
     def update(logits: Any, gradient: Any, moments: Moments, rate: Any, step: Any) -> tuple[Any, Moments]:
         gradient = gradient + decay * logits if decay else gradient
-        if not momentum:
-            return logits - rate * gradient, moments
-        velocity = momentum * moments["velocity"] + gradient
-        return logits - rate * velocity, {"velocity": velocity}
+        return logits - rate * gradient, moments
 
-    return Optimiser("sgd", update, ("velocity",) if momentum else ())
+    return Optimiser("sgd", update)
 
 
 def natural() -> Optimiser:

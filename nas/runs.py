@@ -1,9 +1,9 @@
 """What does a run leave behind, and how is nothing lost or half written?
 
-A run folder `RUNS/NAME/DIGEST-sSEED/` holds `config.toml` (resolved settings), `meta.json` (commit, versions, device,
-command), `metrics.jsonl` (one record a line), TensorBoard events, `checkpoint.safetensors` and, last of all,
-`result.json`: its presence means finished. Whole files are written aside, synced and renamed; checkpoints hold arrays
-and JSON only, so that loading one never executes anything.
+A run folder `RUNS/NAME/DIGEST-sSEED/` holds `config.toml` (resolved settings), `meta.json` (commit, versions, device
+and command of every start), `metrics.jsonl` (one record a line), TensorBoard events, `checkpoint.safetensors` and, last
+of all, `result.json`: its presence means finished. Whole files are written aside, synced and renamed; checkpoints hold
+arrays and JSON only, so that loading one never executes anything.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -71,8 +72,7 @@ class Run:
         for name, tensor in tensors.items():
             if torch.isnan(tensor).any():
                 raise Diverged(f"{self.folder}: {name} is not a number after step {about['step']}; lower its rate")
-        metrics = self.folder / METRICS
-        about = {**about, "metrics_bytes": metrics.stat().st_size if metrics.exists() else 0}
+        about = {**about, "metrics_bytes": self._sync_metrics()}
         flat = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
@@ -81,10 +81,21 @@ class Run:
     def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The last checkpoint's tensors and facts; later records are cut off, since they will be made again."""
         tensors, about = read_checkpoint(self.folder / CHECKPOINT)
-        metrics = self.folder / METRICS
+        metrics, length = self.folder / METRICS, about["metrics_bytes"]
+        if length > (metrics.stat().st_size if metrics.exists() else 0):
+            raise RunError(f"{metrics} is shorter than when its checkpoint was written: records are lost")
         if metrics.exists():
-            os.truncate(metrics, min(about["metrics_bytes"], metrics.stat().st_size))
+            os.truncate(metrics, length)
         return tensors, about
+
+    def _sync_metrics(self) -> int:
+        """Put the records on the disk, as the checkpoint that counts on them will be; their length in bytes."""
+        metrics = self.folder / METRICS
+        if not metrics.exists():
+            return 0
+        with metrics.open("ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the run is finished."""
@@ -98,8 +109,6 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     device: where the run computes, for meta.json.
     Raises: RunError if the folder cannot be written, holds other settings, is finished, or is in use elsewhere.
     """
-    if (folder / RESULT).exists():
-        raise RunError(f"{folder} is finished; choose another --seed, --runs or setting, or delete the folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -108,14 +117,16 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RunError(f"{folder} is in use by another process") from error
+        if (folder / RESULT).exists():  # another process may have finished it until now
+            raise RunError(f"{folder} is finished; choose another --seed, --runs or setting, or delete the folder")
         text = config.dump(settings)
         written = folder / CONFIG
         if written.exists() and written.read_text(encoding="utf-8") != text:
             raise RunError(f"{folder} holds other settings ({written}); choose another folder")
         write_atomically(written, text)
-        write_atomically(folder / META, json.dumps(about_this_program(device), indent=2) + "\n")
+        write_atomically(folder / META, json.dumps([*_sessions(folder), about_this_program(device)], indent=2) + "\n")
         if not (folder / CHECKPOINT).exists():  # what an attempt recorded that kept nothing is made again
             (folder / METRICS).unlink(missing_ok=True)
         # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
@@ -140,6 +151,18 @@ def records(folder: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
     except json.JSONDecodeError as error:
         raise RunError(f"{folder / METRICS} is damaged: {error}") from error
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """result.json of a finished run. Raises: RunError if the run is not there, not finished, or damaged."""
+    try:
+        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        what = "is not finished" if (folder / CONFIG).exists() else "is not a run folder"
+        raise RunError(f"{folder} {what}: it has no {RESULT}") from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"cannot read {folder / RESULT}: {error}") from error
+    return found
 
 
 def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -172,7 +195,7 @@ def about_this_program(device: str = "cpu") -> dict[str, Any]:
     versions = {name: metadata.version(name) for name in ("numpy", "torch")}
     torch = sys.modules.get("torch")  # what was not loaded did not compute
     return {
-        "command": " ".join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "commit": _commit(),
         "python": platform.python_version(),
         **versions,
@@ -190,6 +213,15 @@ def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(value, Mapping | list):
         for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _numbers(inner, f"{name}/{key}" if name else str(key))
+
+
+def _sessions(folder: Path) -> list[dict[str, Any]]:
+    """What earlier starts of the run said of themselves; nothing if that cannot be read."""
+    try:
+        found = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return []
+    return found if isinstance(found, list) else [found]
 
 
 def _commit() -> str | None:

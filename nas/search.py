@@ -20,6 +20,7 @@ from nas.methods import Method
 from nas.optimisers import Optimiser
 from nas.runs import Diverged, Run, RunError
 from nas.samples import Sample
+from nas.schedule import cosine
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
 
@@ -30,8 +31,9 @@ class SearchSettings:
 
     epochs count all epochs, the first `warmup_epochs` of which train weights only. rate, decay, clip are the logits';
     without clip (None) gradients keep their length. schedule "cosine" takes the rate to zero over the architecture
-    steps. zero_policy as in `nas.methods.Method`; it matters only where the space has a zero operation and the method
-    credits gates. A record every `record_every` steps.
+    steps. beta1, beta2 are Adam's; decay is Adam's and SGD's; the other optimisers have neither. zero_policy as in
+    `nas.methods.Method`; it matters only where the space has a zero operation and the method credits gates. A record
+    every `record_every` steps.
     """
 
     method: str = "advantage"
@@ -67,7 +69,7 @@ def search(
 
     Args: stopped, asked after every step; when true, a checkpoint is written and None returned.
     Returns: the result that was written to result.json, with the derived architecture.
-    Raises: Diverged at the first loss that is not finite, naming the step; at an epoch's end also for weights and logits.
+    Raises: Diverged at the first loss that is not finite, naming the step, or if a weight or a logit to be kept is NaN.
     """
     method, optimiser = build_method(settings), build_optimiser(settings)
     position = _resume(network, run) if run.resumed else _start(network, method, optimiser, seed)
@@ -120,10 +122,10 @@ def build_optimiser(settings: SearchSettings) -> Optimiser:
     return optimisers.OPTIMISERS[settings.optimiser]()
 
 
-def weight_gates(sample: Sample) -> tuple[Tensor, Tensor]:
-    """Gates and runs (E, K) that a weight step trains under: the sample's, or the first of several."""
-    gates, runs = sample.gates, sample.runs
-    return (gates, runs) if gates.ndim == 2 else (gates[0], runs[0])
+def weight_gates(sample: Sample) -> Tensor:
+    """Gates (E, K) that a weight step trains under: the sample's, or the first of several."""
+    gates: Tensor = sample.gates
+    return gates if gates.ndim == 2 else gates[0]
 
 
 # ------------------------------------------------------------------ one step, and where it stands
@@ -159,12 +161,12 @@ def _one_step(
 
     with torch.no_grad():
         sample = step.draw(method, state.logits, uniforms(), progress)
-    loss = network.weight_step(*weight_gates(sample), progress=position.step / total)
+    loss = network.weight_step(weight_gates(sample), progress=position.step / total)
     window["weight_loss"] = window["weight_loss"] + loss
     window["weight_steps"] = window["weight_steps"] + 1
     losses = (*losses, (position.step + 1, loss))
     if position.step >= warmup:
-        rate = settings.rate * (0.5 * (1 + math.cos(math.pi * progress)) if settings.schedule == "cosine" else 1.0)
+        rate = settings.rate * (cosine(progress) if settings.schedule == "cosine" else 1.0)
         with torch.no_grad():
             state, sample = step.architecture_step(
                 method, optimiser, state, network.objective(), uniforms(), rate, progress, settings.clip

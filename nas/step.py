@@ -91,7 +91,7 @@ def draw(method: Method, logits: Any, uniforms: Any, progress: float = 0.0) -> S
 def measure(method: Method, sample: Sample, problem: Objective[Any]) -> Sample:
     """Ask the objective what the method needs to know of this sample."""
     sample = replace(sample, zero_operation=problem.zero_operation)
-    for question in sorted(method.needs):
+    for question in sorted(method.needs, key=list(QUESTIONS).index):  # the drawn gates are asked about first
         sample = replace(sample, **QUESTIONS[question](problem, sample))
     return sample
 
@@ -100,14 +100,12 @@ def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
     """The estimator's gradient (..., E, K), or None for a search without one. Exact for exact samples and memory."""
     if method.estimate is None:
         return None
-    if method.zero_policy == "worst" and sample.zero_operation is not None:
-        sample = charge_zero(sample, memory["gate_gradient"])
-    return method.estimate(sample, memory)
+    return method.estimate(charged(method, sample, memory), memory)
 
 
 def remember(method: Method, memory: Memory, sample: Sample) -> Memory:
     """Update the moving averages: a plain mean at first, exponential with EMA_RATE after 1/EMA_RATE samples."""
-    updated = dict(memory)
+    updated, sample = dict(memory), charged(method, sample, memory)
     for name, average in method.averages.items():
         mean, count = memory[name], memory[name + ".count"]
         xp = namespace(mean)
@@ -135,8 +133,18 @@ def probabilities(method: Method, state: State) -> Any:
     return method.draw.probabilities(state.logits)
 
 
+def charged(method: Method, sample: Sample, memory: Memory) -> Sample:
+    """The sample as the estimator sees it: a drawn zero operation is charged by the method's policy."""
+    if method.zero_policy == "worst" and sample.zero_operation is not None:
+        return charge_zero(sample, memory["gate_gradient"])
+    return sample
+
+
 def charge_zero(sample: Sample, means: Any) -> Sample:
-    """Charge a sampled zero operation the largest moving average of gate gradients of its edge's other operations."""
+    """Charge a sampled zero operation the largest moving average of gate gradients of its edge's other operations.
+
+    An operation that was not drawn yet counts with the average that it has: zero.
+    """
     xp = namespace(means)
     is_zero = policy.positions(means) == sample.zero_operation
     worst = xp.amax(xp.where(is_zero, -xp.inf, means), axis=-1, keepdims=True)

@@ -30,8 +30,8 @@ def answer(table: Table, question: str) -> str:
 def cell(table: Table, index: int) -> str:
     """All figures of one cell, and its rank among all (1 is the best; equals share the better rank)."""
     lines = [f"cell {index}  {table.architectures[index]}", f"{'':16}{'valid':>8}{'test':>8}{'rank in test':>16}"]
-    for dataset in DATASETS:
-        valid, test = (_column(table, dataset, split) for split in SPLITS)
+    for dataset in _datasets(table):
+        valid, test = (table.column(f"{dataset}_{split}") for split in SPLITS)
         rank = 1 + int((test > test[index]).sum())
         lines.append(f"{dataset:16}{valid[index]:8.2f}{test[index]:8.2f}{rank:>8,} of {CELLS:,}")
     for unit, name in (("parameters", "params"), ("million multiply-adds", "mflops")):
@@ -43,10 +43,10 @@ def cell(table: Table, index: int) -> str:
 def best(table: Table) -> str:
     """For each data set the best cell by validation and by test accuracy."""
     lines = []
-    for dataset in DATASETS:
-        columns = [_column(table, dataset, split) for split in SPLITS]
+    for dataset in _datasets(table):
+        columns = [table.column(f"{dataset}_{split}") for split in SPLITS]
         for split, column in zip(SPLITS, columns, strict=True):
-            top = int(np.nanargmax(column))
+            top = int(column.argmax())
             valid, test = (found[top] for found in columns)
             figures = f"valid {valid:5.2f}  test {test:5.2f}"
             lines.append(f"{dataset:16}best {split:6} {figures}  cell {top:>5}  {table.architectures[top]}")
@@ -57,15 +57,15 @@ def stats(table: Table) -> str:
     """Accuracy of all cells, of the 4,096 without `none`, and of the best of n random cells chosen by validation."""
     lines = [f"{'test accuracy, %':32}{'mean':>8}{'std':>8}{'median':>8}{'best':>8}"]
     inside = (table.choices != 0).all(axis=1)
-    for dataset in DATASETS:
-        test = _column(table, dataset, "test")
+    for dataset in _datasets(table):
+        test = table.column(f"{dataset}_test")
         for name, chosen in (("all 15,625 cells", slice(None)), ("4,096 without none", inside)):
             part = test[chosen]
             figures = (part.mean(), part.std(), np.median(part), part.max())
             lines.append(f"{dataset + ', ' + name:32}" + "".join(f"{figure:8.2f}" for figure in figures))
     lines += ["", f"{'random search, without none':32}{'n = 10':>8}{'100':>8}{'1000':>8}"]
-    for dataset in DATASETS:
-        valid, test = (_column(table, dataset, split)[inside] for split in SPLITS)
+    for dataset in _datasets(table):
+        valid, test = (table.column(f"{dataset}_{split}")[inside] for split in SPLITS)
         means = [expected_choice(valid, test, count) for count in (10, 100, 1000)]
         lines.append(f"{dataset + ', mean test':32}" + "".join(f"{mean:8.2f}" for mean in means))
     return "\n".join(lines)
@@ -83,6 +83,6 @@ def expected_choice(valid: Floats, test: Floats, count: int) -> float:
     return float(((up_to**count - below**count) / ties * test[order]).sum())
 
 
-def _column(table: Table, dataset: str, split: str) -> Floats:
-    name = f"{dataset}_{split}"
-    return table.columns[name] if name in table.columns else np.full(CELLS, np.nan)
+def _datasets(table: Table) -> list[str]:
+    """Those that this table has; CIFAR-10 is always among them."""
+    return [name for name in DATASETS if all(f"{name}_{split}" in table.columns for split in SPLITS)]

@@ -18,7 +18,6 @@ from nas.supernets.parent import ParentNetwork
 N = TypeVar("N")
 
 TASKS = {"ptb": "nas.supernets.ptb", "cifar10": "nas.supernets.cifar"}
-PRESETS = ("small", "quick", "paper")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nas import __main__ as nas_program
-from nas import draw, runs
+from nas import figures, runs
 from simulate import __main__ as simulate_program
 from simulate import page
 
@@ -74,7 +74,7 @@ def _text(folder: Path) -> list[str]:
 
 
 def _drawings(folder: Path) -> list[tuple[Path, str]]:
-    drawn = [path for path in draw.draw(folder) if path.suffix == ".svg"]
+    drawn = [path for path in figures.draw(folder) if path.suffix == ".svg"]
     captions = ("Operations by colour, their probabilities by width.", "How the probabilities moved during the search.")
     return list(zip(drawn, captions, strict=True))
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nas import draw, methods
+from nas import figures, methods
 from nas.colours import of_method
 from simulate import evidence, run
 from simulate.evidence import Estimate
@@ -70,7 +70,7 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write stem.svg and stem.png, each whole or not at all; close the figure."""
-    written = draw.save(figure, stem)
+    written = figures.save(figure, stem)
     plt.close(figure)
     return written
 

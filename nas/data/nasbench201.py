@@ -29,6 +29,7 @@ SOURCE = Source(
     "make it from the benchmark's own release (github.com/D-X-Y/NATS-Bench) as docs/cifar.md shows",
 )
 DATASETS = ("cifar10", "cifar100", "imagenet16_120")
+NEEDED = ("index", "architecture", "cifar10_valid", "cifar10_test")
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def load(data: Path | None = None) -> Table:
 def _table(path: Path, changed: int) -> Table:
     rows = _rows(path)
     header: list[str] = next(rows, [])
-    if header[:2] != ["index", "architecture"] or "cifar10_test" not in header:
-        raise DataError(f"{path} is not the NAS-Bench-201 table: its first line must name index,architecture,…")
+    if header[:2] != ["index", "architecture"] or not {*NEEDED} <= {*header}:
+        raise DataError(f"{path} is not the NAS-Bench-201 table: its first line must name {', '.join(NEEDED)}")
     cells = list(rows)
     for line, row in enumerate(cells, start=2):
         if len(row) != len(header):

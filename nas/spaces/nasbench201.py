@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import cache, partial
 
-from nas.spaces.space import Space
+from nas.spaces.space import Space, write_cell
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -34,12 +34,7 @@ def space(zero: bool = False) -> Space:
 
 def write(choices: Sequence[int], operations: Sequence[str] = OPERATIONS) -> str:
     """The architecture string of one operation index an edge. Raises: ValueError for a wrong count or index."""
-    if len(choices) != len(EDGES) or not all(0 <= choice < len(operations) for choice in choices):
-        raise ValueError(f"need {len(EDGES)} operations, each 0 to {len(operations) - 1}, not {list(choices)}")
-    nodes: dict[int, str] = {}
-    for (source, target), choice in zip(EDGES, choices, strict=True):
-        nodes[target] = nodes.get(target, "|") + f"{operations[choice]}~{source}|"
-    return "+".join(nodes.values())
+    return write_cell(EDGES, operations, choices)
 
 
 def read(text: str, operations: Sequence[str] = OPERATIONS) -> tuple[int, ...]:

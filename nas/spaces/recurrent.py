@@ -11,12 +11,10 @@ import re
 from collections.abc import Sequence
 from functools import cache, partial
 
-from nas.spaces.space import Space
+from nas.spaces.space import Edges, Space, write_cell
 
 OPERATIONS = ("identity", "tanh", "sigmoid", "relu", "zero")
 ZERO = "zero"
-
-Edges = tuple[tuple[int, int], ...]
 
 
 @cache
@@ -51,12 +49,7 @@ def complete(nodes: int) -> Edges:
 
 def write(choices: Sequence[int], edges: Edges, operations: Sequence[str] = OPERATIONS) -> str:
     """The architecture string of one operation index an edge. Raises: ValueError for a wrong count or index."""
-    if len(choices) != len(edges) or not all(0 <= choice < len(operations) for choice in choices):
-        raise ValueError(f"need {len(edges)} operations, each 0 to {len(operations) - 1}, not {list(choices)}")
-    nodes: dict[int, str] = {}
-    for (source, target), choice in zip(edges, choices, strict=True):
-        nodes[target] = nodes.get(target, "|") + f"{operations[choice]}~{source}|"
-    return "+".join(nodes.values())
+    return write_cell(edges, operations, choices)
 
 
 def read(text: str, edges: Edges, operations: Sequence[str] = OPERATIONS) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+Edges = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True)
 class Space:
@@ -15,7 +17,7 @@ class Space:
     """
 
     name: str
-    edges: tuple[tuple[int, int], ...]
+    edges: Edges
     operations: tuple[str, ...]
     write: Callable[[Sequence[int]], str]
     read: Callable[[str], tuple[int, ...]]
@@ -31,3 +33,16 @@ class Space:
     def shape(self) -> tuple[int, int]:
         """(E, K), the shape of logits, probabilities and gates."""
         return len(self.edges), len(self.operations)
+
+
+def write_cell(edges: Edges, operations: Sequence[str], choices: Sequence[int]) -> str:
+    """`|op~0|+|op~0|op~1|`: node by node the operation on the edge from each earlier node (NAS-Bench-201's notation).
+
+    Raises: ValueError for a wrong count or index.
+    """
+    if len(choices) != len(edges) or not all(0 <= choice < len(operations) for choice in choices):
+        raise ValueError(f"need {len(edges)} operations, each 0 to {len(operations) - 1}, not {list(choices)}")
+    nodes: dict[int, str] = {}
+    for (source, target), choice in zip(edges, choices, strict=True):
+        nodes[target] = nodes.get(target, "|") + f"{operations[choice]}~{source}|"
+    return "+".join(nodes.values())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data import cifar10, nasbench201
+from nas.data import cifar10, nasbench201, places
 from nas.data.cifar10 import Images
 from nas.data.places import DataError
 from nas.methods import Method
@@ -196,11 +196,15 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[str, float]] | None:
-    """Table accuracy of a cell's operation indices, for the record, where the NAS-Bench-201 table is at hand."""
+    """Table accuracy of a cell's operation indices, for the record, where the NAS-Bench-201 table is at hand.
+
+    Raises: DataError if it is there and damaged.
+    """
     try:
-        table = nasbench201.load(data)
+        places.find(nasbench201.SOURCE, data)
     except DataError:
         return None
+    table = nasbench201.load(data)
     test, valid = table.cube("cifar10_test"), table.cube("cifar10_valid")
     first = space.OPERATIONS.index(space.space(zero).operations[0])
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.spaces.space import Edges
 from nas.supernets.edge import Choice
 
 EPSILON, MOMENTUM = 1e-5, 0.1
 KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
-Edges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ class ParentNetwork(Protocol):
     def steps_per_epoch(self) -> int:
         """Weight steps an epoch; an architecture step may follow each."""
 
-    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
-        """Train the weights on the next minibatch under gates (E, K); `runs` as in `Objective.gradients`.
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+        """Train the weights on the next minibatch under gates (E, K); an operation with gate zero does not train.
 
         progress in [0, 1] is the position in the whole search, for the weights' learning-rate schedule. Returns the
         minibatch loss, 0-d, not read on the host. The order of minibatches depends only on the seed and the position.

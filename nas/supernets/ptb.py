@@ -19,13 +19,14 @@ from nas.data.ptb import Corpus
 from nas.methods import Method
 from nas.objective import Gradients
 from nas.processes import processes
+from nas.schedule import cosine
 from nas.spaces import recurrent
 from nas.spaces.space import Space
-from nas.supernets import cell as cells
 from nas.supernets import language
-from nas.supernets.cell import Cell, Mix
+from nas.supernets import recurrent as cells
 from nas.supernets.language import Passed, State, Stream, Weights, Window
 from nas.supernets.recorded import Recorder
+from nas.supernets.recurrent import Cell, Mix
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Network:
             return max(1, self.weight_stream.windows // 2)
         return self.weight_stream.windows
 
-    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
         """One SGD step on the next window; operations with a zero gate have no gradient, and run only if static."""
         stream, like = self.weight_stream, self.weights["output"]
         window = stream.next(self.settings.units, self.settings.dropout, like)
@@ -235,7 +236,7 @@ class Network:
 
 def rate_at(settings: Settings, progress: float) -> float:
     """The weights' learning rate at `progress` in [0, 1] of a training."""
-    return settings.rate * (0.5 * (1 + math.cos(math.pi * progress)) if settings.schedule == "cosine" else 1.0)
+    return settings.rate * (cosine(progress) if settings.schedule == "cosine" else 1.0)
 
 
 def digest_of(corpus: Corpus) -> Tensor:

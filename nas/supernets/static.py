@@ -100,8 +100,8 @@ class StaticSupernet(Supernet):
         self.mask_index = _mask_index(self.parameters, self.space.shape[1], self.device)
         self.recorder = Recorder(self.device, (self.flat, self.flat_velocity))
 
-    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
-        _refuse_many(runs)
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+        _refuse_many(gates)
         inputs, targets = self.weights.at(self.weight_steps)
         self.weight_steps += 1
         rate = torch.tensor(self.descent.rate_at(progress), dtype=self.flat.dtype).to(self.device, non_blocking=True)
@@ -152,22 +152,15 @@ class StaticObjective(NetworkObjective):
         super().__init__(network.model, network.loss, inputs, targets, network.space.zero_operation)
         self.network = network
 
-    def loss(self, gates: Tensor) -> Tensor:
-        rows = gates.reshape(-1, *gates.shape[-2:])
-        forward = self.network.recorder.replayed("loss", self._forward)
-        with torch.no_grad():
-            found = torch.stack([forward(self.inputs, self.targets, row)[0] for row in rows])
-        return average([found])[0].reshape(gates.shape[:-2])
-
     def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
         _refuse_many(runs)
-        shape = (gates + runs).shape
-        rows = zip(*(part.expand(shape).reshape(-1, *shape[-2:]) for part in (gates, runs)), strict=True)
-        both = self.network.recorder.replayed("gradients", self._both)
-        with self._still():
-            single = [both(self.inputs, self.targets, row, run) for row, run in rows]
-        parts = average([torch.stack(part) for part in zip(*single, strict=True)])
-        return Gradients(*(part.reshape(shape[:-2] + part.shape[1:]) for part in parts))
+        return super().gradients(gates, runs)
+
+    def _loss(self, gates: Tensor) -> Tensor:
+        return self.network.recorder.replayed("loss", self._forward)(self.inputs, self.targets, gates)[0]
+
+    def _gradients(self, gates: Tensor, runs: Tensor) -> tuple[Tensor, ...]:
+        return self.network.recorder.replayed("gradients", self._both)(self.inputs, self.targets, gates, runs)
 
     def _forward(self, inputs: Tensor, targets: Tensor, gates: Tensor) -> tuple[Tensor, ...]:
         runs = (gates != 0).to(gates.dtype)

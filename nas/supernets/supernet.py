@@ -5,8 +5,8 @@ predictions, a loss, and minibatches. With several processes (torchrun), each co
 and gradients and losses are averaged, so that all processes hold the same weights and see the same numbers.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nas.objective import Gradients
 from nas.processes import average, processes, rank
+from nas.schedule import cosine
 from nas.spaces.space import Space
 from nas.supernets.edge import Choice, choose
 
@@ -56,6 +57,10 @@ class Batches:
         share = slice(rank(), None, processes())
         return inputs[share], self.targets[chosen][share]
 
+    def noise(self, position: int) -> int:
+        """A seed for what the network itself draws at random on minibatch `position`, such as dropout masks."""
+        return self._mixed(-1 - position)
+
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:
             return self._in_order
@@ -65,9 +70,11 @@ class Batches:
         return self._orders["order"]  # type: ignore[no-any-return]
 
     def _generator(self, stream: int) -> torch.Generator:
-        # An odd multiplier spreads seeds over the generator's 64 bits: streams of two seeds do not meet.
-        mixed = (self.seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) % (1 << 63)
-        return torch.Generator(device=self.inputs.device).manual_seed(mixed)
+        return torch.Generator(device=self.inputs.device).manual_seed(self._mixed(stream))
+
+    def _mixed(self, stream: int) -> int:
+        # Odd multipliers: PyTorch's generator for the CPU takes 32 bits, and there near seeds still lie far apart.
+        return (self.seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) % (1 << 63)
 
     @cached_property
     def _orders(self) -> dict[str, Any]:
@@ -111,14 +118,15 @@ class Descent:
 
     def rate_at(self, position: float) -> float:
         """The learning rate at a position in [0, 1] of the schedule."""
-        return self.rate * 0.5 * (1 + math.cos(math.pi * min(max(position, 0.0), 1.0)))
+        return self.rate * cosine(position)
 
 
 class Supernet:
     """A `ParentNetwork` of a model, its losses and its minibatches.
 
     model: (inputs, Choice) -> predictions; loss: (predictions, targets) -> mean loss; weights, architecture, held_out:
-    the minibatches of the three uses. An operation that does not run in a weight step is not moved, decayed or slowed.
+    the minibatches of the three uses. An operation with gate zero does not run in a weight step, and is not moved,
+    decayed or slowed.
     figures: more about an architecture for the record, from its operation indices.
     Raises: ValueError if several processes cannot share a minibatch evenly.
     """
@@ -150,12 +158,15 @@ class Supernet:
     def steps_per_epoch(self) -> int:
         return self.weights.steps
 
-    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
         inputs, targets = self.weights.at(self.weight_steps)
+        noise = self.weights.noise(self.weight_steps)
         self.weight_steps += 1
         self.model.train()
+        choice = choose(gates, gates != 0)
         with torch.enable_grad():
-            loss = self.loss(self.model(inputs, choose(gates, runs)), targets)
+            with seeded(noise, inputs.device):
+                loss = self.loss(self.model(inputs, choice), targets)
             found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
         ran = [name for name, gradient in zip(self.parameters, found, strict=True) if gradient is not None]
         loss, *gradients = average([loss.detach(), *(gradient for gradient in found if gradient is not None)])
@@ -167,8 +178,9 @@ class Supernet:
 
     def objective(self) -> "NetworkObjective":
         inputs, targets = self.architecture.at(self.architecture_steps)
+        noise = self.architecture.noise(self.architecture_steps)
         self.architecture_steps += 1
-        return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation)
+        return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation, noise)
 
     def validate(self, gates: Tensor) -> dict[str, float]:
         choice = choose(gates, gates)
@@ -192,8 +204,8 @@ class Supernet:
 
     def load(self, state: dict[str, Tensor]) -> None:
         mine = self.state()
-        for name in sorted(mine.keys() ^ state.keys()):
-            raise ValueError(f"this checkpoint is not of this network: {name!r} is in only one of them")
+        if apart := sorted(mine.keys() ^ state.keys()):
+            raise ValueError(f"this checkpoint is not of this network: {apart[0]!r} is in only one of them")
         for name, tensor in mine.items():
             if tensor.shape != state[name].shape:
                 raise ValueError(f"checkpoint: {name} has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}")
@@ -206,21 +218,28 @@ class Supernet:
 
 
 class NetworkObjective:
-    """The loss of one minibatch as a function of gates, an `nas.objective.Objective`; computes no weight gradient."""
+    """The loss of one minibatch as a function of gates, an `nas.objective.Objective`; computes no weight gradient.
+
+    noise: a seed for what the network itself draws at random, the same for every question.
+    """
 
     def __init__(
-        self, model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, zero_operation: int | None = None
+        self,
+        model: nn.Module,
+        loss: Loss,
+        inputs: Tensor,
+        targets: Tensor,
+        zero_operation: int | None = None,
+        noise: int = 0,
     ) -> None:
         self.model, self.minibatch_loss, self.inputs, self.targets = model, loss, inputs, targets
-        self.zero_operation = zero_operation
+        self.zero_operation, self.noise = zero_operation, noise
 
     def loss(self, gates: Tensor) -> Tensor:
         self.model.train()
         with torch.no_grad(), self._still():
-            losses = [self._loss(choose(row, row != 0)) for row in gates.flatten(0, -3)] if gates.ndim > 2 else None
-            found = torch.stack(losses) if losses is not None else self._loss(choose(gates, gates != 0))
-        (found,) = average([found])
-        return found.reshape(gates.shape[:-2])
+            found = torch.stack([self._loss(row) for row in gates.reshape(-1, *gates.shape[-2:])])
+        return average([found])[0].reshape(gates.shape[:-2])
 
     def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
         self.model.train()
@@ -231,21 +250,33 @@ class NetworkObjective:
         parts = average([torch.stack(part) for part in zip(*single, strict=True)])
         return Gradients(*(part.reshape(shape[:-2] + part.shape[1:]) for part in parts))
 
-    def _loss(self, choice: Choice) -> Tensor:
-        return self.minibatch_loss(self.model(self.inputs, choice), self.targets)
+    def _loss(self, gates: Tensor) -> Tensor:
+        return self._of(choose(gates, gates != 0))
 
-    def _gradients(self, gates: Tensor, runs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _gradients(self, gates: Tensor, runs: Tensor) -> tuple[Tensor, ...]:
         choice = choose(gates, runs, gradients=True)
         with torch.enable_grad():
-            loss = self._loss(choice)
+            loss = self._of(choice)
             if not loss.requires_grad:  # no edge reaches the output
                 return loss, torch.zeros_like(gates), torch.zeros_like(gates[..., 0])
             gate, output = torch.autograd.grad(loss, (choice.gates, choice.probe), allow_unused=True)
         empty = torch.zeros_like(gates)
         return loss.detach(), empty if gate is None else gate, empty[..., 0] if output is None else output
 
+    def _of(self, choice: Choice) -> Tensor:
+        with seeded(self.noise, self.inputs.device):
+            return self.minibatch_loss(self.model(self.inputs, choice), self.targets)
+
     def _still(self) -> "_Still":
         return _Still(self.model)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """While entered, PyTorch's own random numbers are those of `seed`; afterwards they go on as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 class _Still:

@@ -36,7 +36,9 @@ def test_a_run_from_start_to_finish(tmp_path: Path) -> None:
         assert runs.records(folder) == [{"step": 1}]
         run.finish({"found": "cell"})
     assert json.loads((folder / "result.json").read_text()) == {"found": "cell"}
-    assert {"commit", "torch", "command", "cores"} <= set(json.loads((folder / "meta.json").read_text()))
+    sessions = json.loads((folder / "meta.json").read_text())
+    assert len(sessions) == 2
+    assert all({"commit", "torch", "command", "cores"} <= session.keys() for session in sessions)
     assert list(folder.glob("events.out.tfevents.*"))
     with pytest.raises(RunError, match="is finished"), runs.open_run(folder, Settings()):
         pass
@@ -55,6 +57,23 @@ def test_what_an_attempt_recorded_that_kept_nothing_is_made_again(tmp_path: Path
     with runs.open_run(folder, Settings()) as run:
         run.record({"step": 2})
         assert runs.records(folder) == [{"step": 1}, {"step": 2}]  # what was kept stays
+
+
+def test_records_that_are_gone_are_missed(tmp_path: Path) -> None:
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.record({"step": 1})
+        run.checkpoint({}, {"step": 1})
+    (tmp_path / "metrics.jsonl").write_text("")
+    with runs.open_run(tmp_path, Settings()) as run, pytest.raises(RunError, match="records are lost"):
+        run.restore()
+
+
+def test_nothing_that_is_not_a_number_is_kept(tmp_path: Path) -> None:
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.checkpoint({"x": torch.tensor([1.0, float("inf")]), "n": torch.arange(3)}, {"step": 1})
+        with pytest.raises(runs.Diverged, match="x is not a number after step 2"):
+            run.checkpoint({"x": torch.tensor([1.0, float("nan")])}, {"step": 2})
+    assert runs.read_checkpoint(tmp_path / "checkpoint.safetensors")[1]["step"] == 1
 
 
 def test_events_are_tensorboards(tmp_path: Path) -> None:

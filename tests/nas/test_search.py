@@ -16,6 +16,7 @@ from torch import Tensor
 from nas import runs, search
 from nas.methods import METHODS
 from nas.objective import Gradients
+from nas.runs import Diverged
 from nas.search import SearchSettings
 from nas.spaces.space import Space
 
@@ -41,7 +42,7 @@ class Tiny:
         self.broken_at: int | None = None
         self.steps = 0
 
-    def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
         self.steps += 1
         noise = 0.1 * torch.randn(2, 3, generator=self.generator)
         self.weights = self.weights + 0.2 * gates * (self.best + noise - self.weights)
@@ -123,7 +124,7 @@ def test_records_say_what_was_found_when(tmp_path: Path) -> None:
 def test_nan_stops_says_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     network = Tiny()
     network.broken_at = 34
-    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(search.Diverged, match="not finite at step 34;"):
+    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(Diverged, match="not finite at step 34;"):
         search.search(network, SETTINGS, run, 3)
     _, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
     assert about["step"] == 30
@@ -135,8 +136,8 @@ def test_what_is_not_a_number_is_not_kept(tmp_path: Path, what: str) -> None:
     """Broken by the last step of an epoch, whose loss was still finite: no loss tells before the checkpoint."""
 
     class Broken(Tiny):
-        def weight_step(self, gates: Tensor, runs: Tensor, progress: float) -> Tensor:
-            loss = super().weight_step(gates, runs, progress)
+        def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+            loss = super().weight_step(gates, progress)
             if what == "weights" and self.steps == 40:
                 self.weights = self.weights * torch.nan
                 self.objective().noise = -self.weights  # and the architecture step does not see it
@@ -149,7 +150,7 @@ def test_what_is_not_a_number_is_not_kept(tmp_path: Path, what: str) -> None:
                 return replace(found, loss=zero, gate_gradient=found.gate_gradient * torch.nan)
             return found
 
-    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(search.Diverged, match="after step 40; lower"):
+    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(Diverged, match="after step 40; lower"):
         search.search(Broken(), SETTINGS, run, 3)
     tensors, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
     assert about["step"] == 30

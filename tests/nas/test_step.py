@@ -214,6 +214,42 @@ def test_zero_policy_charges_the_worst_average_and_plain_does_not() -> None:
     np.testing.assert_allclose(step.gradient_of(METHODS["advantage"], other, memory), 2.0 * (other.gates - 1 / 3))
 
 
+def test_the_credits_average_is_of_the_charged_credit() -> None:
+    """The baseline is subtracted from what the estimator sees, so it averages that: zero was drawn and charged 4."""
+    gates = np.array([[0.0, 1.0, 0.0]])
+    method = METHODS["advantage_with_baseline"]
+    memory = step.start(method, optimisers.sgd(), np.zeros((1, 3))).memory | {"gate_gradient": np.array([[-1.0, 0, 4]])}
+    charged = step.remember(method, memory, sampled(gates, 0 * gates, np.float64(1), zero=1))
+    assert charged["credit"].tolist() == [4.0]
+    plain = step.remember(
+        replace(method, zero_policy="plain"), memory, sampled(gates, 0 * gates, np.float64(1), zero=1)
+    )
+    assert plain["credit"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_drawn_gates_are_asked_about_first(name: str) -> None:
+    """A recurrent network's state goes on from the first gates that are asked about (`nas.supernets.ptb`)."""
+    asked: list[Any] = []
+
+    class Watched(Quadratic):
+        def loss(self, gates: Any) -> Any:
+            asked.append(gates)
+            return super().loss(gates)
+
+        def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+            asked.append(gates)
+            return super().gradients(gates, runs)
+
+    method, optimiser = METHODS[name], optimisers.sgd()
+    shape = step.noise_shape(method, EDGES, CANDIDATES)
+    uniforms = np.random.default_rng(0).random(shape)
+    watched = Watched(problem().outputs, problem().target)
+    state = step.start(method, optimiser, np.zeros((EDGES, CANDIDATES)))
+    _, sample = step.architecture_step(method, optimiser, state, watched, uniforms, 0.1, 0.5)
+    np.testing.assert_array_equal(asked[0], sample.gates)
+
+
 def test_random_search_keeps_the_best_and_never_moves() -> None:
     state, _ = run(METHODS["random"], 200, 8, "numpy", optimisers.adam(), 0.05)
     assert (state.logits == 0.5).all()

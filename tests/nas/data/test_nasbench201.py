@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas import table as table_says
 from nas.data import nasbench201
 from nas.data.nasbench201 import Table
 from nas.data.places import VARIABLE, DataError
@@ -68,8 +69,8 @@ def test_an_unknown_column_is_refused(table: Table) -> None:
 
 # ------------------------------------------------------------------ damage, on a table of the right form
 
-LINES = ["index,architecture,cifar10_test"] + [
-    f"{index},{write(cell)},{10 + index / 1000}"
+LINES = ["index,architecture,cifar10_valid,cifar10_test"] + [
+    f"{index},{write(cell)},{10 + index / 2000},{10 + index / 1000}"
     for index, cell in enumerate(itertools.product(range(len(OPERATIONS)), repeat=6))
 ]
 
@@ -84,6 +85,14 @@ def test_a_table_of_the_right_form_is_read(tmp_path: Path) -> None:
     assert np.array_equal(found.index.ravel(), np.arange(15_625))
 
 
+@pytest.mark.parametrize("question", ["best", "stats", "7"])
+def test_a_table_of_one_data_set_answers_for_it_alone(question: str, tmp_path: Path) -> None:
+    answer = table_says.answer(nasbench201.load(_write(tmp_path, LINES)), question)
+    assert "cifar10" in answer
+    assert "cifar100" not in answer
+    assert "nan" not in answer
+
+
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
@@ -93,7 +102,7 @@ def test_a_table_of_the_right_form_is_read(tmp_path: Path) -> None:
         ([*LINES[:-1], LINES[-1].replace("avg_pool_3x3~2", "avg_pool_5x5~2")], "unknown operation 'avg_pool_5x5'"),
         ([*LINES[:-1], LINES[-1] + "7e9"], r"cell 15624: cifar10_test is"),
         ([*LINES[:-1], LINES[-1].rpartition(",")[0] + ",nan"], "cell 15624: cifar10_test is nan"),
-        ([*LINES[:-1], "15624"], "line 15626: 1 values instead of 3"),
+        ([*LINES[:-1], "15624"], "line 15626: 1 values instead of 4"),
         (["a,b"], "not the NAS-Bench-201 table"),
         ([], "not the NAS-Bench-201 table"),
         (

@@ -24,13 +24,13 @@ from nas import methods, objective, optimisers, search, step
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
 from nas.search import SearchSettings
-from nas.supernets import cell, cifar, convolutional, ptb
+from nas.supernets import cifar, convolutional, ptb, recurrent
 from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
 
 DEVICE = "pretended:0"
 SPARSE = [name for name, method in methods.METHODS.items() if cifar.fits(cifar.Settings(static=True), method)]
-CACHED = (cell._sources, convolutional.window_pixels, convolutional._pool_weight, convolutional._ones)
+CACHED = (recurrent._sources, convolutional.window_pixels, convolutional._pool_weight, convolutional._ones)
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def test_the_papers_methods_step_on_it(name: str) -> None:
     with torch.no_grad():
         sample = step.draw(method, state.logits, uniforms, 0.5)
         gates, run = (part if part.ndim == 2 else part[0] for part in (sample.gates, sample.runs))
-        loss = network.weight_step(gates, run, 0.0)
+        loss = network.weight_step(gates, 0.0)
         state, sample = step.architecture_step(method, adam, state, network.objective(), uniforms, 0.1, 0.5)
     assert torch.isfinite(loss)
     assert state.logits.abs().max() > 0
@@ -131,7 +131,7 @@ def test_running_statistics_move_in_weight_steps_only() -> None:
     objective.gradients(gates, gates)
     network.validate(gates)
     assert all(torch.equal(tensor, start[name]) for name, tensor in network.state().items() if name != "position")
-    network.weight_step(gates, gates, 0.0)
+    network.weight_step(gates, 0.0)
     assert not torch.equal(network.state()["model.stem.mean"], start["model.stem.mean"])
     assert not torch.equal(network.state()["model.stages.0.0.convolutions.0_2.mean"],
                            start["model.stages.0.0.convolutions.0_2.mean"])  # fmt: skip
@@ -210,9 +210,9 @@ def test_bad_settings_and_missing_data_are_refused(tmp_path: Path) -> None:
 
 def test_the_same_seed_is_the_same_network() -> None:
     gates = one_hot(0, 1, 2, 3, 2, 1)
-    losses = [[float(network.weight_step(gates, gates, 0.0)) for _ in range(3)] for network in (build(), build())]
+    losses = [[float(network.weight_step(gates, 0.0)) for _ in range(3)] for network in (build(), build())]
     assert losses[0] == losses[1]
-    assert losses[0] != [float(build(seed=1).weight_step(gates, gates, 0.0)) for _ in range(3)]
+    assert losses[0] != [float(build(seed=1).weight_step(gates, 0.0)) for _ in range(3)]
 
 
 @pytest.mark.parametrize("static", [False, True])

@@ -178,7 +178,7 @@ def test_an_architecture_step_of_the_network_computes_no_weight_gradient(runs_of
     assert recorder.counts["input gradients"] > 0
     assert recorder.counts["weight gradients"] == 0
     with Recorder() as recorder:  # the control
-        network.weight_step(gates, run, 0.0)
+        network.weight_step(gates, 0.0)
     assert recorder.counts["weight gradients"] > 6
 
 

@@ -63,10 +63,25 @@ def test_zero_may_stand_first_and_moves_no_idle_operation() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for drawn, moved in ((0, {"network.2.bias"}), (1, {"network.1.operations.1.running_mean", "network.0.weight"})):
         gates = functional.one_hot(torch.tensor([drawn]), 3).float()
-        network.weight_step(gates, gates, 0.0)
+        network.weight_step(gates, 0.0)
         after = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
         assert moved <= after
         assert drawn == 1 or not {name for name in after if name.startswith("network.1.")}
+
+
+def test_an_operation_with_gate_zero_is_idle_in_a_weight_step() -> None:
+    """Also where a method runs it to ask for its gradient: it does not run, and is not decayed."""
+    edge = Edge([Counting(3), nn.Linear(3, 3), nn.Linear(3, 3)])
+    model = EdgeNetwork(nn.Sequential(nn.Linear(3, 3), edge, nn.Linear(3, 2)))
+    batches = Batches(torch.randn(20, 3), torch.zeros(20, dtype=torch.long), 10)
+    network = Supernet(model.space("mine"), model, functional.cross_entropy, batches, batches, batches)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    network.weight_step(torch.tensor([[0.0, 1.0, 0.0]]), 0.0)
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    idle, drawn = ({name for name in before if f".operations.{k}." in name} for k in (2, 1))
+    assert not moved & idle
+    assert drawn <= moved
+    assert edge.operations[0].calls == 0
 
 
 def test_one_name_is_one_row() -> None:

@@ -152,7 +152,7 @@ def test_dropout_keeps_the_stated_share() -> None:
 def train(net: Network, steps: int, first: int = 0) -> list[float]:
     losses = []
     for step in range(first, first + steps):
-        losses.append(float(net.weight_step(GATES, GATES, step / 20)))
+        losses.append(float(net.weight_step(GATES, step / 20)))
         losses.append(float(net.objective().gradients(OTHER, OTHER).loss))
     return losses
 
@@ -233,7 +233,7 @@ def test_static_steps_are_the_sparse_ones() -> None:
     sparse, static = two_networks()
     for progress, choice in ((0.0, GATES), (0.3, OTHER), (0.7, GATES)):
         gates = choice.double()
-        losses = [net.weight_step(gates, gates, progress) for net in (sparse, static)]
+        losses = [net.weight_step(gates, progress) for net in (sparse, static)]
         assert losses[1] == pytest.approx(float(losses[0]), rel=1e-12)
         one, two = (net.objective().gradients(gates, gates) for net in (sparse, static))
         torch.testing.assert_close(two.gate_gradient, one.gate_gradient, rtol=1e-9, atol=1e-12)
@@ -256,8 +256,8 @@ def test_a_static_step_asks_the_host_nothing_and_a_sparse_one_does(monkeypatch: 
     sparse, static = two_networks()
     gates = GATES.double()
     forbid(monkeypatch)
-    static.weight_step(gates, gates, 0.0)
+    static.weight_step(gates, 0.0)
     static.objective().gradients(gates, gates)
     static.objective().loss(gates)
     with pytest.raises(Asked):
-        sparse.weight_step(gates, gates, 0.0)
+        sparse.weight_step(gates, 0.0)

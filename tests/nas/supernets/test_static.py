@@ -59,7 +59,7 @@ def test_losses_and_gate_gradients_are_equal() -> None:
 def test_weight_steps_are_equal_and_idle_operations_stay() -> None:
     sparse, fixed = pair()
     for count, gates in enumerate(cells(6)):
-        losses = [network.weight_step(gates, gates, count / 10) for network in (sparse, fixed)]
+        losses = [network.weight_step(gates, count / 10) for network in (sparse, fixed)]
         torch.testing.assert_close(*losses, rtol=0, atol=1e-11)
     theirs = fixed.state()
     for name, tensor in sparse.state().items():
@@ -69,9 +69,9 @@ def test_weight_steps_are_equal_and_idle_operations_stay() -> None:
 def test_a_state_moves_between_the_two() -> None:
     sparse, fixed = pair()
     gates = cells(1)[0]
-    sparse.weight_step(gates, gates, 0.0)
+    sparse.weight_step(gates, 0.0)
     fixed.load(sparse.state())
-    losses = [network.weight_step(gates, gates, 0.0) for network in (sparse, fixed)]
+    losses = [network.weight_step(gates, 0.0) for network in (sparse, fixed)]
     torch.testing.assert_close(*losses, rtol=0, atol=1e-11)
 
 
@@ -79,7 +79,7 @@ def test_several_paths_are_refused() -> None:
     _, fixed = pair()
     gates = cells(1)[0]
     with pytest.raises(ValueError, match="one operation an edge"):
-        fixed.weight_step(gates, torch.ones_like(gates), 0.0)
+        fixed.weight_step(torch.ones_like(gates), 0.0)
     with pytest.raises(ValueError, match="one operation an edge"):
         fixed.objective().gradients(gates, torch.ones_like(gates))
     with pytest.raises(ValueError, match="needs affine = false"):

@@ -86,14 +86,14 @@ def test_descent_is_nesterov_sgd_with_clipping_and_a_cosine() -> None:
 def test_idle_operations_do_not_move() -> None:
     network = make()
     before = {name: parameter.detach().clone() for name, parameter in network.parameters.items()}
-    network.weight_step(OTHER, OTHER, 0.0)
-    network.weight_step(ONE, ONE, 0.0)
-    network.weight_step(OTHER, OTHER, 0.0)
+    network.weight_step(OTHER, 0.0)
+    network.weight_step(ONE, 0.0)
+    network.weight_step(OTHER, 0.0)
     moved = {name for name, parameter in network.parameters.items() if not torch.equal(parameter, before[name])}
     linear = {name for name in before if ".operations.0." in name or "out" in name}
     assert moved == linear
     before = {name: parameter.detach().clone() for name, parameter in network.parameters.items()}
-    network.weight_step(ONE, ONE, 0.0)  # momentum of the idle second linear operation must not carry it on
+    network.weight_step(ONE, 0.0)  # momentum of the idle second linear operation must not carry it on
     assert torch.equal(network.parameters["network.edges.1.operations.0.weight"],
                        before["network.edges.1.operations.0.weight"])  # fmt: skip
 
@@ -137,7 +137,7 @@ def test_a_saved_network_goes_on_bit_for_bit() -> None:
     straight, stopped = make(), make()
     for network in (straight, stopped):
         for gates in (ONE, OTHER, ONE):
-            network.weight_step(gates, gates, 0.1)
+            network.weight_step(gates, 0.1)
             network.objective()
     fresh = make(seed=7)
     fresh.weights, fresh.architecture = stopped.weights, stopped.architecture
@@ -145,7 +145,7 @@ def test_a_saved_network_goes_on_bit_for_bit() -> None:
     fresh.load({name: tensor.clone() for name, tensor in stopped.state().items()})
     for network in (straight, fresh):
         for gates in (OTHER, ONE, ONE):
-            network.weight_step(gates, gates, 0.2)
+            network.weight_step(gates, 0.2)
     for name, tensor in straight.state().items():
         assert torch.equal(tensor, fresh.state()[name]), name
     assert torch.equal(straight.objective().loss(ONE), fresh.objective().loss(ONE))
@@ -155,6 +155,34 @@ def test_a_saved_network_goes_on_bit_for_bit() -> None:
         fresh.load(wrong)
     with pytest.raises(ValueError, match=r"model\.network\.out\.weight has shape \(1,\), not \(3, 5\)"):
         fresh.load(straight.state() | {"model.network.out.weight": torch.zeros(1)})
+
+
+def test_the_networks_own_noise_is_the_minibatchs() -> None:
+    """Dropout: one objective's questions meet one mask, a restart the same masks, and nobody else's numbers change."""
+
+    def made() -> Supernet:
+        torch.manual_seed(0)
+        noisy = nn.Sequential(Edge([nn.Linear(5, 5), nn.Identity()], "e"), nn.Dropout(0.5), nn.Linear(5, 3))
+        model = EdgeNetwork(noisy).double()
+        batches = Batches(torch.randn(40, 5).double(), torch.randint(0, 3, (40,)), 8)
+        return Supernet(model.space("noisy"), model, functional.cross_entropy, batches, batches, batches)
+
+    one = torch.tensor([[1.0, 0.0]]).double()
+    straight, stopped = made(), made()
+    before = torch.get_rng_state()
+    first, second = straight.objective(), straight.objective()
+    assert torch.equal(first.loss(one), first.gradients(one, one).loss)
+    second.inputs, second.targets = first.inputs, first.targets
+    assert not torch.equal(first.loss(one), second.loss(one))  # the next minibatch has another
+    assert torch.equal(torch.get_rng_state(), before)
+    choice = choose(one, one)
+    straight.model.train()
+    assert not torch.equal(straight.model(first.inputs, choice), straight.model(first.inputs, choice))  # the control
+    losses = [float(straight.weight_step(one, 0.0)) for _ in range(4)]
+    assert [float(stopped.weight_step(one, 0.0)) for _ in range(2)] == losses[:2]
+    fresh = made()
+    fresh.load(stopped.state())
+    assert [float(fresh.weight_step(one, 0.0)) for _ in range(2)] == losses[2:]
 
 
 def test_processes_that_cannot_share_a_minibatch_evenly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +219,7 @@ def _one_of_two(number: int, port: int, folder: str) -> None:
 
 def _train(network: Supernet) -> dict[str, Tensor]:
     for gates in (ONE, OTHER, OTHER, ONE):
-        network.weight_step(gates, gates, 0.1)
+        network.weight_step(gates, 0.1)
     found = network.objective().gradients(ONE, ONE)
     figures = network.validate(ONE)
     return {"gate_gradient": found.gate_gradient, "loss": found.loss, "accuracy": torch.tensor(figures["accuracy"])}

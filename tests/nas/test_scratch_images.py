@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from nas import __main__ as program
-from nas import runs, scratch, tasks
+from nas import runs, scratch_images, tasks
 from nas.data import nasbench201
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
-from nas.scratch import Recipe
+from nas.scratch_images import Recipe
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 SMALL = Recipe(CELL, epochs=3, batch=20, channels=4, cells=1, images=100)
@@ -28,7 +28,7 @@ def made_up(count: int, seed: int) -> Images:
     return Images(pixels.astype(np.uint8), labels)
 
 
-def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratch.Row | None:
+def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratch_images.Row | None:
     asked = 0
 
     def stopped() -> bool:
@@ -37,7 +37,7 @@ def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratc
         return stop_after is not None and asked > stop_after
 
     with runs.open_run(folder, recipe) as run:
-        return scratch.train_cell(run, recipe, made_up(100, 0), made_up(50, 1), "cpu", stopped)
+        return scratch_images.train_cell(run, recipe, made_up(100, 0), made_up(50, 1), "cpu", stopped)
 
 
 def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_the_full_network_has_the_tables_parameters() -> None:
-    network = scratch.build(Recipe(CELL, batch=10), made_up(20, 0), made_up(10, 1), "cpu")
+    network = scratch_images.build(Recipe(CELL, batch=10), made_up(20, 0), made_up(10, 1), "cpu")
     assert sum(p.numel() for p in network.parameters.values()) == 73_306 + 28_000 + 2 * 243_040
 
 
@@ -72,7 +72,7 @@ def test_a_found_cell_is_judged_by_the_table(tmp_path: Path, capsys: pytest.Capt
     if not folder:
         pytest.skip(f"{VARIABLE} is not set")
     table = nasbench201.load(Path(folder))
-    row = scratch.look_up(table, "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+    row = scratch_images.look_up(table, "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     assert (row["test"], row["parameters"]) == (10.0, 73_306 + 243_040)  # nothing reaches the output: chance
     experiment = tasks.load("cifar10", "quick", None, [])
     run = tmp_path / "run"

@@ -19,7 +19,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from nas.spaces.recurrent import Edges
+from nas.spaces.space import Edges
 
 Mix = Sequence[Sequence[tuple[int, float | Tensor]]]  # per edge: the operations that run, each with its gate
 Weights = dict[str, Tensor]

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from nas import evaluate, runs
+from nas import evaluate, runs, scratch_text
 from nas.__main__ import main
 from nas.data.ptb import Corpus
-from nas.evaluate import LSTM, CellModel, Final, LSTMModel, Request
-from nas.search import Diverged
+from nas.evaluate import Request
+from nas.runs import Diverged
+from nas.scratch_text import CellModel, Final
 from nas.spaces import recurrent
 from nas.supernets import ptb
+from nas.supernets.lstm import LSTM, LSTMModel, lstm_units
 from nas.supernets.ptb import Settings
 
 FIXED = "|tanh~0|+|relu~0|zero~1|+|identity~0|sigmoid~1|tanh~2|"
@@ -41,7 +43,7 @@ def final(architecture: str, seed: int = 0, settings: Settings = SETTINGS) -> Fi
 
 def train(folder: Path, wanted: Final, stopped: Callable[[], bool] = lambda: False) -> Any:
     with runs.open_run(folder, wanted) as run:
-        return evaluate.train(run, wanted, CORPUS, "cpu", stopped)
+        return scratch_text.train(run, wanted, CORPUS, "cpu", stopped)
 
 
 @pytest.mark.parametrize("architecture", [FIXED, LSTM, "|tanh~0|+|relu~0|+|tanh~2|"])
@@ -78,8 +80,8 @@ def test_control_another_seed_ends_elsewhere(tmp_path: Path) -> None:
 
 
 def test_a_training_is_never_done_twice(tmp_path: Path) -> None:
-    first = evaluate.train_once(tmp_path, final(FIXED), CORPUS, "cpu")
-    assert evaluate.train_once(tmp_path, final(FIXED), CORPUS, "cpu", lambda: True) == first
+    first = scratch_text.train_once(tmp_path, final(FIXED), CORPUS, "cpu")
+    assert scratch_text.train_once(tmp_path, final(FIXED), CORPUS, "cpu", lambda: True) == first
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
@@ -92,14 +94,14 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
 
 def test_parameters_by_hand() -> None:
     """V = 9, H = 8: embedding 72, output 72, bias 9; cell 2 x 8 x 16 and six edges of 2 x 64, less one unused."""
-    assert evaluate.parameters_of(CellModel(FIXED, 8), CORPUS) == 72 + 72 + 9 + 256 + 6 * 128 - 64
+    assert scratch_text.parameters_of(CellModel(FIXED, 8), CORPUS) == 72 + 72 + 9 + 256 + 6 * 128 - 64
     own = sum(weight.numel() for weight in torch.nn.LSTM(8, 8).parameters())
-    assert evaluate.parameters_of(LSTMModel(8), CORPUS) == 72 + 72 + 9 + own
+    assert scratch_text.parameters_of(LSTMModel(8), CORPUS) == 72 + 72 + 9 + own
 
 
 def test_an_lstm_of_the_same_size_is_nearest() -> None:
     for vocabulary, parameters in ((10_000, 7_450_000), (9, 1109), (1600, 274_000)):
-        units = evaluate.lstm_units(parameters, vocabulary)
+        units = lstm_units(parameters, vocabulary)
         near = (units - 1, units, units + 1)
         sizes = {n: abs((2 * vocabulary + 8) * n + vocabulary + 8 * n * n - parameters) for n in near}
         assert min(sizes, key=sizes.__getitem__) == units
@@ -119,22 +121,22 @@ def test_the_lstm_is_torchs(tmp_path: Path) -> None:
 def test_random_cells_are_uniform_and_named_by_their_seed() -> None:
     """n = 2,000 cells: each of 5 operations on 6 edges within 5 standard deviations, sqrt(2000 x 4) / 5, of 400."""
     counts = dict.fromkeys(("identity", "tanh", "sigmoid", "relu", "zero"), 0)
-    cells = [evaluate.random_cell(SETTINGS, seed) for seed in range(2000)]
+    cells = [scratch_text.random_cell(SETTINGS, seed) for seed in range(2000)]
     for cell in cells:
         for name in counts:
             counts[name] += cell.count(name)
     spread = (12_000 * 0.2 * 0.8) ** 0.5
     assert all(abs(count - 2400) < 5 * spread for count in counts.values())
-    assert evaluate.random_cell(SETTINGS, 3) == cells[3]
-    single = evaluate.random_cell(replace(SETTINGS, nodes=8, derive="single"), 0)
+    assert scratch_text.random_cell(SETTINGS, 3) == cells[3]
+    single = scratch_text.random_cell(replace(SETTINGS, nodes=8, derive="single"), 0)
     assert single.count("~") == 8
     assert "zero" not in single
 
 
 def test_derivations() -> None:
     result = {"architecture": FIXED, "probabilities": [[0.1, 0.2, 0.1, 0.1, 0.5]] * 5 + [[0.3, 0.2, 0.2, 0.2, 0.1]]}
-    assert evaluate.derived(SETTINGS, result) == FIXED
-    assert evaluate.derived(replace(SETTINGS, derive="single"), result) == "|tanh~0|+|tanh~0|+|identity~2|"
+    assert scratch_text.derived(SETTINGS, result) == FIXED
+    assert scratch_text.derived(replace(SETTINGS, derive="single"), result) == "|tanh~0|+|tanh~0|+|identity~2|"
 
 
 QUICK = ["units=6", "batch=20", "window=8", "final_epochs=1", "least=60"]
@@ -191,7 +193,7 @@ def test_eight_nodes_with_one_predecessor_each(tmp_path: Path, capsys: pytest.Ca
     of_random = [
         json.loads(path.read_text()) for path in (tmp_path / "compared" / "compare" / "ptb-cpu-1").glob("*/result.json")
     ]
-    derived = {evaluate.derived(Settings(nodes=8, derive="single"), result) for result in of_random}
+    derived = {scratch_text.derived(Settings(nodes=8, derive="single"), result) for result in of_random}
     assert len(derived) == 2  # what two random searches stand for is not one constant cell
 
 

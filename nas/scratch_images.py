@@ -1,15 +1,13 @@
 """What accuracy does a NAS-Bench-201 cell reach? Looked up in the table, or trained from scratch as the benchmark did.
 
-The recipe is the benchmark's (Dong & Yang, ICLR 2020: 200 epochs, batches of 256, Nesterov SGD
-0.1 with a cosine to zero, momentum 0.9, decay 5e-4, crops and flips), on all training images in whole minibatches,
-judged on the test images.
+The recipe is the benchmark's (Dong & Yang, ICLR 2020): 200 epochs on all training images in whole minibatches of 256,
+cropped and flipped; Nesterov SGD, rate 0.1 with a cosine to zero, momentum 0.9, decay 5e-4; judged on the test images.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,17 +17,13 @@ from nas import runs, training
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.nasbench201 import Table
+from nas.evaluate import Request, Row
 from nas.runs import Run
 from nas.spaces import nasbench201 as space
 from nas.spaces.space import Space
 from nas.supernets.cifar import Network, Settings, augment, batches
 from nas.supernets.convolutional import Norm
 from nas.supernets.supernet import Descent, Supernet
-
-if TYPE_CHECKING:
-    from nas.evaluate import Request
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Recipe:
             )
 
 
-def evaluate_cell(folder: Path, settings: Settings, result: Row, request: "Request") -> list[Row] | None:
+def evaluate(folder: Path, settings: Settings, result: Row, request: Request) -> list[Row] | None:
     """Rows for `nas.evaluate`: the found cell, random cells and the best one as the table has them.
 
     With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
@@ -98,8 +92,7 @@ def train_once(
     """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
     folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
     if (folder / runs.RESULT).exists():
-        finished: Row = json.loads((folder / runs.RESULT).read_text(encoding="utf-8"))
-        return finished
+        return runs.result(folder)
     train, test = cifar10.load(data)
     with runs.open_run(folder, recipe, device) as run:
         return train_cell(run, recipe, train, test, device, stopped)
@@ -139,7 +132,7 @@ class _Alone:
         self.state, self.load = network.state, network.load
 
     def step(self, progress: float) -> Tensor:
-        return self.network.weight_step(self.gates, self.gates, progress)
+        return self.network.weight_step(self.gates, progress)
 
     def judged(self) -> dict[str, float]:
         return {}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nas.spaces import recurrent
-from nas.supernets import cell as cells
-from nas.supernets.cell import Cell, Mix
+from nas.supernets import recurrent as cells
+from nas.supernets.recurrent import Cell, Mix
 
 STEPS, BATCH, UNITS = 4, 3, 5
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {

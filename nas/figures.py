@@ -48,8 +48,8 @@ def draw(folder: Path) -> list[Path]:
     label = methods.find(experiment.search.method).label
     title = f"{label}, {experiment.task}, after {records[-1]['step']} steps"
     with mpl.rc_context(STYLE):
-        figures = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
-        return [path for name, figure in figures.items() for path in save(figure, folder / name)]
+        drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
+        return [path for name, figure in drawn.items() for path in save(figure, folder / name)]
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

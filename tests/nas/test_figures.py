@@ -8,7 +8,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from nas import config, draw, runs, tasks
+from nas import config, figures, runs, tasks
 from nas.__main__ import main
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
@@ -32,14 +32,14 @@ def test_stripes_are_as_wide_as_operations_are_probable(name: str) -> None:
     space = SPACES[name]
     one = record(space, 1)
     axes = Figure().add_subplot()
-    draw.draw_cell(space, one["probabilities"], axes)  # type: ignore[arg-type]
+    figures.draw_cell(space, one["probabilities"], axes)  # type: ignore[arg-type]
     stripes = [part for part in axes.collections if isinstance(part, PolyCollection)]
     assert len(stripes) == space.shape[0] * space.shape[1]
     widths = []
     for stripe in stripes:
         corners = np.asarray(stripe.get_paths()[0].vertices)
         first = corners[np.isclose(corners[:, 0], corners[:, 0].min())]
-        widths.append(np.ptp(first[:, 1]) / draw.RIBBON)
+        widths.append(np.ptp(first[:, 1]) / figures.RIBBON)
     np.testing.assert_allclose(widths, np.ravel(np.asarray(one["probabilities"])), atol=1e-9)
 
 
@@ -47,7 +47,7 @@ def test_stripes_are_as_wide_as_operations_are_probable(name: str) -> None:
 def test_moves_have_a_panel_an_edge_and_a_line_an_operation(name: str) -> None:
     space = SPACES[name]
     records = [record(space, step) for step in (5, 10, 15)]
-    panels = [axes for axes in draw.moves(space, records, "title").axes if axes.get_visible()]
+    panels = [axes for axes in figures.moves(space, records, "title").axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == [f"{source} → {target}" for source, target in space.edges]
     for edge, axes in enumerate(panels):
         for operation, line in enumerate(axes.lines):
@@ -72,7 +72,7 @@ def test_draw_writes_whole_files_that_are_the_same_every_time(
     tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = tasks.load(task, "small", None, []).network
-    folder = run_folder(tmp_path, task, draw.SPACES[task](network))
+    folder = run_folder(tmp_path, task, figures.SPACES[task](network))
     assert main(["draw", str(folder)]) == 0
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.name for path in written] == ["cell.svg", "cell.png", "moves.svg", "moves.png"]
