@@ -248,7 +248,7 @@ def memory(settings: Settings) -> None:
         _, tape = cells.forward(network.cell, network.weights, mix, x, network.weight_stream.state[0], record=True)
         assert tape is not None
         kept = [tape.first, tape.nodes, *tape.pairs, *tape.mixed, *tape.outputs.values(), tape.hidden]
-        print(f"the cell's memory of a window, {name:>8}: {sum(t.nbytes for t in kept) / 2**20:>6.0f} MB")
+        print(f"the cell's memory of a window, {name:>8}: {sum(t.nbytes for t in kept) / 2**20:>6.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from nas.estimators import first_order_credit
 from nas.figures import save
 from nas.methods import Method
 from nas.samples import ONE_HOT
+from nas.search import SearchSettings
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
 
@@ -69,22 +70,17 @@ def audit(
     if samples < 2 or not 0 <= along <= samples:
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
     others = [_drawable(name) for name in beside]
-    experiment = tasks.reload(folder)
-    tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
     # The audit is about credit, not about rounding, and asks more than the static form can answer.
-    experiment = replace(experiment, network=replace(experiment.network, precision="float32", static=False))
-    network = tasks.build(experiment, data, device, seed)
-    network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
-    method = search.build_method(experiment.search)
-    probabilities = method.draw.probabilities(tensors["logits"].to(device))
-    warmup, total = (n * network.steps_per_epoch for n in (experiment.search.warmup_epochs, experiment.search.epochs))
-    progress = max(0.0, (about["step"] - warmup) / max(1, total - warmup))
+    network, probabilities, settings, steps = reopened(folder, "float32", data, device, seed)
+    method = search.build_method(settings)
+    warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
+    progress = max(0.0, (steps - warmup) / max(1, total - warmup))
     measured = measure(network, probabilities, samples, along, seed, others, progress)
     found = {
         "run": str(folder),
         "method": method.name,
         "searched_with_zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
-        "step": about["step"],
+        "step": steps,
         "progress": progress,
         "seed": seed,
         **summary(measured, network.space),
@@ -93,6 +89,23 @@ def audit(
     runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
     save(figure(measured, network.space), folder / "audit")
     return found
+
+
+def reopened(
+    folder: Path, precision: str, data: Path | None, device: str, seed: int
+) -> tuple[ParentNetwork, Tensor, SearchSettings, int]:
+    """A run's last checkpoint, to be asked and not to go on: network, policy (E, K), search settings, steps so far.
+
+    The network is in its sparse form and has minibatches of its own, by `seed`.
+    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
+    """
+    experiment = tasks.reload(folder)
+    tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    experiment = replace(experiment, network=replace(experiment.network, precision=precision, static=False))
+    network = tasks.build(experiment, data, device, seed)
+    network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
+    probabilities = search.build_method(experiment.search).draw.probabilities(tensors["logits"].to(device))
+    return network, probabilities, experiment.search, about["step"]
 
 
 def measure(

@@ -17,16 +17,20 @@ METHODS = {
     "exact_advantage": "#7b3294",
     "exact_advantage_with_baseline": "#b07cc6",
     "debiased_advantage": "#1b7837",
-    "quadrature_advantage": "#2166ac",
+    "quadrature_advantage": "#1ce6c5",
     "reinforce_without_baseline": "#6baed6",
     "reinforce_leave_one_out": "#17becf",
     "counterfactual": "#66a61e",
+    "marginalised": "#98df8a",
+    "reinmax": "#bcbd22",
+    "muprop": "#c5b0d5",
+    "ars": "#ff9896",
     "binomial_advantage": "#8c2d04",
     "binomial_reinforce": "#023858",
     "exact": "#000000",
     "best_baseline": "#808080",
 }
-SPARE = ("#bcbd22", "#ff9896", "#c5b0d5", "#98df8a", "#f7b6d2")
+SPARE = ("#f7b6d2", "#dbdb8d", "#9edae5")
 OPERATIONS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 NOTHING = "#9a9a9a"  # the zero operation
 

@@ -54,14 +54,10 @@ def evaluate(folder: Path, settings: Settings, result: Row, request: Request) ->
     """Rows for `nas.evaluate`: the found cell, random cells and the best one as the table has them.
 
     With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
+    Raises: DataError without the table, unless the cell is trained.
     """
-    generator = torch.Generator().manual_seed(result["seed"])
-    operations = space.space(settings.zero)
-    drawn = torch.randint(len(operations.operations), (request.randoms, len(space.EDGES)), generator=generator)
-    table = nasbench201.load(request.data)
-    best = table.architectures[int(table.column("cifar10_test").argmax())]
-    asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
-    rows = [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
+    table = nasbench201.at_hand(request.data) if request.train else nasbench201.load(request.data)
+    rows = from_table(table, settings, result, request.randoms) if table is not None else []
     for seed in range(request.seeds if request.train else 0):
         recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs)
         row = train_once(folder, recipe, request.data, request.device, request.stopped)
@@ -69,6 +65,16 @@ def evaluate(folder: Path, settings: Settings, result: Row, request: Request) ->
             return None
         rows.append({"model": f"{recipe.epochs} ep.", **row})
     return rows
+
+
+def from_table(table: Table, settings: Settings, result: Row, randoms: int) -> list[Row]:
+    """What the table has on the found cell, on random ones and on the best one."""
+    generator = torch.Generator().manual_seed(result["seed"])
+    operations = space.space(settings.zero)
+    drawn = torch.randint(len(operations.operations), (randoms, len(space.EDGES)), generator=generator)
+    best = table.architectures[int(table.column("cifar10_test").argmax())]
+    asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
+    return [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
 
 
 def look_up(table: Table, architecture: str) -> Row:
@@ -80,7 +86,7 @@ def look_up(table: Table, architecture: str) -> Row:
     return {
         "architecture": architecture,
         "index": index,
-        "parameters": int(table.column("cifar10_params")[index]),
+        "parameters": int(nasbench201.parameters(table.choices[index], "cifar10")),
         "validation": float(table.column("cifar10_valid")[index]),
         "test": float(table.column("cifar10_test")[index]),
     }

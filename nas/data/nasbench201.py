@@ -78,6 +78,15 @@ def load(data: Path | None = None) -> Table:
     return _table(path, path.stat().st_mtime_ns)
 
 
+def at_hand(data: Path | None = None) -> Table | None:
+    """The table, or None where there is none. Raises: DataError if there is one and it is damaged."""
+    try:
+        places.find(SOURCE, data)
+    except DataError:
+        return None
+    return load(data)
+
+
 @lru_cache(maxsize=1)
 def _table(path: Path, changed: int) -> Table:
     rows = _rows(path)

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data import cifar10, nasbench201, places
+from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
-from nas.data.places import DataError
 from nas.methods import Method
 from nas.spaces import nasbench201 as space
 from nas.supernets.convolutional import Cell, ConvNorm, Norm
@@ -200,11 +199,9 @@ def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[s
 
     Raises: DataError if it is there and damaged.
     """
-    try:
-        places.find(nasbench201.SOURCE, data)
-    except DataError:
+    table = nasbench201.at_hand(data)
+    if table is None:
         return None
-    table = nasbench201.load(data)
     test, valid = table.cube("cifar10_test"), table.cube("cifar10_valid")
     first = space.OPERATIONS.index(space.space(zero).operations[0])
 

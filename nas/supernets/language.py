@@ -5,6 +5,7 @@ is the sum over its steps of the batch's mean negative log-likelihood, as publis
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,8 +57,8 @@ def loss_of(core: Core, weights: Weights, window: Window, state: State) -> Passe
     """The loss of a window, forward only."""
     y, after, _ = core.forward(weights, _embedded(weights, window), state, record=False)
     y = y if window.masks is None else y * window.masks[1]
-    rows = log_likelihoods(y.flatten(0, 1), weights, window.following.flatten())
-    return Passed(-rows.sum() / window.words.shape[1], after, {})
+    loss = _output_loss(y.flatten(0, 1), weights, window.following.flatten(), window.words.shape[1])
+    return Passed(loss, after, {})
 
 
 def gradients_of(core: Core, weights: Weights, window: Window, state: State, with_weights: bool) -> Passed:
@@ -83,12 +84,12 @@ def gradients_of(core: Core, weights: Weights, window: Window, state: State, wit
 
 
 def log_likelihoods(x: Tensor, weights: Weights, words: Tensor) -> Tensor:
-    """log p(word) in nats for outputs x (N, H) and words (N,): (N,)."""
+    """log p(word) in nats for outputs x (N, H) and words (N,): (N,). Exact in the type of the weights."""
     weight, bias = weights["output"], weights["bias"]
     rows = []
     at_once = _rows_at_once(x, weight)
     for some, wanted in zip(torch.split(x, at_once), torch.split(words, at_once), strict=True):
-        scores = (some.to(weight.dtype) @ weight.mT).to(x.dtype) + bias
+        scores = torch.addmm(bias, some, weight.mT)
         rows.append(torch.log_softmax(scores, -1).gather(1, wanted[:, None])[:, 0])
     return torch.cat(rows)
 
@@ -135,7 +136,7 @@ def initial(shapes: dict[str, tuple[int, ...]], seed: int, dtype: torch.dtype, d
     """Weights uniform in (-0.1, 0.1), as published; the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: (torch.rand(shape, generator=generator, dtype=dtype) * 0.2 - 0.1).to(device)
+        name: (torch.rand(shape, generator=generator, dtype=dtype, device="cpu") * 0.2 - 0.1).to(device)
         for name, shape in shapes.items()
     }
 
@@ -146,7 +147,7 @@ def shapes(vocabulary: int, units: int) -> dict[str, tuple[int, ...]]:
 
 
 def products(weights: Weights, precision: str) -> Weights:
-    """Weights as products take them: matrices in bfloat16 where that is the precision, everything else as it is."""
+    """Weights as products take them: in bfloat16 the matrices of a searched cell and of the output layer, if wanted."""
     if precision != "bfloat16":
         return weights
     return {name: w.to(torch.bfloat16) if _is_matrix(name) else w for name, w in weights.items()}
@@ -216,29 +217,49 @@ def _embedded(weights: Weights, window: Window) -> Tensor:
 
 
 def _output_layer(x: Tensor, weights: Weights, words: Tensor, batch: int, with_weights: bool) -> _Output:
-    """Loss and gradients of the output layer, a chunk of rows at a time, so that no window's logits are ever stored.
-
-    The loss is read from the softmax, so a word's negative log-likelihood is at most 87 nats in float32.
-    """
-    weight, bias = weights["output"], weights["bias"].to(weights["output"].dtype)
+    """Loss and gradients of the output layer; a weight gradient of zeros without weights."""
+    weight = weights["output"]
     into_x, into_weight = torch.empty_like(x), torch.zeros_like(weight, dtype=x.dtype)
     into_bias, loss = torch.zeros_like(weights["bias"]), x.new_zeros(())
-    rows = min(_rows_at_once(x, weight), len(x))
-    room = weight.new_empty(2, rows, len(weight))  # fresh memory for every chunk costs more than softmax
-    ones = weight.new_ones(1, rows)
-    for start in range(0, len(x), rows):
-        own, wanted = x[start : start + rows].to(weight.dtype), words[start : start + rows]
-        each = torch.arange(len(own), device=x.device)
-        scores = torch.addmm(bias, own, weight.mT, out=room[0, : len(own)])
-        p = torch.softmax(scores, -1, out=room[1, : len(own)])
+    ones = weight.new_ones(1, _rows_at_once(x, weight))
+    for part, own, p in _softmax_by_rows(x, weights):
+        each, wanted = torch.arange(len(own), device=x.device), words[part]
         hit = p[each, wanted]
-        loss -= hit.to(x.dtype).clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+        loss += _surprise(hit, x.dtype)
         p[each, wanted] = hit - 1
-        into_x[start : start + rows] = p @ weight
+        into_x[part] = p @ weight
         if with_weights:
             _add_product(into_weight, p.mT, own)
             into_bias += (ones[:, : len(own)] @ p)[0]  # as a product: a sum in 32 bits would first copy all of p
     return _Output(loss / batch, into_x.div_(batch), into_weight.div_(batch), into_bias.div_(batch))
+
+
+def _output_loss(x: Tensor, weights: Weights, words: Tensor, batch: int) -> Tensor:
+    """The loss of `_output_layer`, number for number."""
+    loss = x.new_zeros(())
+    for part, own, p in _softmax_by_rows(x, weights):
+        loss += _surprise(p[torch.arange(len(own), device=x.device), words[part]], x.dtype)
+    return loss / batch
+
+
+def _softmax_by_rows(x: Tensor, weights: Weights) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """A chunk of rows at a time their place, outputs and softmax, so that a CPU never stores a window's logits.
+
+    A chunk's softmax is overwritten by the next one's.
+    """
+    weight, bias = weights["output"], weights["bias"].to(weights["output"].dtype)
+    rows = _rows_at_once(x, weight)
+    room = weight.new_empty(2, rows, len(weight))  # fresh memory for every chunk costs more than softmax
+    for start in range(0, len(x), rows):
+        part = slice(start, start + rows)
+        own = x[part].to(weight.dtype)
+        scores = torch.addmm(bias, own, weight.mT, out=room[0, : len(own)])
+        yield part, own, torch.softmax(scores, -1, out=room[1, : len(own)])
+
+
+def _surprise(hit: Tensor, dtype: torch.dtype) -> Tensor:
+    """Summed negative log-likelihood of the words' probabilities; at most 87 nats a word in 32 bits."""
+    return -hit.to(dtype).clamp_min(torch.finfo(torch.float32).tiny).log().sum()
 
 
 def _add_product(to: Tensor, a: Tensor, b: Tensor) -> None:
@@ -249,4 +270,4 @@ def _add_product(to: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def _rows_at_once(x: Tensor, weight: Tensor) -> int:
-    return len(x) if x.device.type != "cpu" else max(1, CHUNK // len(weight))
+    return len(x) if x.device.type != "cpu" else min(len(x), max(1, CHUNK // len(weight)))

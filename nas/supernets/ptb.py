@@ -106,7 +106,7 @@ class Network:
     """The recurrent parent network: weights of every edge, two streams of text, SGD. See `ParentNetwork`.
 
     Its hidden states are carried on from window to window, one for each stream; the architecture stream's is the one
-    that the first gates asked about left behind.
+    that the drawn gates left behind, which an objective is asked about first.
     """
 
     def __init__(

@@ -98,6 +98,21 @@ def test_the_output_layer_in_chunks_equals_autograd(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(-rows.sum() / 2, loss.detach())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_loss_alone_is_the_loss_beside_gradients(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: estimators subtract the one from the other. In 16 bits a wide softmax would not do (the control)."""
+    monkeypatch.setattr(language, "CHUNK", VOCABULARY * 30)
+    words, weights = some_text(100), {name: weight.float() for name, weight in some_weights().items()}
+    given = {**weights, "output": weights["output"].to(dtype)}
+    x = torch.randn(100, UNITS, generator=torch.Generator().manual_seed(0))
+    alone = language._output_loss(x, given, words, 2)
+    assert torch.equal(alone, language._output_layer(x, given, words, 2, False).loss)
+    wide = {**given, "output": given["output"].float()}
+    in_32_bits = -language.log_likelihoods(x.to(dtype).float(), wide, words).sum() / 2
+    assert abs(float(alone - in_32_bits)) < (1e-3 if dtype == torch.float32 else 0.5)
+    assert dtype == torch.float32 or abs(float(alone - in_32_bits)) > 1e-3
+
+
 def test_sgd_clips_the_norm_over_all_weights() -> None:
     """Gradients (3, 4): norm 5, clipped to 1: (0.6, 0.8); times rate 2."""
     weights = {"a": torch.zeros(1), "b": torch.zeros(1)}

@@ -8,7 +8,7 @@ AdvantageNAS with Adam on the quadratic landscape, E = K = 10, 16 outputs, in on
     NumPy      one replicate at a time in plain NumPy, as one would first write it, on one core
     device     compiled, on the accelerator of --device
 
-    python benchmarks/simulate.py [--cores 2] [--rounds 5] [--scaling] [--device cuda] [--out STEM]
+    python benchmarks/replicates.py [--cores 2] [--rounds 5] [--scaling] [--device cuda] [--out STEM]
 
 Two speeds each: by the clock, and by processor time, which a busy machine does not blur (per processor-second, so that
 NumPy's one core and the others' two compare). A compiler (g++) must be there. Compilation is not counted: it happens
@@ -24,7 +24,6 @@ import os
 import platform
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -34,12 +33,12 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this folder would hide the package of the same name
 
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
+from nas import runs
 from nas.colours import of_method
 from simulate import plot
 from simulate.run import Machine, Setting, problem_of, simulate
@@ -86,7 +85,7 @@ def main() -> None:
         if options.scaling:
             found["scaling"] = scaling(pool)
     if options.out:
-        options.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
+        runs.write_atomically(options.out.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
         if options.scaling:
             plot.save(figure(found["scaling"]), options.out)
 

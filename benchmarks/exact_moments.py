@@ -1,6 +1,6 @@
 """How fast are exact moments? Seconds a method on 4^6 and 10^6 architectures, peak memory, and every sparse method.
 
-    python benchmarks/theory.py [--large]
+    python benchmarks/exact_moments.py [--large]
 
 Aims: all sparse methods on 4^6 = 4,096 architectures within 2 s on two cores; 10^6 architectures within 30 s and 1 GiB.
 """
