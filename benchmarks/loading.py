@@ -2,7 +2,7 @@
 
     python benchmarks/loading.py [--rounds 5] [--data DIR]
 
-Medians [shortest, longest] of the rounds, checksums included; in the first round the files may come from the disk. Aims:
+Medians [shortest, longest] of the rounds, checksums included; in the first round files may come from the disk. Aims:
 all 60,000 images under 3 s; the table well under 100 MB.
 """
 

@@ -61,6 +61,13 @@ def gumbel_softmax(logits: A, uniforms: A, temperature: Any) -> A:
     return softmax((logits + gumbel) / temperature)
 
 
+def logits(probabilities: Any) -> Any:
+    """Logits of a policy, (..., E, K), which `softmax` takes back: its logarithms, -inf for a probability of zero."""
+    xp = namespace(probabilities)
+    positive = probabilities > 0
+    return xp.where(positive, xp.log(xp.where(positive, probabilities, 1.0)), -xp.inf)
+
+
 def one_hot_argmax(values: A) -> A:
     """One-hot gates (..., E, K) of the largest entry of each row, the first one on ties."""
     xp = namespace(values)
@@ -119,7 +126,8 @@ def natural_step(probabilities: A, gradient: A, step: Any) -> A:
 def admissible_step(max_loss: Any, expected_loss: Any) -> Any:
     """The largest step for which T1 promises E[L] not to rise, for any number of edges: 1 / (max L - J).
 
-    Returns infinity where max L = J: then every architecture with positive probability has the same loss.
+    Infinite where max L = J, as plain numbers or float arrays: then every architecture that can be drawn has the
+    same loss. Raises: ZeroDivisionError there for arrays of fractions.
     """
     if hasattr(max_loss, "shape") or hasattr(expected_loss, "shape"):
         return 1 / (max_loss - expected_loss)

@@ -126,7 +126,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
         if written.exists() and written.read_text(encoding="utf-8") != text:
             raise RunError(f"{folder} holds other settings ({written}); choose another folder")
         write_atomically(written, text)
-        write_atomically(folder / META, json.dumps([*_sessions(folder), about_this_program(device)], indent=2) + "\n")
+        write_atomically(folder / META, json.dumps([*sessions(folder), about_this_program(device)], indent=2) + "\n")
         if not (folder / CHECKPOINT).exists():  # what an attempt recorded that kept nothing is made again
             (folder / METRICS).unlink(missing_ok=True)
         # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
@@ -139,6 +139,15 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
 def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
     """RUNS/NAME/DIGEST-sSEED."""
     return root / name / f"{config.digest(settings)}-s{seed}"
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """What every start of a run said of itself (`about_this_program`), oldest first; none where that is not known."""
+    try:
+        found = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return []
+    return found if isinstance(found, list) else [found]
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -213,15 +222,6 @@ def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
     elif isinstance(value, Mapping | list):
         for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _numbers(inner, f"{name}/{key}" if name else str(key))
-
-
-def _sessions(folder: Path) -> list[dict[str, Any]]:
-    """What earlier starts of the run said of themselves; nothing if that cannot be read."""
-    try:
-        found = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return []
-    return found if isinstance(found, list) else [found]
 
 
 def _commit() -> str | None:

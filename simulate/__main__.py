@@ -280,10 +280,11 @@ def _add_searchers(commands: program.Commands) -> None:
 def _searchers(options: argparse.Namespace) -> int:
     from simulate import searchers
 
-    if min(options.repeats, options.budget or 11) < 2:
+    if min(options.repeats, 2 if options.budget is None else options.budget) < 2:
         raise ValueError("--repeats and --budget must be at least 2")
     table = searchers.cube(options.data)
-    budget = options.budget or searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
+    matched = searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
+    budget = matched if options.budget is None else options.budget
     print(f"{options.repeats} runs of {budget} architectures each; sees {searchers.SEEN}, judged by {searchers.JUDGED}")
     reached = {
         name: search(table, budget, options.repeats, options.seed) for name, search in searchers.SEARCHERS.items()

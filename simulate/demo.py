@@ -8,7 +8,6 @@ import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -80,8 +79,7 @@ def _drawings(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _again(folder: Path) -> str:
-    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    return f"Made again by: {meta['command']}"
+    return f"Made again by: {runs.sessions(folder)[-1]['command']}"
 
 
 def _machine() -> str:

@@ -20,6 +20,7 @@ from theory import exact, landscapes, sampled
 
 WORLD = ("edges", "candidates", "landscape_seed", "options")  # settings that make another landscape of a name
 IDENTITY = ("method", "landscape", "seed", "replicates")
+RESAMPLES = 400  # of the bootstrap
 SURE = 0.95  # an edge is decided when one operation has this probability
 
 
@@ -51,11 +52,11 @@ def share_of(count: float, n: int) -> Estimate:
 
 
 def median(values: Any) -> Estimate:
-    """Median, with the interval between the order statistics that hold it with at least 95 %."""
+    """Median, with the interval between the order statistics that hold it with at least 95 %; unbounded for n < 6."""
     ordered, n = np.sort(values), len(values)
     reach = int(stats.binom.ppf(0.025, n, 0.5))
-    low, high = max(0, reach - 1), min(n - 1, n - reach)
-    return Estimate(float(np.quantile(ordered, 0.5, method="higher")), float(ordered[low]), float(ordered[high]), n)
+    low, high = (float(ordered[reach - 1]), float(ordered[n - reach])) if reach else (-math.inf, math.inf)
+    return Estimate(float(np.quantile(ordered, 0.5, method="higher")), low, high, n)
 
 
 def mean(values: Any) -> Estimate:
@@ -124,7 +125,7 @@ def regret(cell: Cell, best: float) -> Any:
     return cell.values["expected_loss"] - best
 
 
-def exponent(cell: Cell, best: float, resamples: int = 400) -> Estimate:
+def exponent(cell: Cell, best: float) -> Estimate:
     """Slope of log mean regret over log steps in the second half of the records: -1 is a rate of 1/t.
 
     Records whose mean regret has fallen below 1e-9 of the first are left out: that is rounding.
@@ -147,7 +148,7 @@ def exponent(cell: Cell, best: float, resamples: int = 400) -> Estimate:
 
     n = values.shape[1]
     random = np.random.default_rng(0)
-    slopes = [slope(random.integers(n, size=n)) for _ in range(resamples)]
+    slopes = [slope(random.integers(n, size=n)) for _ in range(RESAMPLES)]
     low, high = np.quantile(slopes, (0.025, 0.975))
     return Estimate(slope(np.arange(n)), float(low), float(high), n)
 

@@ -21,7 +21,7 @@ from theory.outcomes import outcomes
 
 LEVEL = 1e-4  # a right estimator is rejected with at most this probability
 
-# AdvantageNAS with the sign of the score forgotten on the drawn operation: p instead of 1 - p there.
+# AdvantageNAS with half of the score on the drawn operation: (1 - p) / 2 instead of 1 - p there.
 WRONG = replace(
     METHODS["advantage"],
     name="wrong",

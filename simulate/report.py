@@ -128,10 +128,9 @@ def _draw_toy(folder: Path, to: Path) -> list[Path]:
 
 
 def _numbers(folder: Path, to: Path, found: dict[str, Any]) -> Path:
-    """Write what was found beside how it was made, as STEM.json."""
-    meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
+    """Write what was found beside how it was made, one entry a start, as STEM.json."""
     target = to.with_name(to.name + ".json")
-    runs.write_atomically(target, json.dumps({"made": meta, **found}, indent=1) + "\n")
+    runs.write_atomically(target, json.dumps({"made": runs.sessions(folder), **found}, indent=1) + "\n")
     return target
 
 
@@ -141,10 +140,10 @@ def write(folder: Path) -> Path:
         return _write_toy(folder)
     cells = read(folder)
     settings = config.load(StudySettings, folder / runs.CONFIG)
-    meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
     replicates = sorted({cell.setting.replicates for cell in cells})
     about = (
-        f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds {_seeds(cells)}. Made by: {meta['command']}"
+        f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds {_seeds(cells)}. "
+        f"Made by: {runs.sessions(folder)[-1]['command']}"
     )
     parts = [page.paragraph(settings.about)]
     for make, shows in figures(cells).values():
@@ -154,22 +153,22 @@ def write(folder: Path) -> Path:
     varied, same = _split(rows(cells))
     parts += [page.heading("In numbers"), page.paragraph(f"In all rows: {same}.") if same else "", page.table(varied)]
     parts.append(page.paragraph("A click on a column's head sorts. Numbers in brackets are 95 % intervals."))
-    return _page(folder, f"Study: {settings.name}", parts, meta)
+    return _page(folder, f"Study: {settings.name}", parts)
 
 
 def _write_toy(folder: Path) -> Path:
     settings = config.load(toy.ToySettings, folder / runs.CONFIG)
-    meta = json.loads((folder / runs.META).read_text(encoding="utf-8"))
+    last = runs.sessions(folder)[-1]
     curves = toy.curves(runs.records(folder))
     found = {**toy.summary(settings, curves), "seed": folder.name.rpartition("-s")[2]}
-    figure = plot.toy_figure(curves, min(settings.block, settings.trials), meta["machine"])
-    parts = [page.figure(figure, plot.toy_caption(found, meta["command"])), page.table(toy.rows(found))]
+    figure = plot.toy_figure(curves, min(settings.block, settings.trials), last["machine"])
+    parts = [page.figure(figure, plot.toy_caption(found, last["command"])), page.table(toy.rows(found))]
     plot.close(figure)
-    return _page(folder, "The toy regression", parts, meta)
+    return _page(folder, "The toy regression", parts)
 
 
-def _page(folder: Path, title: str, parts: Sequence[str], meta: dict[str, Any]) -> Path:
-    where = [page.heading("Where it ran"), page.table([{"what": key, "value": value} for key, value in meta.items()])]
+def _page(folder: Path, title: str, parts: Sequence[str]) -> Path:
+    where = [page.heading("Where it ran"), page.table(runs.sessions(folder))]
     target = folder / "report.html"
     runs.write_atomically(target, page.page(title, *parts, *where))
     return target
@@ -227,7 +226,7 @@ def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
     row["exponent"] = ""
     if not math.isnan(truth.best):
         with contextlib.suppress(ValueError):  # too few records for a rate
-            row["exponent"] = _text(evidence.exponent(cell, truth.best, resamples=100))
+            row["exponent"] = _text(evidence.exponent(cell, truth.best))
     row["steps that raise J"] = _text(evidence.rises(cell)) if setting.watch else ""
     row["largest rise"] = f"{cell.values['worst_rise'].max():.3g}" if setting.watch else ""
     bound = evidence.rise_bound(cell) if setting.watch else math.nan

@@ -48,10 +48,12 @@ OWN = {method.name: method for method in (EXACT, PLAIN)}
 class Setting:
     """One cell of a study: a method on a landscape at a step size.
 
-    rate is the optimiser's step, or with `bound` a fraction of what the theory allows: "T1" (natural: 1 / (max L - J)),
-    "T8" (sgd: 2 / (max L - min L)). samples: independent samples averaged into one step. start "uniform", or "random"
-    (each edge uniform on the simplex). common: all methods draw from the same uniforms. watch: J is computed at every
-    step, to count the steps that raise it. A record every `every` steps, and at the start and the end.
+    rate is the optimiser's step, or with `bound` a multiple of a step that theory proves safe: "T1" (natural: its
+    limit, 1 / (max L - J)), "T8" (sgd: 2 / (max L - min L), at most a third of T8's limit). samples: gates drawn
+    independently, their gradients averaged into one step; they share the landscape's noise, and the first one counts
+    as the visit. start "uniform", or "random" (each edge uniform on the simplex). common: all methods draw from the
+    same uniforms. watch: J is computed at every step, to count the steps that raise it. A record every `every` steps,
+    and at the start and the end.
     """
 
     method: str = "advantage"

@@ -10,6 +10,9 @@ import numpy as np
 
 
 def stream(*name: int | str) -> np.random.Generator:
-    """A counter-based generator (Philox) of its own for every name; equal names give equal numbers."""
+    """A counter-based generator (Philox) of its own for every name; equal names give equal numbers.
+
+    Names of one purpose have one length, and integers are below 2^32: a name and the same with zeros after it are one.
+    """
     words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in name]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))

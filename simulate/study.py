@@ -223,7 +223,7 @@ def read(folder: Path) -> list[Cell]:
         raise RunError(f"no finished cells in {folder / 'cells'}; run the study first")
     found: dict[str, Cell] = {}
     for cell in map(_read_cell, files):
-        same = config.digest(dataclasses.replace(cell.setting, seed=0, replicates=1))
+        same = config.digest(dataclasses.replace(cell.setting, seed=0))
         found[same] = _pooled(found[same], cell) if same in found else cell
     return list(found.values())
 

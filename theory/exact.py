@@ -82,11 +82,6 @@ class Moments:
         return np.diagonal(self.covariance).reshape(self.mean.shape).sum(axis=-1)
 
     @property
-    def mean_squared_error(self) -> Any:
-        """E ||estimate - gradient||^2 = total variance + ||bias||^2."""
-        return self.total_variance + (self.bias * self.bias).sum()
-
-    @property
     def cosine(self) -> float:
         """Cosine between the mean and the true gradient; nan where one of them vanishes."""
         norms = math.sqrt((self.mean * self.mean).sum() * (self.gradient * self.gradient).sum())

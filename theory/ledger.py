@@ -191,6 +191,7 @@ def table(rows: Sequence[Row]) -> str:
         for control in row.control_details:
             verdict = "refuted" if control.caught else "NOT REFUTED"
             by = f" by {control.counterexample}" if control.counterexample else ""
+            by = f": no such case among {CONTROL_TRIES // 10} random ones" if control.caught and not by else by
             text.append(f"{row.id} control, {verdict}: {control.statement}{by}")
         text.extend(f"{row.id}: {note}" for note in row.notes)
     if any(row.proofs == NOT_CHECKED for row in rows):

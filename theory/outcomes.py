@@ -157,8 +157,7 @@ FINITE: dict[Draw, Callable[[Any], Outcomes | None]] = {
 def _quadrature(draw: Draw, p: Any, temperature: Any, points: int, seed: int) -> Outcomes:
     shape = draw.noise(*p.shape)
     power = max(1, math.ceil(math.log2(points)))
-    positive = p > 0
-    logits = np.where(positive, np.log(np.where(positive, p, 1.0)), -np.inf)
+    logits = policy.logits(p)
     streams = np.random.SeedSequence(seed).spawn(REPLICATES)
 
     def chunks(size: int) -> Iterator[tuple[int, Any, Sample]]:

@@ -42,9 +42,7 @@ def settled(probabilities: Any) -> Any:
 
 def exponential_step(probabilities: Any, direction: Any, rate: Any) -> Any:
     """p' ~ p exp(-rate direction), rows (E, K): a step of the logits, in floats."""
-    positive = probabilities > 0
-    logits = np.where(positive, np.log(np.where(positive, probabilities, 1.0)), -np.inf)
-    return policy.softmax(logits - rate * direction)
+    return policy.softmax(policy.logits(probabilities) - rate * direction)
 
 
 def score_norms(probabilities: Any) -> Any:

@@ -34,22 +34,13 @@ def samples_for_full_step(found: Moments, delta: float) -> float:
     return float(found.total_variance) / (delta * room * room) if room > 0 else math.inf
 
 
-def samples_for_short_step(found: Moments, delta: float) -> float:
-    """n that suffices for short enough steps; infinite where the mean does not descend."""
-    g = found.gradient.ravel()
-    along = float(g @ found.mean.ravel())
-    return (1 / delta - 1) * float(g @ found.covariance @ g) / along**2 if along > 0 else math.inf
-
-
 def failure_bound(found: Moments, samples: int) -> float:
     """Upper bound on P(J' >= J) after a step of 1 / C with the mean of n samples."""
     return min(1.0, samples_for_full_step(found, 1.0) / samples)
 
 
-def failure_probability(
-    method: Method, problem: Landscape, probabilities: Any, samples: int, rate: float | None = None
-) -> float:
-    """P(J' >= J) exactly, after a step (default 1 / C) with the mean of n samples of a one-hot method.
+def failure_probability(method: Method, problem: Landscape, probabilities: Any, samples: int) -> float:
+    """P(J' >= J) exactly, after a step of 1 / C with the mean of n samples of a one-hot method.
 
     Sums over all multisets of n architectures: C(K^E + n - 1, n) of them. Raises: ValueError beyond 100,000.
     """
@@ -58,7 +49,7 @@ def failure_probability(
     if multisets > 100_000:
         raise ValueError(f"{samples} samples of {number} architectures are {multisets:,} multisets: too many to sum")
     spread = problem.max_loss - problem.min_loss
-    step = largest_step(spread, problem.edges) if rate is None else rate
+    step = largest_step(spread, problem.edges)
     before = expected_loss(problem, probabilities)
     every = architectures.choices(*probabilities.shape)
     chance = architectures.probability(probabilities, every)

@@ -34,10 +34,7 @@ Lemma zero_sum_bound (d g : K -> R) (w : R) : \sum_k d k = 0 -> (forall k, r k =
   (forall j k, 0 < r j -> 0 < r k -> `|g j - g k| <= w) ->
   2%:R * `|\sum_k d k * g k| <= (\sum_k `|d k|) * w.
 Proof.
-move=> d0 supp osc; have [k0 rk0] : exists k, 0 < r k.
-  apply/existsP; rewrite -[X in is_true X]negbK negb_exists; apply/negP => /forallP none.
-  have := r1; rewrite big1 => [/esym/eqP|k _]; first by rewrite oner_eq0.
-  by apply/eqP; rewrite eq_le r0 andbT leNgt none.
+move=> d0 supp osc; have [k0 rk0] := some_positive r0 r1.
 have [hi rhi max] := @arg_maxP _ _ _ k0 (fun k => 0 < r k) g rk0.
 have [lo rlo min] := @arg_minP _ _ _ k0 (fun k => 0 < r k) g rk0.
 pose c := (g hi + g lo) / 2%:R.
@@ -95,16 +92,9 @@ Let x e k := expR (- (eta * q e k)) / Z e.
 Let d e k := exponentiated_row e k - p e k.
 Let n e := \sum_k `|d e k|.
 
-Lemma some_operation e : exists k, 0 < p e k.
-Proof.
-apply/existsP; rewrite -[X in is_true X]negbK negb_exists; apply/negP => /forallP none.
-have := p1 e; rewrite big1 => [/esym/eqP|k _]; first by rewrite oner_eq0.
-by apply/eqP; rewrite eq_le p0 andbT leNgt none.
-Qed.
-
 Lemma Z_gt0 e : 0 < Z e.
 Proof.
-have [k pk] := some_operation e; rewrite /Z (bigD1 k) //= ltr_paddr ?mulr_gt0 ?expR_gt0 //.
+have [k pk] := some_positive (p0 e) (p1 e); rewrite /Z (bigD1 k) //= ltr_paddr ?mulr_gt0 ?expR_gt0 //.
 by apply: sumr_ge0 => j _; rewrite mulr_ge0 // ltW ?expR_gt0.
 Qed.
 
@@ -282,20 +272,21 @@ Variables (R : realType) (E K : finType) (p : E -> K -> R) (L : architecture E K
 Hypotheses (pol : policy p) (eta0 : 0 < eta).
 
 (* The crude bound: |second difference| <= 2 (hi - lo), so lambda <= 2 (hi - lo) (E - 1). *)
-Theorem T9_crude (lo hi : R) : (forall a, lo <= L a <= hi) -> eta * ((#|E|%:R - 1) * (hi - lo)) <= 4%:R ->
-  mean (exponentiated_row p L eta) L <= mean p L.
+Theorem T9_crude (lo hi : R) : (forall a, 0 < probability p a -> lo <= L a <= hi) ->
+  eta * ((#|E|%:R - 1) * (hi - lo)) <= 4%:R -> mean (exponentiated_row p L eta) L <= mean p L.
 Proof.
 move=> range small; pose I (i j : E) := 2%:R * (hi - lo).
 apply: (@T9_all_edges R E K p L eta pol eta0 I (2%:R * (hi - lo) * (#|E|%:R - 1))) => //.
-- move=> i j a k k' l l' _ _ _ _ _ _; rewrite /second_difference /I ler_norml.
-  move: (range (set_edge (set_edge a i k) j l)) (range (set_edge (set_edge a i k') j l)).
-  move: (range (set_edge (set_edge a i k) j l')) (range (set_edge (set_edge a i k') j l')).
-  move=> /andP[low1 high1] /andP[low2 high2] /andP[low3 high3] /andP[low4 high4]; apply/andP; split.
+- move=> i j a k k' l l' _ Pa pk pk' pl pl'; rewrite /second_difference /I ler_norml.
+  have seen x y : 0 < p i x -> 0 < p j y -> lo <= L (set_edge (set_edge a i x) j y) <= hi.
+    move=> px py; apply: range; apply: (probability_set_edge_gt0 pol.1 _ py).
+    exact: (probability_set_edge_gt0 pol.1 Pa px).
+  move: (seen _ _ pk pl) (seen _ _ pk' pl) (seen _ _ pk pl') (seen _ _ pk' pl').
+  move=> /andP[low3 high3] /andP[low4 high4] /andP[low1 high1] /andP[low2 high2]; apply/andP; split.
     by apply: ler_by_difference (ler_add (ler_add low3 low2) (ler_add high4 high1)) _; ring.
   by apply: ler_by_difference (ler_add (ler_add high3 high2) (ler_add low4 low1)) _; ring.
-- have [a0 _|none] := pickP {: architecture E K}; last first.
-    by have := sum_probability pol.2; rewrite big_pred0 // => /eqP; rewrite eq_sym oner_eq0.
-  have gap : 0 <= hi - lo by rewrite subr_ge0; have /andP[low] := range a0; apply: le_trans.
+- have [a0 Pa0] := some_positive (fun a => probability_ge0 a pol.1) (sum_probability pol.2).
+  have gap : 0 <= hi - lo by rewrite subr_ge0; have /andP[low] := range a0 Pa0; apply: le_trans.
   move=> y y0; rewrite !big_enum /=; under eq_bigr do rewrite big_enum_cond /=.
   set N := \sum_i y i ^+ 2.
   have pairs : \sum_i \sum_(j | j != i) (y i ^+ 2 + y j ^+ 2) = 2%:R * ((#|E|%:R - 1) * N).

@@ -14,8 +14,10 @@
 (* the theorems and the rationals of the computed examples alike.             *)
 (* All edges share the type K of candidates, as the arrays (..., E, K) of the *)
 (* code do. An edge with fewer candidates pads its row with operations of     *)
-(* probability zero: every theorem below holds for p >= 0, zeros included,    *)
-(* and asks nothing of losses at architectures of probability zero.           *)
+(* probability zero: every theorem of the development holds for p >= 0, zeros *)
+(* included, and asks nothing of losses at architectures of probability zero, *)
+(* except where it speaks of gates that are not one-hot (Curvature, and T5's  *)
+(* affine_in_edge).                                                           *)
 (******************************************************************************)
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp Require Import ring.
@@ -83,8 +85,13 @@ move=> r1; under eq_bigr do rewrite mulrBr.
 by rewrite sumrB sum_indicator_sym -mulr_suml r1 mul1r subrr.
 Qed.
 
-Lemma ler_sum_le0 r : (forall k, r k <= 0) -> \sum_k r k <= 0.
-Proof. by move=> h; rewrite -oppr_ge0 -sumrN sumr_ge0 // => k _; rewrite oppr_ge0. Qed.
+(* Something has positive probability. *)
+Lemma some_positive r : (forall k, 0 <= r k) -> \sum_k r k = 1 -> exists k, 0 < r k.
+Proof.
+move=> r0 r1; apply/existsP; rewrite -[X in is_true X]negbK negb_exists; apply/negP => /forallP none.
+have := r1; rewrite big1 => [/esym/eqP|k _]; first by rewrite oner_eq0.
+by apply/eqP; rewrite eq_le r0 andbT leNgt none.
+Qed.
 
 (* One inequality follows from another when the difference of its sides does. *)
 Lemma ler_by_difference (x y u v : R) : x <= y -> v - u = y - x -> u <= v.
@@ -108,13 +115,6 @@ Proof. by apply/ffunP => f; rewrite ffunE; case: eqP => [->|]. Qed.
 
 Lemma set_edge_twice a e j k : set_edge (set_edge a e j) e k = set_edge a e k.
 Proof. by apply/ffunP => f; rewrite !ffunE; case: eqP. Qed.
-
-Lemma set_edge_swap a e f j k : e != f ->
-  set_edge (set_edge a e j) f k = set_edge (set_edge a f k) e j.
-Proof.
-move=> ef; apply/ffunP => i; rewrite !ffunE.
-by case: (i =P f) => // ->; case: eqP => // fe; rewrite fe eqxx in ef.
-Qed.
 End SetEdge.
 
 (* ------------------------------------------------------------ means *)
@@ -188,6 +188,13 @@ Proof.
 rewrite /probability (bigD1 e) //= [\prod_i p i (a i)](bigD1 e) //= set_edge_at.
 rewrite (eq_bigr (fun i => p i (a i))) => [|i ie]; first by ring.
 by rewrite set_edge_other.
+Qed.
+
+Lemma probability_set_edge_gt0 p a e k : (forall e k, 0 <= p e k) -> 0 < probability p a -> 0 < p e k ->
+  0 < probability p (set_edge a e k).
+Proof.
+move=> p0 Pa pk; rewrite -(pmulr_lgt0 _ (probability_gt0 p0 Pa e)) probability_set_edge.
+by rewrite mulr_gt0.
 Qed.
 
 Lemma sum_swap_edge (F : architecture E K -> K -> R) e :

@@ -228,11 +228,7 @@ Hypothesis range : forall a, allowed a -> lo <= L a <= hi.
 Theorem T8_smooth t : `|line_curvature t| <= (hi - lo) / 3%:R * direction_norm v.
 Proof.
 have pol := softmax_policy (move_logits theta v t); rewrite -/(p t) in pol.
-have [a0 Pa0] : exists a, 0 < probability (p t) a.
-  apply/existsP; rewrite -[X in is_true X]negbK negb_exists; apply/negP => /forallP none.
-  have := sum_probability pol.2; rewrite big1 => [/esym/eqP|a _]; first by rewrite oner_eq0.
-  apply/eqP; rewrite eq_le probability_ge0 ?andbT; last by case: pol.
-  by rewrite leNgt none.
+have [a0 Pa0] := some_positive (fun a => probability_ge0 a pol.1) (sum_probability pol.2).
 have Delta0 : 0 <= hi - lo.
   by rewrite subr_ge0; have /andP[] := range (softmax_allowed Pa0); apply: le_trans.
 rewrite (curvature_centred ((lo + hi) / 2%:R)).

@@ -200,9 +200,6 @@ Proof. by rewrite -(part_square (index_enum_uniq E)). Qed.
 Lemma sum_variance_ge0 : 0 <= sum_variance.
 Proof. by apply: mean_ge0 => // a _; apply: sqr_ge0. Qed.
 
-Theorem sum_variance_bound : 2%:R * sum_variance <= direction_norm.
-Proof. by rewrite sum_varianceE mulr_sumr; apply: ler_sum => e _; apply: row_variance_bound. Qed.
-
 Lemma fourth_moment_bound : mean p (fun a => centred_sum a ^+ 4) <=
   3%:R * sum_variance ^+ 2 + \sum_e (2%:R * row_norm (v e) * s2 e - 6%:R * s2 e ^+ 2).
 Proof.

@@ -106,6 +106,13 @@ def test_quantities_by_hand() -> None:
     assert (policy.kl(torch.tensor(p), torch.tensor(q)).numpy() == policy.kl(p, q)).all()
 
 
+def test_logits_are_the_inverse_of_softmax() -> None:
+    p = np.array([[0.2, 0.8, 0.0], [1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(policy.softmax(policy.logits(p)), p, rtol=1e-15)
+    np.testing.assert_array_equal(policy.logits(torch.tensor(p)).numpy(), policy.logits(p))
+    assert policy.logits(p)[1, 1] == -math.inf
+
+
 # ------------------------------------------------------------------ theorem T1's step
 
 

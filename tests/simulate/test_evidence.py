@@ -37,6 +37,12 @@ def test_times_and_shares_by_hand() -> None:
     assert evidence.lowest_loss(LEARNT) == 2
 
 
+def test_the_median_of_few_has_no_interval() -> None:
+    """The range of n covers the median with 1 - 2^(1 - n): 93.75 % for five, 96.9 % for six."""
+    assert evidence.median([1.0, 2.0, 3.0, 4.0, 5.0]) == evidence.Estimate(3.0, -math.inf, math.inf, 5)
+    assert evidence.median([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == evidence.Estimate(4.0, 1.0, 6.0, 6)
+
+
 def test_no_rise_is_not_certainty() -> None:
     none, some = (cell(rises=[[0] * 4, [0] * 4, counts]) for counts in ([0, 0, 0, 0], [1000, 0, 0, 0]))
     assert (evidence.rises(none).value, evidence.rises(none).lower) == (0, 0)
@@ -87,6 +93,18 @@ def test_seeds_are_pooled(two_seeds: Path) -> None:
         values = one.values["expected_loss"]
         assert values.shape == (11, 10)
         assert not np.array_equal(values[:, :5], values[:, 5:])  # another seed, other replicates
+
+
+def test_cells_of_other_sizes_are_not_pooled(tmp_path: Path) -> None:
+    """Replicate r is the same in both, so their union would count it twice."""
+    (tmp_path / "cells").mkdir()
+    for replicates in (3, 5):
+        one = Setting(steps=8, every=4, replicates=replicates, landscape="additive")
+        content = study.run_cell(one, Machine(world="numpy", dtype="float64"))
+        (tmp_path / "cells" / study.file_name(one)).write_bytes(content)
+    three, five = sorted(study.read(tmp_path), key=lambda cell: cell.setting.replicates)
+    assert (three.setting.replicates, five.setting.replicates) == (3, 5)
+    assert np.array_equal(three.values["expected_loss"], five.values["expected_loss"][:, :3])  # the same replicates
 
 
 def test_a_report_tells_its_cells_apart(two_seeds: Path) -> None:

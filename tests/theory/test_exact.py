@@ -59,7 +59,7 @@ def test_unbiased_exactly(name: str, landscape: str) -> None:
     found = exact.moments(METHODS[name], make(landscape, 2, 2, seed=1, exact=True), P)
     assert (found.bias == 0).all()
     assert isinstance(found.total_variance, F)
-    assert found.mean_squared_error == found.total_variance >= 0
+    assert found.total_variance >= 0
 
 
 @pytest.mark.parametrize("name", BIASED_BY_CURVATURE)

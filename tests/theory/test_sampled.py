@@ -46,17 +46,6 @@ def test_control_a_bound_that_forgets_the_bias_fails_on_the_flip() -> None:
     assert failed == pytest.approx(1)
     assert sampled.failure_bound(found, samples) == 1
     assert math.isinf(sampled.samples_for_full_step(found, 0.05))
-    assert math.isinf(sampled.samples_for_short_step(found, 0.05))
-
-
-def test_short_steps() -> None:
-    """Cantelli: at a short step the exact failure probability is within delta for the n it gives."""
-    land, p = make("quadratic", 2, 2, seed=4), np.array([[0.6, 0.4], [0.3, 0.7]])
-    found = exact.moments(METHODS["exact_advantage_with_baseline"], land, p)
-    needed = math.ceil(sampled.samples_for_short_step(found, 0.3))
-    assert needed < sampled.samples_for_full_step(found, 0.3)
-    chance = sampled.failure_probability(METHODS["exact_advantage_with_baseline"], land, p, needed, rate=1e-6)
-    assert chance <= 0.3
 
 
 def test_failure_by_hand() -> None:

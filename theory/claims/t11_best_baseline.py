@@ -89,7 +89,7 @@ CLAIM = Claim(
     "T11",
     "the price of a baseline",
     "V(b) = V(b*) + (1 - ||p_e||^2) E(b - b*)^2, b* = E[L ||a_e - p_e||^2 | others] / (1 - ||p_e||^2)",
-    "b any function of the other edges; any E, K, L, p",
+    "b any function of the other edges; any E, K, L; p_e not deterministic (else both sides are 0 and b* is 0/0)",
     "b* is the best baseline; T7 is the additive case",
     slack,
     (

@@ -71,7 +71,7 @@ CLAIM = Claim(
     "credits of a normalised sum cancel",
     "if L does not change when the outputs of the edges in S are scaled together by t > 0, then sum_{e in S} credit_e "
     "= 0 for every architecture; with S = {e} first-order credit never moves edge e",
-    "L differentiable at t = 1; S any set of edges",
+    "L differentiable at the architecture's gates, jointly in those of S (for S = {e}: along edge e's own gate)",
     "none",
     slack,
     (

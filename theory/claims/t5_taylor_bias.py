@@ -47,10 +47,22 @@ def integral_gap(outputs: Any, p: Any, power: int) -> Any:
     return largest
 
 
+def curvature_room(outputs: Any, p: Any, divisor: int) -> Any:
+    """Smallest M / divisor - |r_e| on `integral_gap`'s network: phi'' is linear in t, so M is its size at an end."""
+    cubic = Network(outputs, lambda s: s * s * s, lambda s: 3 * s * s)
+    rooms = []
+    for _, gates, r in remainders(cubic, p):
+        own = (gates[..., None] * outputs).sum(axis=-2)
+        rest = own.sum(axis=-2, keepdims=True) - own
+        ends = [6 * (own * own * (rest + t * own)).sum(axis=-1) / outputs.shape[-1] for t in (0, 1)]
+        rooms.append((np.maximum(abs(ends[0]), abs(ends[1])) / divisor - abs(r)).min())
+    return min(rooms)
+
+
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     """The bias is E[r (a - p)]; its square is at most max r^2 (1 - ||p_e||^2); in a quadratic network r = ||h||^2/D.
 
-    And r = int t phi'' where the curvature varies: on the cubic network of the same outputs.
+    And r = int t phi'' and |r| <= M/2 where the curvature varies: on the cubic network of the same outputs.
     """
     bias = exact.moments(METHODS["advantage"], problem, p).bias
     formula, largest = remainder(problem, p)
@@ -60,7 +72,8 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     if isinstance(problem, Network):
         size = (problem.outputs * problem.outputs).sum(axis=-1) / problem.outputs.shape[-1]
         closed = p * (size - (p * size).sum(axis=-1, keepdims=True))
-        found = min(found, -abs(bias - closed).max(), -integral_gap(problem.outputs, p, 1))
+        integral, room = -integral_gap(problem.outputs, p, 1), curvature_room(problem.outputs, p, 2)
+        found = min(found, -abs(bias - closed).max(), integral, room)
     return found
 
 
@@ -72,6 +85,10 @@ def _descends(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
 
 def _no_bias(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     return -abs(exact.moments(METHODS["advantage"], problem, p).bias).max()
+
+
+def _third(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    return curvature_room(problem.outputs, p, 3) if isinstance(problem, Network) else 0
 
 
 def _without_t(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
@@ -115,6 +132,7 @@ CLAIM = Claim(
         Control("first-order credit's mean step descends (the two-operation flip)", _descends, QUADRATIC, FLIP),
         Control("first-order credit is unbiased on quadratic networks", _no_bias, QUADRATIC),
         Control("r is int phi'' dt, without the factor t", _without_t, QUADRATIC),
+        Control("|r_e| <= M / 3", _third, QUADRATIC),
     ),
     "E[advantage] - E[L (a - p)] = p (h^2 - E h^2) for L = (sum h - y)^2",
     symbolic,

@@ -210,7 +210,7 @@ CLAIM = Claim(
     "T8",
     "a plain gradient step on the logits",
     "J is C-smooth in the logits, so J - J' >= n (1 - C n / 2) ||grad J||^2 >= 0 for any step 0 <= n <= 2 / C",
-    "D = max L - min L; C = D/4 for one or two edges (tight: XOR), C = D (E - 1) / (3 E - 2) < D/3 beyond "
+    "D = max L - min L; C = D/4 for one or two edges (tight for two: XOR), C = D (E - 1) / (3 E - 2) < D/3 beyond "
     "(so the older D/2 with n < 4/D holds a fortiori); any K, L, p. Whether C = D/4 for E >= 3 is open",
     "best step 1 / C, largest 2 / C: 8 / D for one or two edges, at least 6 / D for any number",
     slack,
