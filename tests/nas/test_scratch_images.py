@@ -11,7 +11,7 @@ import torch
 
 from nas import __main__ as program
 from nas import runs, scratch_images, tasks
-from nas.data import nasbench201
+from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
 from nas.scratch_images import Recipe
@@ -65,6 +65,26 @@ def test_bad_recipes_are_refused() -> None:
         Recipe("skip everywhere")
     with pytest.raises(ValueError, match="batch <= images"):
         replace(SMALL, images=10)
+
+
+def test_a_found_cell_is_trained_without_the_table_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, on few images; trained once, and never again."""
+    monkeypatch.setattr(cifar10, "load", lambda data: (made_up(300, 0), made_up(50, 1)))
+    run = tmp_path / "run"
+    with runs.open_run(run, tasks.load("cifar10", "quick", None, [])) as opened:
+        opened.finish({"architecture": CELL, "seed": 0})
+    command = ["evaluate", str(run), "--train", "--epochs", "1", "--seeds", "2", "--data", str(tmp_path)]
+    assert program.main(command) == 0
+    rows = json.loads((run / "evaluation.json").read_text())["rows"]
+    assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [("1 ep.", 0, 1), ("1 ep.", 1, 1)]
+    assert {row["parameters"] for row in rows} == {73_306 + 28_000 + 2 * 243_040}
+    assert "1 ep." in capsys.readouterr().out
+    monkeypatch.setattr(scratch_images, "train_cell", lambda *_: pytest.fail("trained again"))
+    assert program.main(command) == 0
+    assert program.main(["evaluate", str(run), "--data", str(tmp_path)]) == 2  # without --train the table must be there
+    assert "the NAS-Bench-201 table not found" in capsys.readouterr().err
 
 
 def test_a_found_cell_is_judged_by_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,13 @@ def test_worlds_and_batches_agree_for_every_method(method: str) -> None:
     assert method in ("exact", "darts", "nasp", "random") or differences(whole, other) > 1e-3
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_takes_the_same_paths(method: str) -> None:
+    setting = replace(SMALL, method=method)
+    assert differences(simulate(setting, NUMPY), simulate(setting, replace(TORCH, device="cuda"))) < 1e-10
+
+
 @pytest.mark.parametrize("landscape", ["noisy", "drifting", "nk", "heavy_tailed", "plateau"])
 @pytest.mark.parametrize("method", ["advantage", "parsec"])
 def test_worlds_and_batches_agree_on_every_kind_of_landscape(landscape: str, method: str) -> None:
