@@ -198,6 +198,8 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
     parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
     options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds must be at least 2: a spread is printed")
     clock = time.thread_time if options.cpu_time else time.perf_counter
     options.threads = 1 if options.cpu_time else options.threads
     torch.set_num_threads(options.threads)
@@ -226,14 +228,19 @@ def main() -> None:
     used = f"{options.threads} threads" + (", processor time" if options.cpu_time else "")
     about = f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {used}"
     print(f"{about}, batch {options.batch}, {options.cells} cells a stage, {options.rounds} random cells")
-    print(f"{'variant':15} {'step':18} {'mean s':>8} {'median s':>9} {'of plain':>9} {'median of':>10} {'of peak':>8}")
+    print(
+        f"{'variant':15} {'step':18} {'seconds, mean ± std':>20} {'of plain, mean [lowest, highest]':>33} {'of peak':>8}"
+    )
     for (name, step), times in seconds.items():
         plain = seconds["plain float32", step]
-        ratio = statistics.median(mine / other for mine, other in zip(times, plain, strict=True))
+        ratios = [mine / other for mine, other in zip(times, plain, strict=True)]
+        ratio = statistics.mean(times) / statistics.mean(plain)
         passes = 3 if step == "weight_step" or name.startswith("plain") else 2
         share = passes * statistics.mean(work) / statistics.mean(times) / peaks[variants[name][1]]
-        print(f"{name:15} {step:18} {statistics.mean(times):8.3f} {statistics.median(times):9.3f} "
-              f"{statistics.mean(times) / statistics.mean(plain):9.3f} {ratio:10.3f} {share:8.1%}")  # fmt: skip
+        took = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
+        print(
+            f"{name:15} {step:18} {took:>20} {f'{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]':>33} {share:8.1%}"
+        )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
         for one in grown:
             name = f"{one.units} units, {one.nodes} nodes, {one.window} steps"
             times = measure({name: steps_of(one, "float32")[0]}, options.repeats, clock)
-            print(f"{name}: weight step {times[name]:.3f} s")
+            print(f"{name}: weight step {statistics.median(times[name]):.3f} s")
 
 
 # ------------------------------------------------------------------ the comparison
@@ -81,8 +81,9 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
     for known, dtype in DTYPES.items():
         square = torch.randn(size, size).to(dtype)
         variants[f"peak, {known}"] = partial(torch.matmul, square, square)
-    times = measure(variants, repeats, clock)
-    print(f"{'step':<40} {'seconds':>8} {'x products':>11} {'of peak':>8}")
+    taken = measure(variants, repeats, clock)
+    times = {name: statistics.median(own) for name, own in taken.items()}
+    print(f"{'step':<40} {'seconds, median [lowest, highest]':>34} {'x products':>11} {'of peak':>8}")
     for name, seconds in times.items():
         if name.startswith("peak"):
             continue
@@ -90,14 +91,15 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
         peak = 2 * size**3 / times[f"peak, {of}"]
         share = operations(settings, kind == "weights") / seconds / peak
         ratio = seconds / times[f"{kind}: products alone, {of}"]
-        print(f"{name:<40} {seconds:>8.3f} {ratio:>11.2f} {share:>8.0%}")
+        spread = f"{seconds:.3f} [{min(taken[name]):.3f}, {max(taken[name]):.3f}]"
+        print(f"{name:<40} {spread:>34} {ratio:>11.2f} {share:>8.0%}")
     for name, seconds in times.items():
         if name.startswith("peak"):
             print(f"{name}, a product of {size} x {size}: {2 * size**3 / seconds / 1e9:.0f} GFLOP/s")
 
 
-def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Clock) -> dict[str, float]:
-    """Median seconds of each variant, interleaved."""
+def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Clock) -> dict[str, list[float]]:
+    """Seconds of each variant, interleaved."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for repeat in range(repeats + 1):
         for name, run in variants.items():
@@ -105,7 +107,7 @@ def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Cloc
             run()
             if repeat:  # the first round warms up
                 taken[name].append(clock() - start)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return taken
 
 
 def steps_of(settings: Settings, precision: Precision) -> tuple[Callable[[], object], Callable[[], object]]:
