@@ -228,19 +228,16 @@ def main() -> None:
     used = f"{options.threads} threads" + (", processor time" if options.cpu_time else "")
     about = f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {used}"
     print(f"{about}, batch {options.batch}, {options.cells} cells a stage, {options.rounds} random cells")
-    print(
-        f"{'variant':15} {'step':18} {'seconds, mean ± std':>20} {'of plain, mean [lowest, highest]':>33} {'of peak':>8}"
-    )
+    print(f"{'variant':15} {'step':18} {'seconds, mean ± std':>20} {'of plain [lowest, highest]':>27} {'of peak':>8}")
     for (name, step), times in seconds.items():
         plain = seconds["plain float32", step]
         ratios = [mine / other for mine, other in zip(times, plain, strict=True)]
         ratio = statistics.mean(times) / statistics.mean(plain)
         passes = 3 if step == "weight_step" or name.startswith("plain") else 2
         share = passes * statistics.mean(work) / statistics.mean(times) / peaks[variants[name][1]]
-        took = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
-        print(
-            f"{name:15} {step:18} {took:>20} {f'{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]':>33} {share:8.1%}"
-        )
+        mean = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
+        of_plain = f"{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+        print(f"{name:15} {step:18} {mean:>20} {of_plain:>27} {share:8.1%}")
 
 
 if __name__ == "__main__":
