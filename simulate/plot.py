@@ -204,7 +204,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
         group = sorted(group, key=evidence.fastest, reverse=True)
         for row, cell in enumerate(group):
             time, last = evidence.time_to_sure(cell), cell.setting.steps
-            lower, value, upper = (min(at, last) for at in (time.lower, time.value, time.upper))
+            lower, value, upper = (min(max(at, 0), last) for at in (time.lower, time.value, time.upper))
             axes_.plot([lower, upper], [row, row], color=of_method(cell.setting.method), linewidth=1.6)
             marker = "o" if math.isfinite(time.value) else ">"
             axes_.plot([value], [row], marker, color=of_method(cell.setting.method), markersize=5)
