@@ -24,7 +24,7 @@ def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], N
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse `arguments` and run the command they name; a device or a seed that cannot be is refused before.
 
-    Returns: its exit status, 2 for what was refused (one line says why), 130 for Ctrl-C.
+    Returns: its exit status, 2 for what was refused or found no memory (one line says why), 130 for Ctrl-C.
     """
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run_command
@@ -34,14 +34,21 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except (ValueError, OSError) as error:
         print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own error of a full device is a RuntimeError
+        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
+            raise
+        print(
+            f"{parser.prog} {options.command}: no memory is left; ask for a smaller network or batch", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print(f"{parser.prog} {options.command}: interrupted", file=sys.stderr)
         return 130
 
 
 def _check_machine(options: argparse.Namespace) -> None:
-    if (seed := getattr(options, "seed", 0)) < 0:
-        raise ValueError(f"--seed must not be negative, not {seed}")
+    if not 0 <= (seed := getattr(options, "seed", 0)) < 2**32:
+        raise ValueError(f"--seed must not be negative and below 2^32, not {seed}")
     if (device := getattr(options, "device", None)) not in (None, "cpu"):
         from nas.processes import own_device, take_device
 

@@ -5,6 +5,7 @@ and where people get it (`Source`); a missing or damaged file is one line that s
 """
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -94,7 +95,7 @@ def download(source: Source, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _fetch(source.url, part)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DataError(f"download of {source.url} into {folder} stopped: {reason}; try again to go on") from error
     try:

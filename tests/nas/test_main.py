@@ -6,17 +6,39 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from nas import runs
+from nas import runs, tasks
 from nas.__main__ import main
 from nas.data.places import VARIABLE
 
 TINY = ["network.units=6", "network.batch=20", "network.window=8", "network.least=60", "search.epochs=1"]
 SEARCH = ["search", "ptb", *(word for setting in TINY for word in ("--set", setting))]
+
+
+def test_a_full_device_is_one_line_and_other_errors_are_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB.\nMore lines."), MemoryError()):
+        monkeypatch.setattr(tasks, "load", raising(error))
+        assert main(SEARCH) == 2
+        said = capsys.readouterr().err
+        assert "no memory is left; ask for a smaller network or batch" in said
+        assert said.count("\n") == 1
+    monkeypatch.setattr(tasks, "load", raising(RuntimeError("a fault of this program")))
+    with pytest.raises(RuntimeError, match="a fault of this program"):
+        main(SEARCH)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def refuse(*arguments: object) -> None:
+        raise error
+
+    return refuse
 
 
 @pytest.mark.parametrize(
@@ -33,7 +55,8 @@ SEARCH = ["search", "ptb", *(word for setting in TINY for word in ("--set", sett
         (["--set", "task=cifar10"], "setting task: it is the command's word, 'ptb', and cannot be 'cifar10'"),
         (["--device", "gpu"], "device 'gpu' cannot be used here"),
         (["--config", "none.toml"], "none.toml"),
-        (["--seed", "-1"], "--seed must not be negative, not -1"),
+        (["--seed", "-1"], "--seed must not be negative and below 2^32, not -1"),
+        (["--seed", str(2**64)], "below 2^32, not 18446744073709551616"),
         (["--set", "network.corpus=ptb"], "ptb.train.txt"),
         (["--text", "none.txt"], "none.txt"),
         (["--runs", "taken"], "cannot write the run folder taken/ptb/"),
