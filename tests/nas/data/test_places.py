@@ -1,6 +1,7 @@
 """Data is found where it was said to be, or refused in one line that helps."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -150,6 +151,23 @@ def test_no_server_is_one_line(tmp_path: Path) -> None:
         places.download(Source("x", ("x",), "get it", "http://127.0.0.1:1/x", MD5, "x"), tmp_path)
     with pytest.raises(DataError, match="no direct download; get them from the alphabet"):
         places.download(SOURCE, tmp_path)
+
+
+def test_an_answer_that_is_not_http_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
+        with pytest.raises(DataError, match=r"download of .*/x into .* stopped: .*nonsense"):
+            places.download(Source("x", ("x",), "get it", url, MD5, "x"), tmp_path)
+        thread.join()
 
 
 def test_the_command_fetches_where_it_is_told(
