@@ -24,8 +24,8 @@ check: $(VENV)   ## style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy nas theory simulate
 
-bench: $(VENV)   ## every benchmark that needs no run of yours (cifar_precision.py does)
-	for script in $(filter-out %/cifar_precision.py,$(wildcard benchmarks/*.py)); do \
+bench: $(VENV)   ## every benchmark that needs no run of yours (cifar_precision.py and cifar_ranking.py do)
+	for script in $(filter-out %/cifar_precision.py %/cifar_ranking.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(RUN) $$script || exit 1; done
 
 # torch decides the size of the environment: the pinned release is the CPU build where the package index offers that. An
