@@ -367,7 +367,7 @@ def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "figure-loss.png").stat().st_size > 1000
     found = json.loads((tmp_path / "figure.json").read_text())
     assert [row["method"] for row in found["rows"]] == ["AdvantageNAS", "REINFORCE"]
-    assert "commit" in found["made"]
+    assert all("commit" in start for start in found["made"])
 
 
 @pytest.mark.parametrize(
