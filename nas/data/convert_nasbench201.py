@@ -70,7 +70,7 @@ def _ask(release: Any, index: int, name: str, epochs: str) -> dict[str, float]:
     try:
         found: dict[str, float] = release.get_more_info(index, name, hp=epochs, is_random=False)
     except Exception as error:  # the package asserts, and unpickles: it may raise anything
-        raise DataError(f"cell {index}, {name} after {epochs} epochs: {error or type(error).__name__}") from error
+        raise DataError(f"cell {index}, {name} after {epochs} epochs: {str(error) or type(error).__name__}") from error
     return found
 
 
