@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nas import audit
+from nas.__main__ import add_machine
 from nas.estimators import first_order_credit
 from nas.samples import ONE_HOT
 
@@ -25,8 +26,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--device", default="cpu")
+    add_machine(parser)
     options = parser.parse_args()
     wide, narrow = (answers(options, precision) for precision in ("float32", "bfloat16"))
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, n = {options.samples}")

@@ -1,13 +1,15 @@
 """Do the shared weights of a CIFAR-10 parent network rank cells as training each of them from scratch does?
 
-    python benchmarks/cifar_ranking.py RUN [--cells 100] [--seed 0] [--data DIR] [--device cpu|cuda]
+    python benchmarks/cifar_ranking.py RUN [--cells 100] [--operations A,B,…] [--seed 0] [--data DIR] [--device DEVICE]
 
-Cells are drawn uniformly and judged with the weights of the run's last checkpoint on its held-out images, beside their
-test accuracy in NAS-Bench-201's table; so are the cell that the run stands for, the one of 3×3 convolutions alone and
-the table's best. Printed is Kendall's tau with its 95 % bootstrap interval over the drawn cells.
+Cells are drawn uniformly, or all taken where --operations leaves no more than --cells of them. They are judged with the
+weights of the run's last checkpoint on its held-out images, beside their test accuracy in NAS-Bench-201's table; so are
+the cell that the run stands for, the one of 3×3 convolutions alone and the table's best. Printed is Kendall's tau with
+its 95 % bootstrap interval over the cells.
 """
 
 import argparse
+import itertools
 import platform
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from scipy.stats import kendalltau
 from tqdm import tqdm
 
 from nas import audit, policy, tasks
+from nas.__main__ import add_machine
 from nas.data import nasbench201
 from nas.spaces import nasbench201 as space
 from nas.supernets.parent import ParentNetwork
@@ -29,34 +32,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--cells", type=int, default=100)
+    parser.add_argument("--operations", metavar="A,B,…", help="cells of these alone (default: the space's)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--device", default="cpu")
+    add_machine(parser)
     options = parser.parse_args()
     precision = tasks.reload(options.run).network.precision
     network, probabilities, _, steps = audit.reopened(
         options.run, precision, options.data, options.device, options.seed
     )
     random = np.random.default_rng(options.seed)
-    drawn = random.integers(network.space.shape[1], size=(options.cells, network.space.shape[0]))
+    names = network.space.operations if options.operations is None else options.operations.split(",")
+    drawn = cells_of([network.space.operations.index(name) for name in names], options.cells, random)
     figures = np.array([judged(network, cell.tolist()) for cell in tqdm(drawn, disable=None, unit="cell")])
     tau = kendalltau(*figures.T).statistic
-    places = random.integers(options.cells, size=(RESAMPLES, options.cells))
+    places = random.integers(len(drawn), size=(RESAMPLES, len(drawn)))
     low, high = np.nanquantile([kendalltau(*figures[some].T).statistic for some in places], (0.025, 0.975))
     versions = f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {precision}"
-    print(f"{versions}, after {steps} steps, n = {options.cells} cells")
+    print(f"{versions}, after {steps} steps, n = {len(drawn)} cells of {', '.join(names)}")
     print(f"Kendall's tau of shared-weight and table accuracy: {tau:.2f} [{low:.2f}, {high:.2f}]")
     best = nasbench201.load(options.data)
-    names = {
+    asked = {
         "found": policy.choices(policy.one_hot_argmax(probabilities)).tolist(),
         "3x3 alone": [network.space.operations.index("nor_conv_3x3")] * len(space.EDGES),
         "best": list(network.space.read(best.architectures[int(best.column("cifar10_test").argmax())])),
     }
     print(f"{'':12}{'shared weights, %':>18}{'table, %':>10}")
-    for name, cell in names.items():
+    for name, cell in asked.items():
         mine, theirs = judged(network, cell)
         beaten = int((figures[:, 0] > mine).sum())
-        print(f"{name:12}{mine:>18.2f}{theirs:>10.2f}  {beaten} of {options.cells} drawn cells are above it here")
+        print(f"{name:12}{mine:>18.2f}{theirs:>10.2f}  {beaten} of {len(drawn)} cells are above it here")
+
+
+def cells_of(operations: list[int], count: int, random: np.random.Generator) -> np.ndarray:
+    """(n, E) operation indices: all cells of these operations if they are at most `count`, else so many drawn."""
+    edges = len(space.EDGES)
+    if len(operations) ** edges <= count:
+        return np.array(list(itertools.product(operations, repeat=edges)))
+    return random.choice(operations, size=(count, edges))
 
 
 def judged(network: ParentNetwork, cell: list[int]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from nas import scratch_images
+from nas.__main__ import add_machine
 from nas.data import nasbench201
 
 COLUMNS = {12: "cifar10_test_12ep", 200: "cifar10_test"}
@@ -28,8 +29,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12, choices=sorted(COLUMNS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--device", default="cpu")
+    add_machine(parser)
     options = parser.parse_args()
     table = nasbench201.load(options.data)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"

@@ -37,12 +37,14 @@ Memory = dict[str, Any]
 class Average:
     """A moving average that a method keeps: of `value(sample)`, updated where `where(sample)` is one.
 
-    axes: how many of the trailing (E, K) the value has: 0, 1 or 2.
+    axes: how many of the trailing (E, K) the value has: 0, 1 or 2. charged: whether the value is of the sample as the
+    estimator sees it, a drawn zero operation charged by the method's policy.
     """
 
     value: Callable[[Sample], Any]
     axes: int
     where: Callable[[Sample], Any] | None = None
+    charged: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Method:
 # ------------------------------------------------------------------ the pieces of single methods
 
 LOSS_AVERAGE = Average(lambda s: s.loss, 0)
-CREDIT_AVERAGE = Average(lambda s: estimators.first_order_credit(s.gates, s.gate_gradient), 1)
+CREDIT_AVERAGE = Average(lambda s: estimators.first_order_credit(s.gates, s.gate_gradient), 1, charged=True)
 EXACT_AVERAGE = Average(lambda s: expand(s.loss, 1) - s.zeroed_loss, 1)
 GATE_AVERAGE = Average(lambda s: s.gate_gradient, 2, lambda s: s.gates)
 

@@ -69,13 +69,13 @@ class Run:
         import torch
         from safetensors.torch import save
 
-        for name, tensor in tensors.items():
-            if torch.isnan(tensor).any():
-                raise Diverged(f"{self.folder}: {name} is not a number after step {about['step']}; lower its rate")
-        about = {**about, "metrics_bytes": self._sync_metrics()}
         flat = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
+        for name, tensor in flat.items():
+            if torch.isnan(tensor).any():
+                raise Diverged(f"{self.folder}: {name} is not a number after step {about['step']}; lower its rate")
+        about = {**about, "metrics_bytes": self._sync_metrics()}
         write_atomically(self.folder / CHECKPOINT, save(flat, {"about": json.dumps(about)}))
 
     def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -144,10 +144,10 @@ def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
 def sessions(folder: Path) -> list[dict[str, Any]]:
     """What every start of a run said of itself (`about_this_program`), oldest first; none where that is not known."""
     try:
-        found = json.loads((folder / META).read_text(encoding="utf-8"))
+        found: list[dict[str, Any]] = json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return []
-    return found if isinstance(found, list) else [found]
+    return found
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -105,13 +105,14 @@ def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
 
 def remember(method: Method, memory: Memory, sample: Sample) -> Memory:
     """Update the moving averages: a plain mean at first, exponential with EMA_RATE after 1/EMA_RATE samples."""
-    updated, sample = dict(memory), charged(method, sample, memory)
+    updated = dict(memory)
     for name, average in method.averages.items():
         mean, count = memory[name], memory[name + ".count"]
         xp = namespace(mean)
         seen = average.where(sample) if average.where else xp.ones_like(mean)
+        value = average.value(charged(method, sample, memory) if average.charged else sample)
         rate = xp.where(count * EMA_RATE < 1 - EMA_RATE, 1 / (count + 1), EMA_RATE)
-        updated[name] = mean + seen * rate * (average.value(sample) - mean)
+        updated[name] = mean + seen * rate * (value - mean)
         updated[name + ".count"] = count + seen
     if method.estimate is None:
         better = sample.loss < memory["best"]

@@ -200,7 +200,7 @@ class Expectations(Memory):
         seen: Any = 0
         for _, weight, sample in drawn.chunks(chunk_size(method, drawn.probabilities.shape)):
             sample = step.measure(method, sample, problem)
-            value = average.value(sample)
+            value = average.value(step.charged(method, sample, self) if average.charged else sample)
             where = average.where(sample) if average.where else value * 0 + 1
             spread = weight.reshape(-1, *(1,) * (value.ndim - 1))
             total = total + (spread * where * value).sum(axis=0)

@@ -53,12 +53,10 @@ def rows(release: Any) -> Iterator[list[str]]:
         raise DataError(f"the release names {len(release.meta_archs)} cells, not {CELLS}")
     yield ["index", "architecture", *ACCURACIES, *(f"{name}_params" for name in PARAMETERS)]
     for index, architecture in enumerate(tqdm(release.meta_archs, disable=None, unit="cell")):
-        asked: dict[tuple[str, str], dict[str, float]] = {}
-        figures = []
-        for name, epochs, figure in ACCURACIES.values():
-            if (name, epochs) not in asked:
-                asked[name, epochs] = _ask(release, index, name, epochs)
-            figures.append(f"{asked[name, epochs][figure]:.8g}")
+        try:
+            figures = _figures(release, index)
+        except Exception as error:  # the package asserts, and unpickles: it may raise anything
+            raise DataError(f"cell {index}: {type(error).__name__}: {error}") from error
         cell = np.array(read(architecture))
         sizes = [str(parameters(cell, name)) for name in PARAMETERS]
         yield [str(index), architecture, *figures, *sizes]
@@ -66,12 +64,12 @@ def rows(release: Any) -> Iterator[list[str]]:
         release.evaluated_indexes.discard(index)
 
 
-def _ask(release: Any, index: int, name: str, epochs: str) -> dict[str, float]:
-    try:
-        found: dict[str, float] = release.get_more_info(index, name, hp=epochs, is_random=False)
-    except Exception as error:  # the package asserts, and unpickles: it may raise anything
-        raise DataError(f"cell {index}, {name} after {epochs} epochs: {str(error) or type(error).__name__}") from error
-    return found
+def _figures(release: Any, index: int) -> list[str]:
+    asked: dict[tuple[str, str], dict[str, float]] = {}
+    for name, epochs, _ in ACCURACIES.values():
+        if (name, epochs) not in asked:
+            asked[name, epochs] = release.get_more_info(index, name, hp=epochs, is_random=False)
+    return [f"{asked[name, epochs][figure]:.8g}" for name, epochs, figure in ACCURACIES.values()]
 
 
 def convert(release: Any, target: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from nas import config, figures, runs, tasks
+from nas import colours, config, figures, runs, tasks
 from nas.__main__ import main
+from nas.methods import METHODS
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
 
@@ -93,3 +94,9 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["draw", str(folder)]) == 2
     assert "has recorded nothing yet" in capsys.readouterr().err
     assert not list(folder.glob("*.svg"))
+
+
+def test_every_method_has_a_colour_of_its_own() -> None:
+    assert METHODS.keys() <= colours.METHODS.keys()
+    assert len({*colours.METHODS.values(), *colours.SPARE}) == len(colours.METHODS) + len(colours.SPARE)
+    assert colours.of_method("mine:method") in colours.SPARE  # the control: one that is not listed

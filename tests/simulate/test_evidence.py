@@ -81,7 +81,7 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = study.run_cell(one, Machine(world="numpy", dtype="float64"))
         (folder / "cells" / study.file_name(one)).write_bytes(content)
     (folder / "config.toml").write_text(config.dump(settings))
-    (folder / "meta.json").write_text('{"command": "by hand"}')
+    (folder / "meta.json").write_text('[{"command": "by hand"}]')
     return folder
 
 

@@ -16,19 +16,10 @@ from nas import estimators, policy, step
 from nas.methods import METHODS, Method
 from nas.optimisers import sgd
 from theory import architectures, exact, outcomes
+from theory.card import BY_T4
 from theory.landscapes import Landscape, Table, make
 
-UNBIASED = (
-    "reinforce",
-    "exact_advantage",
-    "exact_advantage_with_baseline",
-    "debiased_advantage",
-    "reinforce_leave_one_out",
-    "counterfactual",
-    "marginalised",
-    "muprop",
-    "binomial_reinforce",
-)
+UNBIASED = (*BY_T4, "muprop", "binomial_reinforce")
 BIASED_BY_CURVATURE = ("advantage", "advantage_with_baseline", "darts", "proxyless", "nasp", "binomial_advantage")
 WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimate is not None]
 INTEGRATED = ("gdas", "snas", "ars")
@@ -118,6 +109,12 @@ def test_zero_charge_uses_the_exact_mean_of_the_worst_operation() -> None:
     assert (found.mean == [[F(3, 8), F(-9, 16), F(3, 16)]]).all()
     plain = dataclasses.replace(METHODS["advantage"], zero_policy="plain")
     assert (exact.moments(plain, land, p).bias == 0).all()
+    for policy_of_zero, mean in (("worst", F(17, 4)), ("plain", F(7, 4))):  # what the baseline averages is charged, too
+        method = dataclasses.replace(METHODS["advantage_with_baseline"], zero_policy=policy_of_zero)
+        memory = exact.Expectations(method, land, outcomes.outcomes(method.draw, p, None))
+        assert (memory["credit"] == [mean]).all()
+        assert (exact.moments(method, land, p).mean == exact.moments(
+            dataclasses.replace(METHODS["advantage"], zero_policy=policy_of_zero), land, p).mean).all()  # fmt: skip
 
 
 @given(seed=st.integers(0, 999), edges=st.integers(1, 3), candidates=st.integers(2, 3))

@@ -67,14 +67,17 @@ def test_an_incomplete_release_is_refused(table: Table, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cell_that_cannot_be_read_is_named(table: Table, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fault", "says"), [(AssertionError(), "AssertionError"), (None, "KeyError: 'test-accuracy'")])
+def test_a_cell_that_cannot_be_read_is_named(fault: Exception | None, says: str, table: Table, tmp_path: Path) -> None:
     class Damaged(Release):
         def get_more_info(self, index: int, *arguments: Any, **options: Any) -> Any:
             if index == 7:
-                raise AssertionError
+                if fault is not None:
+                    raise fault
+                return {}
             return super().get_more_info(index, *arguments, **options)
 
-    with pytest.raises(DataError, match="cell 7, cifar10 after 200 epochs: AssertionError"):
+    with pytest.raises(DataError, match=f"cell 7: {says}"):
         convert_nasbench201.convert(Damaged(table), tmp_path / "nasbench201.csv.gz")
     assert not list(tmp_path.iterdir())
 

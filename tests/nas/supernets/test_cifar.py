@@ -220,16 +220,10 @@ def test_a_search_stopped_in_the_middle_ends_bit_for_bit_the_same(static: bool, 
     settings = SearchSettings(epochs=2, warmup_epochs=0, rate=0.1, record_every=5)
 
     def searched(name: str, stop_after: int | None = None) -> dict[str, torch.Tensor] | None:
-        asked = 0
-
-        def stopped() -> bool:
-            nonlocal asked
-            asked += 1
-            return asked == stop_after
-
+        steps = itertools.count(1)
         with runs.open_run(tmp_path / name, settings) as run:
             network = build(replace(SMALL, static=static))
-            if search.search(network, settings, run, 0, stopped) is None:
+            if search.search(network, settings, run, 0, lambda: next(steps) == stop_after) is None:
                 return None
         return runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0]
 

@@ -3,6 +3,7 @@
 What can run on the CPU too does, so that these tests are tested themselves where there is no GPU.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -108,15 +109,9 @@ def test_a_search_that_was_stopped_goes_on(device: str, tmp_path: Path) -> None:
     settings = SearchSettings(epochs=2, warmup_epochs=1, rate=0.1, record_every=4)
 
     def searched(name: str, stop_after: int | None = None, seed: int = 0) -> torch.Tensor | None:
-        asked = 0
-
-        def stopped() -> bool:
-            nonlocal asked
-            asked += 1
-            return asked == stop_after
-
+        steps, network = itertools.count(1), images_network(device, static=True)
         with runs.open_run(tmp_path / name, settings) as run:
-            if search.search(images_network(device, static=True), settings, run, seed, stopped) is None:
+            if search.search(network, settings, run, seed, lambda: next(steps) == stop_after) is None:
                 return None
         return runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0]["logits"]  # type: ignore[no-any-return]
 
