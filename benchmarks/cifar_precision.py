@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nas import audit
 from nas.__main__ import add_machine
 from nas.estimators import first_order_credit
+from nas.judging import audit
 from nas.samples import ONE_HOT
 
 

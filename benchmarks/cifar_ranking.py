@@ -18,9 +18,10 @@ import torch
 from scipy.stats import kendalltau
 from tqdm import tqdm
 
-from nas import audit, policy, tasks
+from nas import policy, tasks
 from nas.__main__ import add_machine
 from nas.data import nasbench201
+from nas.judging import audit
 from nas.spaces import nasbench201 as space
 from nas.supernets.parent import ParentNetwork
 

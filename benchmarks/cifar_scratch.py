@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from nas import scratch_images
 from nas.__main__ import add_machine
 from nas.data import nasbench201
+from nas.tasks.cifar10 import scratch as scratch_images
 
 COLUMNS = {12: "cifar10_test_12ep", 200: "cifar10_test"}
 

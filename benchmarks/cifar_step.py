@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from nas.data.cifar10 import Images
 from nas.spaces.nasbench201 import EDGES, space
-from nas.supernets.cifar import Settings, assemble
 from nas.supernets.supernet import Supernet
+from nas.tasks.cifar10.network import Settings, assemble
 
 CHANNELS, CANDIDATES = 16, len(space().operations)
 

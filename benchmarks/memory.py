@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.spaces.nasbench201 import EDGES
-from nas.supernets.cifar import Network
-from nas.supernets.convolutional import Norm
 from nas.supernets.edge import choose
 from nas.supernets.supernet import NetworkObjective
+from nas.tasks.cifar10.cell import Norm
+from nas.tasks.cifar10.network import Network
 
 PATHS = {"one path": 1, "two paths": 2, "all": None}
 MEGA = 1e6

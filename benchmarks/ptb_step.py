@@ -23,9 +23,9 @@ from torch import Tensor
 
 from nas.data.ptb import Corpus
 from nas.policy import gates_of
-from nas.supernets import language
-from nas.supernets import recurrent as cells
-from nas.supernets.ptb import Network, Settings
+from nas.tasks.text import cell as cells
+from nas.tasks.text import language_model as language
+from nas.tasks.text.network import Network, Settings
 
 VOCABULARY = 10_000
 Precision = Literal["float32", "bfloat16"]

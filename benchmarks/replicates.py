@@ -38,8 +38,8 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from nas import runs
-from nas.colours import of_method
+from nas.judging.colours import of_method
+from nas.running import runs
 from simulate import plot
 from simulate.run import Machine, Setting, problem_of, simulate
 

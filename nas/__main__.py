@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from nas import program
+from nas.running import program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +46,8 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas import config, processes, runs, search, tasks
+    from nas import search, tasks
+    from nas.running import config, processes, runs
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
@@ -94,7 +95,7 @@ def _add_evaluate(commands: program.Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from nas import evaluate
+    from nas.judging import evaluate
 
     counts = (options.seeds, options.randoms + 1, 1 if options.epochs is None else options.epochs)
     if min(counts) < 1:
@@ -128,7 +129,8 @@ def _add_compare(commands: program.Commands) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from nas import compare, tasks
+    from nas import tasks
+    from nas.judging import compare
 
     experiment = tasks.load(options.task, options.preset, options.config, options.set)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
@@ -156,7 +158,7 @@ def _add_audit(commands: program.Commands) -> None:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from nas import audit
+    from nas.judging import audit
 
     along = min(options.along, options.samples)
     beside = audit.BESIDE if options.methods is None else tuple(filter(None, options.methods.split(",")))
@@ -176,8 +178,8 @@ def _add_table(commands: program.Commands) -> None:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from nas import table
     from nas.data import nasbench201
+    from nas.judging import table
 
     print(table.answer(nasbench201.load(options.data), options.question))
     return 0
@@ -193,7 +195,7 @@ def _add_draw(commands: program.Commands) -> None:
 
 
 def _draw(options: argparse.Namespace) -> int:
-    from nas import figures
+    from nas.judging import figures
 
     for path in figures.draw(options.run):
         print(path)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import methods, optimisers, policy, processes, step
+from nas import methods, optimisers, policy, step
 from nas.methods import Method
 from nas.optimisers import Optimiser
-from nas.runs import Diverged, Run, RunError
+from nas.running import processes
+from nas.running.runs import Diverged, Run, RunError
 from nas.samples import Sample
 from nas.schedule import cosine
 from nas.step import State

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas import program
+from nas.running import program
 
 if TYPE_CHECKING:
     from simulate.study import StudySettings
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.threads < 1:
         raise ValueError("--threads must be at least 1")
 
-    from nas import config, runs
+    from nas.running import config, runs
     from simulate import toy
 
     sets = [f"iterations={toy.SHOWN}"] if options.quick else []
@@ -126,7 +126,8 @@ def _add_compare(commands: program.Commands) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from nas import config, methods
+    from nas import methods
+    from nas.running import config
     from simulate import landscapes, study
 
     if options.landscape == "list":
@@ -169,7 +170,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
-    from nas import runs
+    from nas.running import runs
     from simulate import report, study
 
     if options.workers < 1:
@@ -295,7 +296,7 @@ def _searchers(options: argparse.Namespace) -> int:
         print(f"{name:<11}{accuracy[:, -1].mean():.2f} ± {accuracy[:, -1].std(ddof=1):.2f}{beside}")
     print(f"best of the table: {table.judged.max():.2f}")
     if options.to is not None:
-        from nas import runs
+        from nas.running import runs
         from simulate import plot
 
         plot.save(plot.searchers_figure(reached, searchers.PUBLISHED), options.to)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from nas import __main__ as nas_program
-from nas import figures, runs
+from nas.judging import figures
+from nas.running import runs
 from simulate import __main__ as simulate_program
 from simulate import page
 

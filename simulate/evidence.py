@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nas import config
+from nas.running import config
 from simulate.run import find, without_zero_rule
 from simulate.study import Cell
 from theory import exact, landscapes, sampled

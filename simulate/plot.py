@@ -19,8 +19,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nas import figures, methods
-from nas.colours import of_method
+from nas import methods
+from nas.judging import figures
+from nas.judging.colours import of_method
 from simulate import evidence, run
 from simulate.evidence import Estimate
 from simulate.run import problem_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from nas import config, runs
+from nas.running import config, runs
 from simulate import evidence, page, plot, toy
 from simulate.evidence import Estimate
 from simulate.run import problem_of

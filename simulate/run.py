@@ -120,7 +120,7 @@ class Machine:
         if self.world == "numpy" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} needs world 'torch', not 'numpy'")
         if self.world == "torch":
-            from nas.processes import take_device
+            from nas.running.processes import take_device
 
             take_device(self.device)
 

@@ -26,8 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from nas import config, runs
-from nas.runs import Run, RunError
+from nas.running import config, runs
+from nas.running.runs import Run, RunError
 from simulate.run import Machine, Setting, problem_of, simulate
 
 VERSION = "advantage-nas records 1"

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import methods, optimisers, policy, runs, step
+from nas import methods, optimisers, policy, step
 from nas.methods import PAPER_METHODS, Method
 from nas.optimisers import Optimiser
-from nas.runs import Run, RunError
+from nas.running import runs
+from nas.running.runs import Run, RunError
 from nas.step import State
 from simulate import evidence, regression
 from simulate.streams import stream

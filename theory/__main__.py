@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas import program
+from nas.running import program
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nas import policy
 from nas.methods import METHODS, Method
-from nas.runs import write_atomically
+from nas.running.runs import write_atomically
 from theory import exact, sampled
 from theory.cases import Case, Domain, Kind, random_case
 from theory.claims import t5_taylor_bias, t7_variance, t8_logit_step, t11_best_baseline

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from nas.runs import write_atomically
+from nas.running.runs import write_atomically
 from theory.cases import Case, Domain, minimise, random_case
 from theory.claim import Checker, Claim, Control, holds, try_case
 from theory.claims import CLAIMS, t8_logit_step

@@ -19,10 +19,10 @@ from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
 from nas import policy
-from nas.colours import of_method
 from nas.data.nasbench201 import DATASETS
+from nas.judging.colours import of_method
 from nas.methods import METHODS
-from nas.runs import about_this_program, write_atomically
+from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
 from theory.claims import t11_best_baseline
 from theory.claims.t5_taylor_bias import FLIP

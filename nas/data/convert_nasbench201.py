@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from nas.data.nasbench201 import PARAMETERS, parameters
 from nas.data.places import DataError
-from nas.runs import write_atomically
+from nas.running.runs import write_atomically
 from nas.spaces.nasbench201 import CELLS, read
 
 RELEASED = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16_120": "ImageNet16-120"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.objective import Gradients
-from nas.processes import average, processes, rank
+from nas.running.processes import average, processes, rank
 from nas.schedule import cosine
 from nas.spaces.space import Space
 from nas.supernets.edge import Choice, choose

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas import runs, tasks
+from nas import tasks
 from nas.__main__ import main
 from nas.data.places import VARIABLE
+from nas.running import runs
 
 TINY = ["network.units=6", "network.batch=20", "network.window=8", "network.least=60", "search.epochs=1"]
 SEARCH = ["search", "ptb", *(word for setting in TINY for word in ("--set", setting))]

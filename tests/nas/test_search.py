@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas import runs, search
+from nas import search
 from nas.methods import METHODS
 from nas.objective import Gradients
-from nas.runs import Diverged
+from nas.running import runs
+from nas.running.runs import Diverged
 from nas.search import SearchSettings
 from nas.spaces.space import Space
 

@@ -229,7 +229,7 @@ def test_the_credits_average_is_of_the_charged_credit() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_drawn_gates_are_asked_about_first(name: str) -> None:
-    """A recurrent network's state goes on from the first gates that are asked about (`nas.supernets.ptb`)."""
+    """A recurrent network's state goes on from the first gates that are asked about (`nas.tasks.text.network`)."""
     asked: list[Any] = []
 
     class Watched(Quadratic):

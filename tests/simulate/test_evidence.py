@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import config
+from nas.running import config
 from simulate import evidence, plot, report, study
 from simulate.run import Machine, Setting
 from simulate.study import Cell

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nas import runs
 from nas.data import nasbench201
+from nas.running import runs
 from simulate import __main__ as program
 from simulate import evidence, report, study
 from simulate.run import Machine, Setting, simulate

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas import runs
-from nas.colours import of_method
+from nas.judging.colours import of_method
+from nas.running import runs
 from simulate import __main__ as program
 from simulate import plot, toy
 from simulate.toy import NetworkSettings, ToySettings

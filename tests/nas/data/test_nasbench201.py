@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas import table as table_says
 from nas.data import nasbench201
 from nas.data.nasbench201 import Table
 from nas.data.places import VARIABLE, DataError
+from nas.judging import table as table_says
 from nas.spaces.nasbench201 import OPERATIONS, write
 
 

@@ -10,7 +10,7 @@ import torch
 
 from nas.data import places, ptb
 from nas.data.places import DataError
-from nas.supernets.ptb import Settings, corpus_of
+from nas.tasks.text.network import Settings, corpus_of
 
 HERE = os.environ.get(places.VARIABLE)
 with_data = pytest.mark.skipif(

@@ -2,7 +2,7 @@
 
 PyTorch can pretend a device: tensors that have a shape, a type and a device but no numbers. Whoever reads one on the
 host, or adds it to a tensor of the host, is refused, as a recorded CUDA graph would be, or would wait, on a real one.
-Speed and numbers say nothing here; tests/nas/supernets/test_static.py and test_ptb.py compare the numbers on the CPU.
+Speed and numbers say nothing here; the tests of the fixed graph and of the text network compare the numbers on the CPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +24,12 @@ from nas import methods, objective, optimisers, search, step
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
 from nas.search import SearchSettings
-from nas.supernets import cifar, convolutional, ptb, recurrent
 from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
+from nas.tasks.cifar10 import cell as convolutional
+from nas.tasks.cifar10 import network as cifar
+from nas.tasks.text import cell as recurrent
+from nas.tasks.text import network as ptb
 
 DEVICE = "pretended:0"
 SPARSE = [name for name, method in methods.METHODS.items() if cifar.fits(cifar.Settings(static=True), method)]

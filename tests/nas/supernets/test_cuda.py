@@ -14,12 +14,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas import objective, runs, search
+from nas import objective, search
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
+from nas.running import runs
 from nas.search import SearchSettings
-from nas.supernets import cifar, ptb
 from nas.supernets.supernet import Supernet
+from nas.tasks.cifar10 import network as cifar
+from nas.tasks.text import network as ptb
 
 no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=no_gpu)]

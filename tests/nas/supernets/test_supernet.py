@@ -10,7 +10,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from nas import methods, optimisers, search, step
-from nas.runs import CHECKPOINT, open_run, read_checkpoint
+from nas.running.runs import CHECKPOINT, open_run, read_checkpoint
 from nas.search import SearchSettings
 from nas.supernets import supernet
 from nas.supernets.edge import Edge, EdgeNetwork, choose

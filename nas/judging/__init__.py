@@ -1,0 +1,1 @@
+"""Judging: what was found, beside what it must beat; figures, statistics, audits."""

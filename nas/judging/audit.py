@@ -1,0 +1,385 @@
+"""How good is first-order credit on a real, trained parent network?
+
+AdvantageNAS credits an edge with <dL/doutput, output>, to first order what the loss would lose if the edge's output
+were zeroed. The audit really zeroes every edge and compares: per edge and operation the correlation, the bias and the
+agreement in sign; what theorem T5 says the difference must be; and the variance of each estimator's gradient and of
+other methods', minibatch noise included. Architectures are drawn from the run's own policy, minibatches from its
+architecture data.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm import tqdm
+
+from nas import estimators, methods, objective, optimisers, policy, search, step, tasks
+from nas.estimators import first_order_credit
+from nas.judging.figures import save
+from nas.methods import Method
+from nas.running import runs
+from nas.samples import ONE_HOT
+from nas.search import SearchSettings
+from nas.spaces.space import Space
+from nas.supernets.parent import ParentNetwork
+
+Floats = npt.NDArray[np.float64]
+NODES = (0.0, 0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))  # t = 0, then Gauss-Legendre on [0, 1]
+WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+BESIDE = ("reinforce", "gdas", "proxyless", "parsec")  # methods whose gradients are measured beside
+
+
+@dataclass(frozen=True)
+class Measured:
+    """n architectures on n minibatches. gates (n, E, K); probabilities (E, K); loss (n,); per edge, (n, E): credit, the
+    first-order credit, and exact, the loss minus the loss with the edge zeroed; slopes (m, E, 4), m <= n: dL/dt at
+    `NODES` as the edge's gate goes from 0 to 1; gradients, by method, (n, E, K), each with draws of its own.
+    """
+
+    probabilities: Floats
+    gates: Floats
+    loss: Floats
+    credit: Floats
+    exact: Floats
+    slopes: Floats
+    gradients: dict[str, Floats] = field(default_factory=dict)
+
+
+def audit(
+    folder: Path,
+    data: Path | None = None,
+    device: str = "cpu",
+    samples: int = 64,
+    along: int = 16,
+    seed: int = 0,
+    beside: Sequence[str] = BESIDE,
+) -> dict[str, Any]:
+    """Audit a run's last checkpoint; writes RUN/audit.{json,svg,png} and returns the JSON's content.
+
+    Args: samples, how many architectures; along, for how many of them the loss is followed along every gate (T5);
+    beside, names of methods whose gradients are measured too, at the temperature that the search has reached.
+    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
+    """
+    if samples < 2 or not 0 <= along <= samples:
+        raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
+    others = [_drawable(name) for name in beside]
+    # The audit is about credit, not about rounding, and asks more than the static form can answer.
+    network, probabilities, settings, steps = reopened(folder, "float32", data, device, seed)
+    method = search.build_method(settings)
+    warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
+    progress = max(0.0, (steps - warmup) / max(1, total - warmup))
+    measured = measure(network, probabilities, samples, along, seed, others, progress)
+    found = {
+        "run": str(folder),
+        "method": method.name,
+        "searched_with_zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
+        "step": steps,
+        "progress": progress,
+        "seed": seed,
+        **summary(measured, network.space),
+        "about": runs.about_this_program(device),
+    }
+    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    save(figure(measured, network.space), folder / "audit")
+    return found
+
+
+def reopened(
+    folder: Path, precision: str, data: Path | None, device: str, seed: int
+) -> tuple[ParentNetwork, Tensor, SearchSettings, int]:
+    """A run's last checkpoint, to be asked and not to go on: network, policy (E, K), search settings, steps so far.
+
+    The network is in its sparse form and has minibatches of its own, by `seed`.
+    Raises: ValueError in one line if the run has no checkpoint or its data is not there.
+    """
+    experiment = tasks.reload(folder)
+    tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    experiment = replace(experiment, network=replace(experiment.network, precision=precision, static=False))
+    network = tasks.build(experiment, data, device, seed)
+    network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
+    probabilities = search.build_method(experiment.search).draw.probabilities(tensors["logits"].to(device))
+    return network, probabilities, experiment.search, about["step"]
+
+
+def measure(
+    network: ParentNetwork,
+    probabilities: Tensor,
+    samples: int,
+    along: int,
+    seed: int,
+    beside: Sequence[Method] = (),
+    progress: float = 0.0,
+) -> Measured:
+    """Draw architectures and measure each on the next architecture minibatch: E + 1 forward and 1 backward passes.
+
+    Methods beside draw their own, on the same minibatches; their moving averages begin empty. A sampled zero operation
+    has the credit zero in all of them (policy `plain`).
+    """
+    generator = torch.Generator(device=probabilities.device).manual_seed(seed)
+    logits = probabilities.clamp_min(1e-30).log()
+    rows: dict[str, list[Tensor]] = {name: [] for name in ("gates", "loss", "credit", "exact", "slopes")}
+    memories = {method.name: step.start(method, optimisers.sgd(), logits).memory for method in beside}
+    gradients: dict[str, list[Tensor]] = {method.name: [] for method in beside}
+    for count in tqdm(range(samples), disable=None, unit="architecture"):
+        uniforms = torch.rand(
+            ONE_HOT.noise(*network.space.shape), generator=generator, device=logits.device, dtype=logits.dtype
+        )
+        gates = ONE_HOT.sample(logits, uniforms, None).gates
+        problem = network.objective()
+        found = problem.gradients(gates, gates)
+        rows["gates"].append(gates)
+        rows["loss"].append(found.loss)
+        rows["credit"].append(first_order_credit(gates, found.gate_gradient))
+        rows["exact"].append(found.loss - objective.zeroed_losses(problem, gates))
+        if count < along:
+            slopes = objective.path_gradients(problem, gates, gates, NODES)
+            rows["slopes"].append((gates * slopes).sum(dim=-1).movedim(0, -1))
+        for method in beside:
+            shape = step.noise_shape(method, *network.space.shape)
+            uniforms = torch.rand(shape, generator=generator, device=logits.device, dtype=logits.dtype)
+            with torch.no_grad():
+                sample = step.measure(method, step.draw(method, logits, uniforms, progress), problem)
+                gradients[method.name].append(step.gradient_of(method, sample, memories[method.name]))
+                memories[method.name] = step.remember(method, memories[method.name], sample)
+    shape = (0, network.space.shape[0], len(NODES))
+    arrays = {
+        name: torch.stack(part).double().cpu().numpy() if part else np.zeros(shape) for name, part in rows.items()
+    }
+    others = {name: torch.stack(part).double().cpu().numpy() for name, part in gradients.items()}
+    return Measured(probabilities.double().cpu().numpy(), **arrays, gradients=others)
+
+
+# ------------------------------------------------------------------ what the measurements say
+
+
+def summary(measured: Measured, space: Space) -> dict[str, Any]:
+    """All figures of the audit, ready for JSON; None where too few samples were drawn.
+
+    An edge that drew the zero operation is already zeroed: it has a row of its own and counts nowhere else.
+    """
+    outputs = np.ones(measured.gates.shape[:2], dtype=bool)
+    if space.zero_operation is not None:
+        outputs = measured.gates[:, :, space.zero_operation] == 0
+
+    def agreement_of(chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        return agreement(measured.credit[chosen], measured.exact[chosen])
+
+    drawn = {name: measured.gates[:, :, k] > 0 for k, name in enumerate(space.operations)}
+    edges = []
+    for e, edge in enumerate(space.edges):
+        own = np.zeros_like(outputs)
+        own[:, e] = True
+        by_operation = {name: agreement_of(chosen & own) for name, chosen in drawn.items()}
+        edges.append({"edge": list(edge), **agreement_of(outputs & own), "operations": by_operation})
+    return {
+        "samples": len(measured.loss),
+        "loss": {"mean": float(measured.loss.mean()), "std": float(measured.loss.std(ddof=1))},
+        "all": agreement_of(outputs),
+        "operations": {name: agreement_of(chosen) for name, chosen in drawn.items()},
+        "edges": edges,
+        "bias": gradient_bias(measured),
+        "variance": variances(measured),
+        "methods": {name: moments(gradient) for name, gradient in measured.gradients.items()},
+        "t5": taylor(measured),
+        "t12": cancelling(measured, space),
+    }
+
+
+def agreement(credit: Floats, exact: Floats) -> dict[str, Any]:
+    """Credit against the exact advantage over n pairs: means, correlation, share of equal signs, mean difference."""
+    n = len(credit)
+    if n == 0:
+        return {"n": 0}
+    difference = credit - exact
+    varied = n > 2 and credit.std() > 0 and exact.std() > 0
+    return {
+        "n": n,
+        "credit": float(credit.mean()),
+        "exact": float(exact.mean()),
+        "correlation": float(np.corrcoef(credit, exact)[0, 1]) if varied else None,
+        "same_sign": float((np.sign(credit) == np.sign(exact)).mean()),
+        "difference": float(difference.mean()),
+        "difference_error": float(difference.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+    }
+
+
+def gradient_bias(measured: Measured) -> dict[str, Any]:
+    """The mean update of first-order credit beside the exact advantage's, which is unbiased (T4).
+
+    bias = E[(credit_e - exact_e)(a_e - p_e)] (T5), its norm with that of the mean exact update, both with the norm that
+    sampling noise alone would show, and the cosine of the two mean updates. Below the noise, nothing can be said.
+    """
+    score = measured.gates - measured.probabilities
+    updates = {name: part[..., None] * score for name, part in (("credit", measured.credit), ("exact", measured.exact))}
+    means = {name: update.mean(axis=0) for name, update in updates.items()}
+    apart = updates["credit"] - updates["exact"]
+    length = {name: float(np.linalg.norm(mean)) for name, mean in means.items()}
+    product = float((means["credit"] * means["exact"]).sum())
+    return {
+        "bias": float(np.linalg.norm(apart.mean(axis=0))),
+        "bias_noise": _noise(apart),
+        "exact_update": length["exact"],
+        "exact_update_noise": _noise(updates["exact"]),
+        "cosine": product / (length["credit"] * length["exact"]) if all(length.values()) else None,
+        "descends": product > 0,
+    }
+
+
+def variances(measured: Measured) -> dict[str, float]:
+    """Trace of the covariance of each estimator's one-sample gradient, minibatch noise included.
+
+    Baselines are the means over these samples; debiased credit zeroes one uniformly drawn edge, averaged exactly.
+    """
+    p, gates, edges = measured.probabilities, measured.gates, measured.gates.shape[1]
+    mean_credit, mean_exact = measured.credit.mean(axis=0), measured.exact.mean(axis=0)
+    gradients = {
+        "reinforce": estimators.reinforce(p, gates, measured.loss, np.full_like(measured.loss, measured.loss.mean())),
+        "advantage": estimators.credited(p, gates, measured.credit),
+        "advantage_with_baseline": estimators.credited(p, gates, measured.credit - mean_credit),
+        "exact_advantage": estimators.credited(p, gates, measured.exact),
+        "exact_advantage_with_baseline": estimators.credited(p, gates, measured.exact - mean_exact),
+    }
+    found = {name: float(gradient.var(axis=0, ddof=1).sum()) for name, gradient in gradients.items()}
+    remainder = estimators.credited(p, gates, measured.exact - measured.credit)
+    within = (edges - 1) * (remainder**2).sum(axis=(1, 2)).mean()  # E over the zeroed edge of its own variance
+    return {**found, "debiased_advantage": found["exact_advantage"] + float(within)}
+
+
+def moments(gradients: Floats) -> dict[str, float]:
+    """Of one method's gradients (n, E, K): trace of the covariance, and norm of the mean with what noise would show."""
+    return {
+        "variance": float(gradients.var(axis=0, ddof=1).sum()),
+        "mean": float(np.linalg.norm(gradients.mean(axis=0))),
+        "noise": _noise(gradients),
+    }
+
+
+def taylor(measured: Measured) -> dict[str, Any] | None:
+    """Theorem T5 on the network: credit - exact = ∫ t φ''(t) dt along each gate, φ the loss.
+
+    predicted integrates by parts, φ'(1) - ∫ φ', the integral by three Gauss nodes; quadratic is (φ'(1) - φ'(0)) / 2, as
+    if φ were a parabola. Root mean squares over the pairs, and the correlation of each with what was measured.
+    """
+    m = len(measured.slopes)
+    if m == 0:
+        return None
+    difference = (measured.credit - measured.exact)[:m].ravel()
+    last = measured.credit[:m]
+    predicted = (last - measured.slopes[..., 1:] @ np.array(WEIGHTS)).ravel()
+    quadratic = ((last - measured.slopes[..., 0]) / 2).ravel()
+    found: dict[str, Any] = {"n": len(difference), "measured": _size(difference)}
+    for name, part in (("predicted", predicted), ("quadratic", quadratic)):
+        varied = len(part) > 2 and part.std() > 0 and difference.std() > 0
+        found[name] = {
+            "size": _size(part),
+            "error": _size(part - difference),
+            "correlation": float(np.corrcoef(part, difference)[0, 1]) if varied else None,
+        }
+    return found
+
+
+def cancelling(measured: Measured, space: Space) -> list[dict[str, Any]]:
+    """Theorem T12 on the network: behind a node whose scale nothing sees, the credits of the edges into it cancel.
+
+    For each inner node, the samples in which every edge that leaves it normalises (or is zero: `hidden`), and the
+    others: root mean square of the summed credits and of the summed exact advantages of the edges into the node. Empty
+    if no operation of the space normalises.
+    """
+    unseen = [k for k, name in enumerate(space.operations) if name in space.normalising or name == space.zero]
+    rows = []
+    for node in sorted({source for source, _ in space.edges} & {target for _, target in space.edges}):
+        leaving = [e for e, (source, _) in enumerate(space.edges) if source == node]
+        into = [e for e, (_, target) in enumerate(space.edges) if target == node]
+        hidden = measured.gates[:, leaving][:, :, unseen].sum(axis=(1, 2)) == len(leaving)
+        for chosen, name in ((hidden, True), (~hidden, False)):
+            sums = [part[chosen][:, into].sum(axis=1) for part in (measured.credit, measured.exact)]
+            sizes = dict(zip(("credit", "exact"), (_size(part) if len(part) else None for part in sums), strict=True))
+            rows.append({"node": node, "hidden": name, "n": int(chosen.sum()), **sizes})
+    return rows if space.normalising else []
+
+
+def report(found: dict[str, Any]) -> str:
+    """The audit as text."""
+    head = f"{'':24}{'n':>6}{'credit':>10}{'exact':>10}{'correlation':>13}{'same sign':>11}{'credit - exact':>22}"
+    lines = [
+        f"loss {found['loss']['mean']:.4f} ± {found['loss']['std']:.4f} over {found['samples']} architectures",
+        head,
+    ]
+    lines.append(_line("all edges", found["all"]))
+    lines += [_line(name, part) for name, part in found["operations"].items()]
+    lines += [_line(f"edge {part['edge'][0]} → {part['edge'][1]}", part) for part in found["edges"]]
+    bias, t5 = found["bias"], found["t5"]
+    cosine = "-" if bias["cosine"] is None else f"{bias['cosine']:.3f}"
+    lines += [
+        "",
+        f"mean update: exact {bias['exact_update']:.4g} (noise {bias['exact_update_noise']:.2g}), "
+        f"bias of credit {bias['bias']:.4g} (noise {bias['bias_noise']:.2g}), cosine {cosine}",
+        "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in found["variance"].items()),
+    ]
+    if found["methods"]:
+        each = [f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in found["methods"].items()]
+        lines.append("variance of one gradient, methods with their own draws: " + ", ".join(each))
+    if t5 is not None:
+        parts = ", ".join(
+            f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")
+        )
+        lines.append(f"T5, root mean square of credit - exact: measured {t5['measured']:.4g}, {parts}; n = {t5['n']}")
+    for row in found["t12"]:
+        what = "only normalising edges leave" if row["hidden"] else "another edge leaves, too"
+        if row["n"]:
+            sizes = f"credits {row['credit']:.2g}, exact advantages {row['exact']:.2g}"
+            lines.append(f"T12, node {row['node']}, which {what}: sums of the edges into it: {sizes}; n = {row['n']}")
+    return "\n".join(lines)
+
+
+def figure(measured: Measured, space: Space) -> Figure:
+    """Credit against exact advantage, a point an edge and architecture, coloured by operation; the line is equality."""
+    drawn = Figure(figsize=(5.5, 4.5), layout="constrained")
+    axes = drawn.add_subplot()
+    for k, name in enumerate(space.operations):
+        chosen = measured.gates[:, :, k] > 0
+        axes.plot(measured.exact[chosen], measured.credit[chosen], ".", label=name)
+    ends = [float(measured.exact.min()), float(measured.exact.max())]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="exact advantage (nats): loss minus loss with the edge zeroed", ylabel="first-order credit (nats)")
+    axes.legend(title=f"n = {len(measured.loss)} architectures")
+    return drawn
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _drawable(name: str) -> Method:
+    """A method that can be drawn from any policy. Raises: ValueError in one line."""
+    method = methods.find(name)
+    if method.estimate is None or method.draw.probabilities is not policy.softmax:
+        raise ValueError(f"method {name} has no gradient at the policy of another search")
+    return replace(method, zero_policy="plain")
+
+
+def _noise(samples: Floats) -> float:
+    """Norm of the standard error of the mean: what a mean of zero would show by chance."""
+    return math.sqrt(float(samples.var(axis=0, ddof=1).sum()) / len(samples))
+
+
+def _size(values: Floats) -> float:
+    return math.sqrt(float((values**2).mean()))
+
+
+def _line(name: str, part: dict[str, Any]) -> str:
+    if part["n"] == 0:
+        return f"{name:24}{0:>6}"
+    correlation = "-" if part["correlation"] is None else f"{part['correlation']:.3f}"
+    error = "" if part["difference_error"] is None else f" ± {part['difference_error']:.4f}"
+    return (
+        f"{name:24}{part['n']:>6}{part['credit']:>10.4f}{part['exact']:>10.4f}{correlation:>13}"
+        f"{part['same_sign']:>11.1%}{part['difference']:>+12.4f}{error}"
+    )

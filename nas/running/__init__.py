@@ -1,0 +1,1 @@
+"""Running: settings, run folders, checkpoints, processes, and programs that refuse in one line."""

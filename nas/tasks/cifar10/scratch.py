@@ -1,0 +1,157 @@
+"""What accuracy does a NAS-Bench-201 cell reach? Looked up in the table, or trained from scratch as the benchmark did.
+
+The recipe is the benchmark's (Dong & Yang, ICLR 2020): 200 epochs on all training images in whole minibatches of 256,
+cropped and flipped; Nesterov SGD, rate 0.1 with a cosine to zero, momentum 0.9, decay 5e-4; judged on the test images.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data import cifar10, nasbench201
+from nas.data.cifar10 import Images
+from nas.data.nasbench201 import Table
+from nas.judging.evaluate import Request, Row
+from nas.running import runs, training
+from nas.running.runs import Run
+from nas.spaces import nasbench201 as space
+from nas.spaces.space import Space
+from nas.supernets.supernet import Descent, Supernet
+from nas.tasks.cifar10.cell import Norm
+from nas.tasks.cifar10.network import Network, Settings, augment, batches
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training from scratch; defaults are the benchmark's. images: how many of the 50,000, the first ones."""
+
+    architecture: str
+    seed: int = 0
+    epochs: int = 200
+    batch: int = 256
+    rate: float = 0.1
+    momentum: float = 0.9
+    decay: float = 5e-4
+    channels: int = 16
+    cells: int = 5
+    images: int = 50_000
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        space.read(self.architecture)
+        if self.epochs < 1 or not 1 <= self.batch <= self.images <= 50_000:
+            raise ValueError(
+                f"need epochs >= 1 and batch <= images <= 50000, not {self.epochs}, {self.batch}, {self.images}"
+            )
+
+
+def evaluate(folder: Path, settings: Settings, result: Row, request: Request) -> list[Row] | None:
+    """Rows for `nas.judging.evaluate`: the found cell, random cells and the best one as the table has them.
+
+    With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
+    Raises: DataError without the table, unless the cell is trained.
+    """
+    table = nasbench201.at_hand(request.data) if request.train else nasbench201.load(request.data)
+    rows = from_table(table, settings, result, request.randoms) if table is not None else []
+    for seed in range(request.seeds if request.train else 0):
+        recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs)
+        row = train_once(folder, recipe, request.data, request.device, request.stopped)
+        if row is None:
+            return None
+        rows.append({"model": f"{recipe.epochs} ep.", **row})
+    return rows
+
+
+def from_table(table: Table, settings: Settings, result: Row, randoms: int) -> list[Row]:
+    """What the table has on the found cell, on random ones and on the best one."""
+    generator = torch.Generator().manual_seed(result["seed"])
+    operations = space.space(settings.zero)
+    drawn = torch.randint(len(operations.operations), (randoms, len(space.EDGES)), generator=generator)
+    best = table.architectures[int(table.column("cifar10_test").argmax())]
+    asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
+    return [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
+
+
+def look_up(table: Table, architecture: str) -> Row:
+    """The cell's row of the NAS-Bench-201 table: accuracies in percent, parameters.
+
+    Raises: ValueError in one line if the string is wrong.
+    """
+    index = table.find(architecture)
+    return {
+        "architecture": architecture,
+        "index": index,
+        "parameters": int(nasbench201.parameters(table.choices[index], "cifar10")),
+        "validation": float(table.column("cifar10_valid")[index]),
+        "test": float(table.column("cifar10_test")[index]),
+    }
+
+
+def train_once(
+    root: Path, recipe: Recipe, data: Path | None, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Row | None:
+    """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
+    folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
+    if (folder / runs.RESULT).exists():
+        return runs.result(folder)
+    train, test = cifar10.load(data)
+    with runs.open_run(folder, recipe, device) as run:
+        return train_cell(run, recipe, train, test, device, stopped)
+
+
+def train_cell(
+    run: Run, recipe: Recipe, train: Images, test: Images, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Row | None:
+    """Train the cell's network; a record and a checkpoint each epoch.
+
+    Returns: the figures that were written to result.json, of the last weights, or None if stopped.
+    Raises: Diverged at a loss that is not finite.
+    """
+    alone = _Alone(build(recipe, train, test, device))
+    seconds = training.train(run, alone, recipe.epochs, recipe.architecture, stopped)
+    if seconds is None:
+        return None
+    row: Row = {
+        "architecture": recipe.architecture,
+        "parameters": sum(parameter.numel() for parameter in alone.network.parameters.values()),
+        "test": alone.network.validate(alone.gates)["accuracy"],
+        "epochs": recipe.epochs,
+        "precision": recipe.precision,
+        "seed": recipe.seed,
+        "seconds": round(seconds, 1),
+    }
+    run.finish(row)
+    return row
+
+
+class _Alone:
+    """A `Trainee`: a network of one candidate an edge."""
+
+    def __init__(self, network: Supernet) -> None:
+        self.network, self.gates = network, torch.ones(network.space.shape, device=network.device)
+        self.steps_per_epoch = network.steps_per_epoch
+        self.state, self.load = network.state, network.load
+
+    def step(self, progress: float) -> Tensor:
+        return self.network.weight_step(self.gates, progress)
+
+    def judged(self) -> dict[str, float]:
+        return {}
+
+
+def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
+    """The cell's own network, with learned scales and running statistics: one candidate an edge."""
+    torch.manual_seed(recipe.seed)
+    names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
+    alone = Space("one cell", space.EDGES, ("it",), lambda choices: recipe.architecture, lambda text: (0,) * 6)
+    model = Network(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
+    model.precision = getattr(torch, recipe.precision)
+    weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
+    judged = batches(test, min(250, len(test.labels)), device)
+    descent = Descent(recipe.rate, recipe.momentum, recipe.decay, clip=None)
+    return Supernet(alone, model.to(device), functional.cross_entropy, weights, judged, judged, descent)

@@ -1,0 +1,125 @@
+"""A comparison is made at equal time, never twice, and says what it is over."""
+
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas import __main__ as program
+from nas import tasks
+from nas.data.places import VARIABLE
+from nas.judging import compare
+from nas.judging.compare import Comparison
+from nas.running import runs
+
+
+def some_text(folder: Path) -> Path:
+    text = folder / "text"
+    text.write_text("one two three two one four\n" * 800)
+    return text
+
+
+def test_equal_time_by_hand() -> None:
+    curves = {
+        "fast": [[(1.0, 50.0), (2.0, 60.0)], [(1.0, 52.0), (2.0, 64.0)]],
+        "slow": [[(1.5, 70.0), (4.0, 90.0)], [(2.5, 80.0), (4.0, 94.0)]],
+    }
+    found = compare.summary(curves, 2.0)
+    assert found["equal_seconds"] == 2.0
+    assert found["methods"]["fast"]["at_equal_time"]["mean"] == 62.0
+    slow = found["methods"]["slow"]
+    assert slow["at_equal_time"] is None  # the second knew nothing before 2.5 s
+    assert compare.summary(curves, 2.5)["methods"]["slow"]["at_equal_time"]["values"] == [70.0, 80.0]
+    assert slow["at_the_end"]["mean"] == 92.0
+    # n = 2: t(0.975, 1) = 12.706; std of (90, 94) = 2.828; half width 12.706 · 2.828 / √2
+    assert slow["at_the_end"]["half_width"] == pytest.approx(12.7062 * math.sqrt(8) / math.sqrt(2), rel=1e-4)
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert compare.spread([3.0]) == {"mean": 3.0, "std": None, "half_width": None, "values": [3.0]}
+
+
+def test_without_the_table_that_judges_nothing_is_searched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_search", lambda *_: pytest.fail("searched"))
+    assert program.main(["compare", "cifar10", "--data", str(tmp_path), "--runs", str(tmp_path / "runs")]) == 2
+    assert "the NAS-Bench-201 table not found" in capsys.readouterr().err
+
+
+def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not (Path(os.environ.get(VARIABLE, "-")) / "cifar-10-batches-bin").exists():
+        pytest.skip(f"{VARIABLE} names no folder with cifar-10-batches-bin")
+    tiny = ["--set", "network.images=128", "--set", "network.held_out=64", "--set", "search.epochs=2"]
+    tiny += ["--set", "search.warmup_epochs=1", "--runs", str(tmp_path), "--seeds", "2", "--methods", "advantage"]
+    command = ["compare", "cifar10", "--preset", "quick", *tiny]
+    assert program.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "AdvantageNAS" in printed
+    assert "Random search" in printed  # always among them
+    folders = sorted((tmp_path / "compare" / "cifar10-cpu-1").iterdir())
+    assert len(folders) == 4
+    before = [(folder / "result.json").stat().st_mtime_ns for folder in folders]
+    assert program.main(command) == 0
+    assert before == [(folder / "result.json").stat().st_mtime_ns for folder in folders]
+    assert {path.suffix for path in tmp_path.glob("cifar10-comparison.*")} == {".json", ".svg", ".png"}
+    assert program.main([*command[:-1], "no_such_method"]) == 2
+    assert "unknown method 'no_such_method'" in capsys.readouterr().err
+
+
+def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
+    sets = [part for setting in tiny for part in ("--set", f"network.{setting}")]
+    command = ["compare", "ptb", "--set", "search.epochs=2", *sets, "--runs", str(tmp_path), "--seeds", "2"]
+    assert program.main([*command, "--methods", "advantage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line[:26].strip() for line in lines[-4:]} == {
+        "AdvantageNAS",
+        "Random search",
+        "random cells",
+        "LSTM of the same size",
+    }
+    found = json.loads((tmp_path / "ptb-comparison.json").read_text())
+    curves = found["curves"]["advantage"]
+    assert all(points[0][0] <= found["equal_seconds"] or len(points) == 1 for points in curves)
+    assert "text: " in found["data"]
+    assert {"validation", "test", "parameters"} <= found["trained"][0].keys()
+    best_first = [line[:26].strip() for line in lines[-4:-2]]
+    then = {name: row["at_equal_time"] or {"mean": math.inf} for name, row in found["methods"].items()}
+    by_mean = sorted(then, key=lambda name: then[name]["mean"])
+    assert best_first == [found["labels"][name] for name in by_mean]  # the smaller perplexity first
+    trained = sorted((tmp_path / "ptb-final").rglob("result.json"))
+    before = [path.stat().st_mtime_ns for path in trained]
+    assert program.main([*command, "--methods", "advantage"]) == 0
+    assert [path.stat().st_mtime_ns for path in trained] == before
+    capsys.readouterr()
+    with some_text(tmp_path).open("a") as file:
+        file.write("another text under the same name\n")
+    assert program.main([*command, "--methods", "advantage"]) == 2
+    assert "was searched on another text" in capsys.readouterr().err
+
+
+def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
+    """Also if stopped when the first search is done and asked again; the order of processes changes nothing."""
+    tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
+    sets = ["search.epochs=4", *(f"network.{setting}" for setting in tiny)]
+    asked = Comparison("ptb", tasks.load("ptb", "quick", None, sets), ("advantage",), 1, tmp_path / "one")
+    one = compare.compare(asked)
+    assert one is not None
+    root = tmp_path / "two"
+    two = replace(asked, root=root, jobs=2)
+    assert (
+        compare.compare(replace(two, stopped=lambda: bool(list(root.glob("compare/ptb-cpu-2/*/metrics.jsonl")))))
+        is None
+    )
+    assert not list(root.glob("*.json"))
+    found = compare.compare(two)
+    assert found is not None
+    for name, row in one["methods"].items():
+        assert found["methods"][name]["at_the_end"] == row["at_the_end"]
+    wrong = replace(asked.experiment, network=replace(asked.experiment.network, rate=1e9))
+    with pytest.raises(runs.RunError, match="not finite"):  # what goes wrong in a process is heard here
+        compare.compare(replace(two, experiment=wrong))
