@@ -22,6 +22,7 @@ from nas import policy, tasks
 from nas.__main__ import add_machine
 from nas.data import nasbench201
 from nas.judging import audit
+from nas.judging.statistics import bootstrap
 from nas.spaces import nasbench201 as space
 from nas.supernets.parent import ParentNetwork
 
@@ -45,12 +46,10 @@ def main() -> None:
     names = network.space.operations if options.operations is None else options.operations.split(",")
     drawn = cells_of([network.space.operations.index(name) for name in names], options.cells, random)
     figures = np.array([judged(network, cell.tolist()) for cell in tqdm(drawn, disable=None, unit="cell")])
-    tau = kendalltau(*figures.T).statistic
-    places = random.integers(len(drawn), size=(RESAMPLES, len(drawn)))
-    low, high = np.nanquantile([kendalltau(*figures[some].T).statistic for some in places], (0.025, 0.975))
+    tau = bootstrap(lambda some: float(kendalltau(*figures[some].T).statistic), len(drawn), random, RESAMPLES)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}, {options.device}, {precision}"
     print(f"{versions}, after {steps} steps, n = {len(drawn)} cells of {', '.join(names)}")
-    print(f"Kendall's tau of shared-weight and table accuracy: {tau:.2f} [{low:.2f}, {high:.2f}]")
+    print(f"Kendall's tau of shared-weight and table accuracy: {tau.value:.2f} [{tau.lower:.2f}, {tau.upper:.2f}]")
     best = nasbench201.load(options.data)
     asked = {
         "found": policy.choices(policy.one_hot_argmax(probabilities)).tolist(),

@@ -1,18 +1,18 @@
 """What do a study's records say? Times, commitments, rises and rates, each with an interval.
 
-Intervals are 95 %: Wilson's for shares, order statistics for medians, and the bootstrap over replicates for fitted
-exponents. Replicates that never get there count as infinitely late, so a median can be infinite.
+Intervals are those of `nas.judging.statistics`: Wilson's for shares, Student's for means, order statistics for medians,
+and the bootstrap over replicates for fitted exponents. Replicates that never get there count as infinitely late, so a
+median can be infinite.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from nas.judging.statistics import Estimate, bootstrap, median_interval, share, t_interval
 from nas.running import config
 from simulate.run import find, without_zero_rule
 from simulate.study import Cell
@@ -20,50 +20,7 @@ from theory import exact, landscapes, sampled
 
 WORLD = ("edges", "candidates", "landscape_seed", "options")  # settings that make another landscape of a name
 IDENTITY = ("method", "landscape", "seed", "replicates")
-RESAMPLES = 400  # of the bootstrap
 SURE = 0.95  # an edge is decided when one operation has this probability
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval, from n replicates."""
-
-    value: float
-    lower: float
-    upper: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
-
-
-def share(hits: Any) -> Estimate:
-    """Share of true entries, with Wilson's interval."""
-    return share_of(float(np.sum(hits)), len(hits))
-
-
-def share_of(count: float, n: int) -> Estimate:
-    """count / n with Wilson's interval; halves may be counted."""
-    z = float(stats.norm.isf(0.025))
-    centre, scale = count / n + z * z / (2 * n), 1 + z * z / n
-    reach = z * math.sqrt(count / n * (1 - count / n) / n + z * z / (4 * n * n))
-    low, high = (centre - reach) / scale, (centre + reach) / scale
-    return Estimate(count / n, low if count > 0 else 0.0, high if count < n else 1.0, n)
-
-
-def median(values: Any) -> Estimate:
-    """Median, with the interval between the order statistics that hold it with at least 95 %; unbounded for n < 6."""
-    ordered, n = np.sort(values), len(values)
-    reach = int(stats.binom.ppf(0.025, n, 0.5))
-    low, high = (float(ordered[reach - 1]), float(ordered[n - reach])) if reach else (-math.inf, math.inf)
-    return Estimate(float(np.quantile(ordered, 0.5, method="higher")), low, high, n)
-
-
-def mean(values: Any) -> Estimate:
-    """Mean, with the normal interval of its standard error."""
-    n, middle = len(values), float(np.mean(values))
-    reach = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-    return Estimate(middle, middle - reach, middle + reach, n)
 
 
 # ------------------------------------------------------------------ of one cell
@@ -73,10 +30,10 @@ def time_to_sure(cell: Cell, level: float = SURE) -> Estimate:
     """Median step at which the best architecture has probability `level`; to the grid of recorded steps."""
     reached = cell.values["optimal_probability"] >= level
     first = np.where(reached.any(axis=0), cell.steps[reached.argmax(axis=0)], np.inf)
-    return median(first)
+    return median_interval(first)
 
 
-def found(cell: Cell) -> Estimate:
+def best_found(cell: Cell) -> Estimate:
     """Share of replicates whose most probable architecture is the best one at the end."""
     return share(cell.values["correct"][-1] == 1)
 
@@ -99,8 +56,8 @@ def rises(cell: Cell) -> Estimate:
     counts = cell.values["rises"][-1]
     if cell.setting.steps == 1 or not counts.any():
         return share(counts > 0)
-    found = mean(counts / cell.setting.steps)
-    return Estimate(found.value, max(0.0, found.lower), found.upper, found.n)
+    rising = t_interval(counts / cell.setting.steps)
+    return Estimate(rising.value, max(0.0, rising.lower), rising.upper, rising.n)
 
 
 def rise_bound(cell: Cell) -> float:
@@ -146,11 +103,7 @@ def exponent(cell: Cell, best: float) -> Estimate:
         y = np.log(np.maximum(values[:, columns].mean(axis=1), rounding))
         return float((x * y).sum() / (x * x).sum())
 
-    n = values.shape[1]
-    random = np.random.default_rng(0)
-    slopes = [slope(random.integers(n, size=n)) for _ in range(RESAMPLES)]
-    low, high = np.quantile(slopes, (0.025, 0.975))
-    return Estimate(slope(np.arange(n)), float(low), float(high), n)
+    return bootstrap(slope, values.shape[1], np.random.default_rng(0))
 
 
 # ------------------------------------------------------------------ of many

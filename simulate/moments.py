@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from nas import estimators, policy, step
+from nas.judging.statistics import standard_error
 from nas.methods import METHODS, Method
 from simulate.philox import uniforms
 from theory import exact, landscapes
@@ -67,12 +68,12 @@ def compare(
     known = exact.moments(METHODS["advantage"] if method is WRONG else method, problem, p)
     draws = _gradients(method, problem, p, n, seed).reshape(n, -1)
     target = known.mean.reshape(-1)
-    error = np.hypot(draws.std(axis=0, ddof=1) / math.sqrt(n), known.error)
+    error = np.hypot(standard_error(draws), known.error)
     off = np.abs(draws.mean(axis=0) - target)
     # An entry that never varies has no standard error; it must be right to rounding.
     z = np.where(error > 1e-12, off / np.maximum(error, 1e-12), np.where(off < 1e-9, 0.0, math.inf))
     squares = ((draws - draws.mean(axis=0)) ** 2).sum(axis=1)
-    spread = math.hypot(float(squares.std(ddof=1)) / math.sqrt(n), known.variance_error)
+    spread = math.hypot(standard_error(squares), known.variance_error)
     variance, measured = float(known.total_variance), float(squares.sum() / (n - 1))
     return Comparison(
         method.name, landscape, n, known.bias_norm, float(np.linalg.norm(draws.mean(axis=0) - known.gradient.ravel())),

@@ -22,8 +22,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from nas import methods
 from nas.judging import figures
 from nas.judging.colours import of_method
+from nas.judging.statistics import Estimate, quartiles
 from simulate import evidence, run
-from simulate.evidence import Estimate
 from simulate.run import problem_of
 from simulate.study import Cell
 from simulate.toy import SHOWN, Curves
@@ -62,7 +62,7 @@ def label(name: str) -> str:
 
 def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any], remark: str = "") -> None:
     """Median and quartiles over replicates: values (replicates, points); the remark follows the method's label."""
-    lower, middle, upper = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+    lower, middle, upper = quartiles(values, axis=0)
     axes.fill_between(x, lower, upper, color=of_method(name), alpha=0.18, linewidth=0)
     axes.plot(
         x, middle, color=of_method(name), linestyle=DASHES[run.find(name).propagation], label=label(name) + remark

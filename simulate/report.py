@@ -11,9 +11,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from nas.judging.statistics import Estimate, t_interval
 from nas.running import config, runs
 from simulate import evidence, page, plot, toy
-from simulate.evidence import Estimate
 from simulate.run import problem_of
 from simulate.study import Cell, StudySettings, read
 
@@ -89,8 +89,8 @@ def _rates_vary(cells: Sequence[Cell]) -> bool:
 
 
 def _reach(cells: Sequence[Cell], share: Callable[[Cell], Estimate]) -> str:
-    found = [share(cell) for cell in cells]
-    widest = max(max(value.upper - value.value, value.value - value.lower) for value in found)
+    shares = [share(cell) for cell in cells]
+    widest = max(max(one.upper - one.value, one.value - one.lower) for one in shares)
     return f"Wilson's 95 % intervals reach at most {100 * widest:.1f} points from a number; the table has them all."
 
 
@@ -215,12 +215,12 @@ def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
         "samples": setting.samples,
         **{name: str(getattr(setting, name)) for name in varying if name not in told},
         "n": setting.replicates,
-        "J at the end": _text(evidence.mean(cell.values["expected_loss"][-1])),
-        "entropy": _text(evidence.mean(cell.values["entropy"][-1])),
+        "J at the end": _text(t_interval(cell.values["expected_loss"][-1])),
+        "entropy": _text(t_interval(cell.values["entropy"][-1])),
         "decided": _text(evidence.fixated(cell)),
     }
     unknown = truth.optimum is None
-    row["best found"] = "" if unknown else _text(evidence.found(cell))
+    row["best found"] = "" if unknown else _text(evidence.best_found(cell))
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))
     row["steps to 95 %"] = "" if unknown else _text(evidence.time_to_sure(cell)).replace("inf", "never")
     row["exponent"] = ""

@@ -16,12 +16,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nas import methods, optimisers, policy, step
+from nas.judging.statistics import median_interval, quartiles, wilson_interval
 from nas.methods import PAPER_METHODS, Method
 from nas.optimisers import Optimiser
 from nas.running import runs
 from nas.running.runs import Run, RunError
 from nas.step import State
-from simulate import evidence, regression
+from simulate import regression
 from simulate.streams import stream
 
 SHOWN = 600  # iterations on the published figure's axis
@@ -234,7 +235,7 @@ def beside(curves: Mapping[str, Curves], other: str) -> dict[str, Any]:
     found = {}
     for name, shown in (("iterations", theirs.iterations <= SHOWN), ("seconds", in_time)):
         lower = theirs.loss[:, shown].mean(axis=1) - own
-        wins = evidence.share_of((lower > 0).sum() + (lower == 0).sum() / 2, len(lower))
+        wins = wilson_interval((lower > 0).sum() + (lower == 0).sum() / 2, len(lower))
         found[f"lower_at_equal_{name}"] = {
             "share": round(wins.value, 4),
             "interval": [round(wins.lower, 4), round(wins.upper, 4)],
@@ -289,8 +290,8 @@ def table(result: Mapping[str, Any]) -> str:
 
 def _spread(values: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Median, quartiles, and the median's 95 % interval."""
-    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    sure = evidence.median(values)
+    low, middle, high = quartiles(values)
+    sure = median_interval(values)
     return {
         "median": round(float(middle), 5),
         "lower": round(float(low), 5),

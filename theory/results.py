@@ -21,6 +21,7 @@ from tqdm import tqdm
 from nas import policy
 from nas.data.nasbench201 import DATASETS
 from nas.judging.colours import of_method
+from nas.judging.statistics import quartiles
 from nas.methods import METHODS
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
@@ -310,4 +311,4 @@ def sampled_bound() -> tuple[dict[str, Any], Figure]:
 
 
 def _quartiles(values: list[float]) -> list[float]:
-    return [float(q) for q in np.quantile(values, (0.25, 0.5, 0.75))]
+    return [float(q) for q in quartiles(values)]

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from nas import estimators, methods, objective, optimisers, policy, search, step, tasks
 from nas.estimators import first_order_credit
 from nas.judging.figures import save
+from nas.judging.statistics import standard_error
 from nas.methods import Method
 from nas.running import runs
 from nas.samples import ONE_HOT
@@ -207,7 +208,7 @@ def agreement(credit: Floats, exact: Floats) -> dict[str, Any]:
         "correlation": float(np.corrcoef(credit, exact)[0, 1]) if varied else None,
         "same_sign": float((np.sign(credit) == np.sign(exact)).mean()),
         "difference": float(difference.mean()),
-        "difference_error": float(difference.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+        "difference_error": standard_error(difference) if n > 1 else None,
     }
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from nas import methods, search, tasks
 from nas.data import nasbench201
 from nas.data.ptb import Corpus
+from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.figures import save
 from nas.running import config, runs
@@ -130,7 +130,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean, standard deviation (n - 1) and half width of the mean's 95 % t-interval; None for one value."""
     n = len(values)
     std = float(np.std(values, ddof=1)) if n > 1 else None
-    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n) if std is not None else None
+    half = statistics.t_half_width(values) if n > 1 else None
     return {"mean": float(np.mean(values)), "std": std, "half_width": half, "values": list(values)}
 
 

@@ -31,16 +31,10 @@ LEARNT = cell(
 def test_times_and_shares_by_hand() -> None:
     assert evidence.time_to_sure(LEARNT).value == 20  # of 0, 10, 20 and never, the upper of the middle two
     assert evidence.time_to_sure(LEARNT, level=2.0).value == math.inf
-    assert evidence.found(LEARNT).value == 2 / 4
+    assert evidence.best_found(LEARNT).value == 2 / 4
     assert evidence.fixated(LEARNT).value == 3 / 4
     assert evidence.wrongly_committed(LEARNT).value == 1 / 4  # the second: sure, and one edge in four is wrong
     assert evidence.lowest_loss(LEARNT) == 2
-
-
-def test_the_median_of_few_has_no_interval() -> None:
-    """The range of n covers the median with 1 - 2^(1 - n): 93.75 % for five, 96.9 % for six."""
-    assert evidence.median([1.0, 2.0, 3.0, 4.0, 5.0]) == evidence.Estimate(3.0, -math.inf, math.inf, 5)
-    assert evidence.median([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == evidence.Estimate(4.0, 1.0, 6.0, 6)
 
 
 def test_no_rise_is_not_certainty() -> None:

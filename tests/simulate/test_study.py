@@ -297,20 +297,6 @@ def test_records_of_another_version_and_damaged_ones_are_named(
         study.read(tmp_path / "nowhere")
 
 
-def test_estimates_hold_what_they_claim() -> None:
-    # 8 of 10: Wilson's interval from its formula, centre (8 + z^2/2) / (10 + z^2), z = 1.96.
-    z = 1.959964
-    centre = (8 + z * z / 2) / (10 + z * z)
-    reach = z / (10 + z * z) * np.sqrt(8 * 2 / 10 + z * z / 4)
-    eight = evidence.share(np.arange(10) < 8)
-    assert (eight.lower, eight.upper) == pytest.approx((centre - reach, centre + reach), abs=1e-5)
-    random = np.random.default_rng(0)
-    held = [_holds(evidence.median(random.exponential(size=25)), np.log(2)) for _ in range(1000)]
-    assert np.mean(held) > 0.93  # at least 95 % promised; 0.93 is three standard deviations below
-    wrong = [_holds(evidence.median(random.exponential(size=25)), 1.0) for _ in range(1000)]
-    assert np.mean(wrong) < 0.9
-
-
 def test_a_rate_is_found_again() -> None:
     steps = np.arange(0, 410, 10)
     values = {"expected_loss": 3 + 5.0 / np.maximum(steps, 1)[:, None] ** 1.5 * np.ones((1, 8))}
@@ -400,10 +386,6 @@ def test_without_dask_a_scheduler_is_refused_in_one_line(
     command = ["study", str(write(tmp_path)), "--runs", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:1"]
     assert program.main(command) == 2
     assert "--scheduler needs Dask: pip install" in capsys.readouterr().err
-
-
-def _holds(estimate: evidence.Estimate, value: float) -> bool:
-    return estimate.lower <= value <= estimate.upper
 
 
 class _Mortal(Executor):
