@@ -1,5 +1,7 @@
 """The optimisers against independent oracles: torch.optim, closed forms, and the exact step of theorem T1."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,119 @@ def test_clip_bounds_the_norm_of_each_replicate() -> None:
     clipped = optimisers.clip_norm(gradient, 1.0)
     np.testing.assert_allclose(clipped, [[[0.6, 0.8]], [[0.3, 0.4]], [[0.0, 0.0]]])
     np.testing.assert_allclose(optimisers.clip_norm(torch.tensor(gradient), 1.0).numpy(), clipped)
+
+
+# ------------------------------------------------------------------ the papers' pseudo-code, number by number
+
+
+def test_adam_by_its_papers_pseudo_code() -> None:
+    """Kingma & Ba 2015, Algorithm 1, on single numbers; the step counter t is what corrects the bias."""
+    ours, rate, beta1, beta2, epsilon = optimisers.adam(0.9, 0.99, 1e-3), 0.1, 0.9, 0.99, 1e-3
+    gradients = np.random.default_rng(1).normal(size=(6, 2, 3))
+    theta = np.zeros((2, 3))
+    moments = ours.start(theta)
+    expected, m, v = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 3))
+    for t, g in enumerate(gradients, 1):
+        theta, moments = ours.update(theta, g, moments, rate, t)
+        for i in np.ndindex(2, 3):
+            m[i] = beta1 * m[i] + (1 - beta1) * g[i]
+            v[i] = beta2 * v[i] + (1 - beta2) * g[i] ** 2
+            expected[i] -= rate * (m[i] / (1 - beta1**t)) / (math.sqrt(v[i] / (1 - beta2**t)) + epsilon)
+        np.testing.assert_allclose(theta, expected, rtol=1e-12)
+
+
+def test_adams_defaults_are_the_papers_searches() -> None:
+    """The first step is rate * sign, whatever the coefficients, because the corrections cancel; the second tells them."""
+    g1, g2 = 1.0, -2.0
+    ours = optimisers.adam()
+    theta, moments = ours.update(np.zeros((1, 1)), np.array([[g1]]), ours.start(np.zeros((1, 1))), 0.1, 1)
+    first = -0.1 / (1 + 1e-8)
+    assert theta.item() == pytest.approx(first, rel=1e-12)
+    theta, _ = ours.update(theta, np.array([[g2]]), moments, 0.1, 2)
+    m = (0.5 * 0.5 * g1 + 0.5 * g2) / (1 - 0.5**2)
+    v = (0.999 * 0.001 * g1**2 + 0.001 * g2**2) / (1 - 0.999**2)
+    assert theta.item() == pytest.approx(first - 0.1 * m / (math.sqrt(v) + 1e-8), rel=1e-10)
+
+
+def test_asng_by_its_papers_pseudo_code() -> None:
+    """Akimoto et al. 2019, Algorithm 1, single numbers, two cells of 3 edges x 4 operations, five steps, Delta moving.
+
+    n = E (K - 1); delta = delta_0 / Delta; p += delta g / |g|_F; beta = delta / sqrt n;
+    s = (1 - beta) s + sqrt(beta (2 - beta)) F^(1/2) g / |g|_F; gamma = (1 - beta)^2 gamma + beta (2 - beta);
+    Delta *= exp(beta (gamma - |s|^2 / alpha)); then probabilities are kept above 1 / n and renormalised as published.
+    """
+    edges, k, alpha, delta_0 = 3, 4, 1.5, 0.8
+    n = edges * (k - 1)
+    ours, rng = optimisers.asng(alpha), np.random.default_rng(3)
+    logits = np.log(policy.softmax(rng.normal(size=(2, edges, k)) * 0.3))
+    moments = ours.start(logits)
+    p, s = policy.softmax(logits), np.zeros((2, edges, k))
+    gamma, big_delta = [0.0, 0.0], [1.0, 1.0]
+    for step in range(1, 6):
+        descends = rng.normal(size=(2, edges, k))
+        descends -= descends.mean(axis=-1, keepdims=True)
+        logits, moments = ours.update(logits, descends, moments, delta_0, step)
+        for r in range(2):
+            white = [[descends[r, e, j] / math.sqrt(p[r, e, j]) for j in range(k)] for e in range(edges)]
+            length = math.sqrt(sum(x * x for row in white for x in row))
+            delta = min(delta_0 / big_delta[r], math.sqrt(n))
+            beta = delta / math.sqrt(n)
+            for e in range(edges):
+                moved = [p[r, e, j] - delta * descends[r, e, j] / length for j in range(k)]
+                over = [max(x - 1 / n, 0.0) for x in moved]
+                for j in range(k):
+                    s[r, e, j] = (1 - beta) * s[r, e, j] + math.sqrt(beta * (2 - beta)) * white[e][j] / length
+                    p[r, e, j] = 1 / n + over[j] * (1 - k / n) / sum(over)
+            gamma[r] = (1 - beta) ** 2 * gamma[r] + beta * (2 - beta)
+            big_delta[r] *= math.exp(beta * (gamma[r] - (s[r] ** 2).sum() / alpha))
+        np.testing.assert_allclose(policy.softmax(logits), p, rtol=1e-9)
+        np.testing.assert_allclose(np.exp(moments["log_delta"][:, 0, 0]), big_delta, rtol=1e-9)
+    assert abs(math.log(big_delta[0])) > 0.05  # Delta moved, so its sign and its use have been seen
+    assert (p == 1 / n).any()  # and the floor was reached
+
+
+def test_asng_never_takes_a_step_longer_than_the_whole_fisher_length() -> None:
+    """delta <= sqrt n: beyond it beta would pass 1. Rates 2 sqrt n and sqrt n are the same step."""
+    ours, logits = optimisers.asng(), np.zeros((2, 3))
+    gradient = np.array([[0.2, -0.1, -0.1], [0.0, 0.3, -0.3]])
+    longest = math.sqrt(2 * 2)
+    found = [ours.update(logits, gradient, ours.start(logits), rate, 1) for rate in (longest, 2 * longest)]
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert (found[0][1]["weight"] == 1).all()
+    shorter = ours.update(logits, gradient, ours.start(logits), longest / 2, 1)
+    assert (shorter[1]["weight"] == 0.75).all()  # beta (2 - beta) at beta = 1/2
+
+
+def test_asngs_floor_is_half_the_uniform_probability_in_the_smallest_games() -> None:
+    """E = 1, K = 2: 1 / n = 1 would be no policy; the floor is 1 / (2 K) = 1/4."""
+    ours, logits = optimisers.asng(), np.zeros((1, 2))
+    moved, _ = ours.update(logits, np.array([[0.5, -0.5]]), ours.start(logits), 1.0, 1)
+    np.testing.assert_allclose(policy.softmax(moved), [[0.25, 0.75]], rtol=1e-12)
+
+
+def test_natural_takes_the_step_asked_for_each_replicate_alone() -> None:
+    """Replicate 0 reaches its face at 1 and is shortened to it, replicate 1 is not shortened; both edges move."""
+    p = np.array([[[0.5, 0.5], [0.25, 0.75]], [[0.5, 0.5], [0.25, 0.75]]])
+    gradient = np.array([[[0.5, -0.5], [0.1, -0.1]], [[0.1, -0.1], [-0.1, 0.1]]])
+    moved, _ = optimisers.natural().update(np.log(p), gradient, {}, 2.0, 1)
+    expected = [[[0.0, 1.0], [0.15, 0.85]], [[0.3, 0.7], [0.45, 0.55]]]
+    np.testing.assert_allclose(policy.softmax(moved), expected, rtol=1e-12)
+
+
+def test_exponentiated_leaves_impossible_operations_impossible() -> None:
+    logits = np.array([[0.0, -np.inf, 0.0]])
+    moved, _ = optimisers.exponentiated().update(logits, np.array([[0.1, 0.0, -0.1]]), {}, 0.5, 1)
+    np.testing.assert_allclose(moved, [[-0.1, -np.inf, 0.1]])  # advantages 0.2 and -0.2, times 0.5
+
+
+@pytest.mark.parametrize("name", optimisers.OPTIMISERS)
+def test_an_optimiser_has_its_name_and_starts_from_zero_moments(name: str) -> None:
+    ours, logits = optimisers.OPTIMISERS[name](), np.ones((2, 3, 4))
+    assert ours.name == name
+    for value in ours.start(logits).values():
+        assert value.shape == logits.shape
+        assert (value == 0).all()
+    gradient = np.random.default_rng(0).normal(size=logits.shape)
+    moved, moments = ours.update(logits, gradient - gradient.mean(axis=-1, keepdims=True), ours.start(logits), 0.1, 1)
+    assert set(moments) == set(ours.moments)
+    assert (moved != logits).any()

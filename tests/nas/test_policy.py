@@ -167,3 +167,130 @@ def test_simplex_step_by_hand() -> None:
     p, g = np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([[1.0, -1.0], [0.5, -0.5]])
     assert policy.simplex_step(p, g) == pytest.approx(0.4)  # edge 1: 0.2 / 0.5
     assert policy.simplex_step(p, 0 * g) == math.inf
+
+
+# ------------------------------------------------------------------ exact laws: every uniform of an even grid
+
+
+def grid(n: int, *shape: int) -> Any:
+    """All n^size combinations of the midpoints of n equal parts, (n^size, *shape)."""
+    size = math.prod(shape)
+    axes = np.meshgrid(*[(np.arange(n) + 0.5) / n] * size, indexing="ij")
+    return np.stack([axis.ravel() for axis in axes], axis=-1).reshape(-1, *shape)
+
+
+def test_gumbels_are_standard_gumbel_by_hand() -> None:
+    """u = exp(-1) has G = 0, u = exp(-e) G = -1, u = exp(-1/e) G = +1; at temperature 1, and at 1/2."""
+    u = np.exp([[-1.0, -math.e, -1 / math.e]])
+    logits = np.array([[0.5, 2.0, -1.0]])
+    weights = np.exp([0.5, 1.0, 0.0])  # logits + (0, -1, 1)
+    np.testing.assert_allclose(policy.gumbel_softmax(logits, u, 1.0), [weights / weights.sum()], rtol=1e-12)
+    np.testing.assert_allclose(policy.gumbel_softmax(logits, u, 0.5), [weights**2 / (weights**2).sum()], rtol=1e-12)
+
+
+def test_gumbel_argmax_follows_softmax_for_three_operations() -> None:
+    """Two Gumbels differ symmetrically, so K = 2 cannot see a turned sign of the noise: K = 3 does."""
+    logits, n = np.array([[1.0, 0.0, -0.7]]), 60
+    u = grid(n, 1, 3)
+    p = policy.softmax(logits)
+    frequencies = policy.one_hot_argmax(policy.gumbel_softmax(logits, u, 1.0)).mean(axis=0)
+    assert np.abs(frequencies - p).max() < 1 / n
+    turned = policy.one_hot_argmax(logits + np.log(-np.log(u))).mean(axis=0)
+    assert np.abs(turned - p).max() > 2 / n  # control: the noise with the other sign
+
+
+def test_the_relaxed_sample_has_its_law_not_only_its_argmax() -> None:
+    """P(z_1 / z_0 < t) = P(logistic < tau ln t - difference of logits): K = 2, every pair of uniforms of a grid."""
+    logits, n, temperature = np.array([[0.5, -0.5]]), 400, 2.0
+    z = policy.gumbel_softmax(logits, grid(n, 1, 2), temperature)
+    ratio = z[:, 0, 1] / z[:, 0, 0]
+    for t in (0.3, 1.0, 2.0):
+        law = 1 / (1 + math.exp(-(temperature * math.log(t) + 1.0)))
+        assert abs((ratio < t).mean() - law) < 2 / n
+
+
+def test_edges_are_drawn_independently() -> None:
+    """E = 2, K = 3: the joint frequencies over a grid of both uniforms are the products of the rows."""
+    p, n = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]]), 100
+    gates = policy.draw(p, grid(n, 2))
+    joint = np.einsum("nj,nk->jk", gates[:, 0], gates[:, 1]) / n**2
+    np.testing.assert_allclose(joint, np.outer(p[0], p[1]), atol=1e-12)  # every cut of the rows is a cut of the grid
+
+
+def test_pairs_of_two_edges_are_independent_and_each_without_replacement() -> None:
+    p, n = np.array([[0.5, 0.25, 0.25], [0.125, 0.5, 0.375]]), 16
+    first, second = policy.draw_pair(p, grid(n, 2, 2))
+    law = [[[0 if j == k else row[j] * row[k] / (1 - row[j]) for k in range(3)] for j in range(3)] for row in p]
+    joint = np.einsum("nj,nk,nl,nm->jklm", first[:, 0], second[:, 0], first[:, 1], second[:, 1]) / n**4
+    assert np.abs(joint - np.einsum("jk,lm->jklm", *np.array(law))).max() < 2 / n
+
+
+def test_the_second_of_a_pair_is_even_where_the_first_has_all_the_probability() -> None:
+    first, second = policy.draw_pair(np.array([[0.0, 1.0, 0.0]]), grid(10, 1, 2))
+    assert (first == [[0.0, 1.0, 0.0]]).all()
+    np.testing.assert_allclose(second.mean(axis=0), [[0.5, 0.0, 0.5]])
+
+
+def test_rows_need_not_be_normalised_to_be_drawn_from() -> None:
+    np.testing.assert_allclose(policy.draw(np.array([[2.0, 6.0]]), grid(8, 1)).mean(axis=0), [[0.25, 0.75]])
+
+
+def test_ties_go_to_the_first() -> None:
+    assert policy.one_hot_argmax(np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]])).tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+# ------------------------------------------------------------------ quantities on batches, axis by axis
+
+
+def test_quantities_of_a_batch_are_those_of_its_members() -> None:
+    """(2, 3, E = 4, K = 5): all sizes differ, so a sum over the wrong axis has the wrong shape or value."""
+    rng = np.random.default_rng(0)
+    p, q = policy.softmax(rng.normal(size=(2, 3, 4, 5))), policy.softmax(rng.normal(size=(2, 3, 4, 5)))
+    gates, gradient = policy.draw(p, rng.random((2, 3, 4))), rng.normal(size=(2, 3, 4, 5))
+    found = {
+        "log_probability": policy.log_probability(p, gates),
+        "entropy": policy.entropy(p),
+        "kl": policy.kl(p, q),
+        "simplex_step": policy.simplex_step(p, gradient),
+        "choices": policy.choices(gates),
+    }
+    for i, j in np.ndindex(2, 3):
+        a, pe, qe, g = policy.choices(gates[i, j]), p[i, j], q[i, j], gradient[i, j]
+        steps = [pe[e, k] / g[e, k] for e, k in np.ndindex(4, 5) if g[e, k] > 0]
+        expected = {
+            "log_probability": sum(math.log(pe[e, a[e]]) for e in range(4)),
+            "entropy": [-sum(x * math.log(x) for x in row) for row in pe],
+            "kl": [sum(x * math.log(x / y) for x, y in zip(*rows, strict=True)) for rows in zip(pe, qe, strict=True)],
+            "simplex_step": min(steps),
+            "choices": [row.tolist().index(1.0) for row in gates[i, j]],
+        }
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name][i, j], value, rtol=1e-12, err_msg=name)
+    assert {name: value.shape for name, value in found.items()} == {
+        "log_probability": (2, 3),
+        "entropy": (2, 3, 4),
+        "kl": (2, 3, 4),
+        "simplex_step": (2, 3),
+        "choices": (2, 3, 4),
+    }
+
+
+def test_the_admissible_step_by_hand() -> None:
+    """1 / (max L - J): 1 / (3 - 1) and 1 / (5 - 1), on numbers, arrays and tensors."""
+    assert policy.admissible_step(F(3), F(1)) == F(1, 2)
+    np.testing.assert_array_equal(policy.admissible_step(np.array([3.0, 5.0]), 1.0), [0.5, 0.25])
+    np.testing.assert_array_equal(policy.admissible_step(5.0, np.array([1.0, 3.0])), [0.25, 0.5])
+    assert policy.admissible_step(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 1.0])).tolist() == [0.5, 0.25]
+    assert policy.admissible_step(2.0, 2.0) == math.inf
+
+
+def test_positions_count_from_zero() -> None:
+    assert policy.positions(np.zeros((2, 3))).tolist() == [[0, 1, 2]] * 2
+    assert policy.positions(torch.zeros(2, 3)).tolist() == [[0, 1, 2]] * 2
+
+
+def test_softmax_is_not_moved_by_a_shift_and_survives_large_logits() -> None:
+    logits = np.array([[1.0, 2.0, -1.0]])
+    weights = np.exp(logits)
+    np.testing.assert_allclose(policy.softmax(logits), weights / weights.sum(), rtol=1e-14)
+    np.testing.assert_allclose(policy.softmax(logits + 5000), weights / weights.sum(), rtol=1e-10)
