@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test verify proofs check bench clean
+.PHONY: help demo test mutants verify proofs check bench clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -12,6 +12,12 @@ demo: $(VENV)    ## the toy experiment and a short search on text, and one page 
 
 test: $(VENV)    ## all tests (under 5 minutes)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
+
+# MUTANTS= tries every change (hours); MUTANTS="--sample 40 --seed 1" another sample.
+MUTANTS ?= --sample 40
+MUTATED := $(addprefix nas/,estimators.py policy.py optimisers.py samples.py objective.py methods.py step.py) theory
+mutants: $(VENV) ## would the tests notice? A sample of 40 small changes to the algorithm and the theory, and what survives
+	OMP_NUM_THREADS=1 $(RUN) tests/mutants.py $(MUTANTS) $(MUTATED)
 
 verify: $(VENV)  ## the ledger: every claim checked in four ways, every control caught (about 90 s)
 	$(RUN) -m theory verify

@@ -158,7 +158,7 @@ def test_adam_by_its_papers_pseudo_code() -> None:
 
 
 def test_adams_defaults_are_the_papers_searches() -> None:
-    """The first step is rate * sign, whatever the coefficients, because the corrections cancel; the second tells them."""
+    """The first step is rate * sign, whatever the coefficients, since the corrections cancel; the second tells them."""
     g1, g2 = 1.0, -2.0
     ours = optimisers.adam()
     theta, moments = ours.update(np.zeros((1, 1)), np.array([[g1]]), ours.start(np.zeros((1, 1))), 0.1, 1)
@@ -252,3 +252,10 @@ def test_an_optimiser_has_its_name_and_starts_from_zero_moments(name: str) -> No
     moved, moments = ours.update(logits, gradient - gradient.mean(axis=-1, keepdims=True), ours.start(logits), 0.1, 1)
     assert set(moments) == set(ours.moments)
     assert (moved != logits).any()
+
+
+def test_clip_takes_the_norm_over_all_edges() -> None:
+    """(3, 0) and (0, 4): norm 5, though no edge is longer than 4."""
+    gradient = np.array([[3.0, 0.0], [0.0, 4.0]])
+    np.testing.assert_allclose(optimisers.clip_norm(gradient, 2.5), gradient / 2, rtol=1e-15)
+    np.testing.assert_array_equal(optimisers.clip_norm(gradient, 5.1), gradient)
