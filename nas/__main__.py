@@ -46,15 +46,17 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas import search, tasks
+    from nas import tasks
     from nas.running import config, processes, runs
+    from nas.running.searching import search_in
+    from nas.search import build_method
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
         files = [str(Path(file).resolve()) for file in options.text]
         sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
     experiment = tasks.load(options.task, options.preset, options.config, sets)
-    search.build_method(experiment.search)  # an unknown method is refused before any data is read
+    build_method(experiment.search)  # an unknown method is refused before any data is read
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
@@ -68,7 +70,7 @@ def _search(options: argparse.Namespace) -> int:
         with processes.open_run(folder, experiment, device) as run:
             tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
             stopped = processes.agreed(stop, device)
-            result = search.search(network, experiment.search, run, options.seed, stopped)
+            result = search_in(run, network, experiment.search, options.seed, stopped)
         if processes.rank() > 0:
             return 0
     if result is None:

@@ -21,14 +21,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import estimators, methods, objective, optimisers, policy, search, step, tasks
+from nas import estimators, methods, objective, optimisers, policy, step, tasks
 from nas.estimators import first_order_credit
 from nas.judging.figures import save
 from nas.judging.statistics import standard_error
 from nas.methods import Method
 from nas.running import runs
 from nas.samples import ONE_HOT
-from nas.search import SearchSettings
+from nas.search import SearchSettings, build_method
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
 
@@ -74,7 +74,7 @@ def audit(
     others = [_drawable(name) for name in beside]
     # The audit is about credit, not about rounding, and asks more than the static form can answer.
     network, probabilities, settings, steps = reopened(folder, "float32", data, device, seed)
-    method = search.build_method(settings)
+    method = build_method(settings)
     warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
     progress = max(0.0, (steps - warmup) / max(1, total - warmup))
     measured = measure(network, probabilities, samples, along, seed, others, progress)
@@ -106,7 +106,7 @@ def reopened(
     experiment = replace(experiment, network=replace(experiment.network, precision=precision, static=False))
     network = tasks.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
-    probabilities = search.build_method(experiment.search).draw.probabilities(tensors["logits"].to(device))
+    probabilities = build_method(experiment.search).draw.probabilities(tensors["logits"].to(device))
     return network, probabilities, experiment.search, about["step"]
 
 

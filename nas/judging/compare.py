@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nas import methods, search, tasks
+from nas import methods, tasks
 from nas.data import nasbench201
 from nas.data.ptb import Corpus
 from nas.judging import statistics
@@ -25,6 +25,7 @@ from nas.judging.colours import of_method
 from nas.judging.figures import save
 from nas.running import config, runs
 from nas.running.pool import side_by_side
+from nas.running.searching import search_in
 from nas.tasks.text import network as ptb
 from nas.tasks.text import scratch as scratch_text
 from nas.tasks.text.lstm import LSTM
@@ -303,7 +304,7 @@ def _search(asked: Comparison, name: str, seed: int) -> Any:
         return folder
     network = tasks.build(experiment, asked.data, asked.device, seed)
     with runs.open_run(folder, experiment, asked.device) as run:
-        return folder if search.search(network, settings, run, seed, asked.stopped) is not None else None
+        return folder if search_in(run, network, settings, seed, asked.stopped) is not None else None
 
 
 def _text(part: dict[str, Any] | None) -> str:

@@ -1,208 +1,104 @@
-"""The search loop on the smallest parent network: it finds the known best cell, resumes bit for bit, stops on NaN."""
+"""The loop itself: which step comes when, on what, and that it goes on from anywhere as if it had never stopped."""
 
-import io
+import copy
 import itertools
-import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from nas import search
 from nas.methods import METHODS
-from nas.objective import Gradients
-from nas.running import runs
-from nas.running.runs import Diverged
-from nas.search import SearchSettings
-from nas.spaces.space import Space
+from nas.progress import Progress
+from nas.schedule import cosine
+from nas.search import SearchSettings, beginning, build_method, steps
+from tests.nas.tiny import Tiny
 
-SPACE = Space(
-    "tiny",
-    ((0, 1), (0, 2)),
-    ("good", "bad", "worse"),
-    lambda c: "-".join(map(str, c)),
-    lambda s: tuple(map(int, s.split("-"))),
-)
+SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=3, warmup_epochs=1)
 
 
-class Tiny:
-    """One weight an operation, pulled to its own constant by noisy minibatches: `good` is best everywhere."""
+class Watched(Tiny):
+    """Writes down what it is asked."""
 
-    space, device, steps_per_epoch = SPACE, "cpu", 10
-    zero_operation = None
-
-    def __init__(self, seed: int = 0) -> None:
-        self.weights = torch.zeros(2, 3)
-        self.best = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
-        self.generator = torch.Generator().manual_seed(seed)
-        self.broken_at: int | None = None
-        self.steps = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, float | None]] = []
 
     def weight_step(self, gates: Tensor, progress: float) -> Tensor:
-        self.steps += 1
-        noise = 0.1 * torch.randn(2, 3, generator=self.generator)
-        self.weights = self.weights + 0.2 * gates * (self.best + noise - self.weights)
-        loss = (gates * self.weights).sum()
-        return loss * torch.nan if self.steps == self.broken_at else loss
+        assert gates.shape == (2, 3)
+        assert torch.equal(gates.sum(dim=-1), torch.ones(2))
+        self.asked.append(("weights", progress))
+        return super().weight_step(gates, progress)
 
-    def objective(self) -> "Tiny":
-        self.noise = 0.1 * torch.randn(2, 3, generator=self.generator)
-        return self
-
-    def loss(self, gates: Tensor) -> Tensor:
-        return (gates * (self.weights + self.noise)).sum(dim=(-1, -2)) ** 2
-
-    def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
-        total = (gates * (self.weights + self.noise)).sum(dim=(-1, -2))
-        slope = 2 * total[..., None, None] * (self.weights + self.noise)
-        return Gradients(total**2, slope * runs, (2 * total)[..., None].expand(gates.shape[:-1]))
-
-    def validate(self, gates: Tensor) -> dict[str, float]:
-        return {"loss": float((gates * self.best).sum())}
-
-    def state(self) -> dict[str, Tensor]:
-        return {"weights": self.weights, "generator": self.generator.get_state(), "steps": torch.tensor(self.steps)}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        self.weights, self.steps = state["weights"], int(state["steps"])
-        self.generator.set_state(state["generator"])
+    def objective(self) -> "Watched":
+        self.asked.append(("architecture", None))
+        return super().objective()
 
 
-SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=12, warmup_epochs=2, record_every=7)
+def same(a: Progress, b: Progress) -> bool:
+    return torch.equal(a.state.logits, b.state.logits) and torch.equal(a.generator.get_state(), b.generator.get_state())
 
 
-def run_search(folder: Path, settings: SearchSettings = SETTINGS, stopped: Callable[[], bool] = lambda: False) -> Any:
-    with runs.open_run(folder, settings) as run:
-        return search.search(Tiny(), settings, run, 3, stopped)
+@pytest.mark.parametrize("method", ["advantage", "parsec"])
+def test_a_weight_step_then_after_the_warm_up_an_architecture_step(method: str) -> None:
+    network = Watched()
+    taken = list(steps(network, replace(SETTINGS, method=method), 0))
+    expected: list[tuple[str, float | None]] = [("weights", n / 30) for n in range(10)]
+    for n in range(10, 30):
+        expected += [("weights", n / 30), ("architecture", None)]
+    assert network.asked == expected
+    assert [now.step for now in taken] == list(range(1, 31))
+    assert [now.state.step for now in taken] == [*[0] * 10, *range(1, 21)]
+    assert [now.architecture_loss is None for now in taken] == [True] * 10 + [False] * 20
+    assert torch.equal(taken[9].state.logits, torch.zeros(2, 3))
+    assert not torch.equal(taken[10].state.logits, torch.zeros(2, 3))
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"nasp", "binomial_advantage", "binomial_reinforce"}))
-def test_finds_the_best_cell(tmp_path: Path, method: str) -> None:
-    result = run_search(tmp_path / "r", replace(SETTINGS, method=method, epochs=60))
-    assert result["architecture"] == "0-0"
-    assert json.loads((tmp_path / "r" / "result.json").read_text()) == result
+def test_nothing_happens_before_a_step_is_asked_for() -> None:
+    network = Watched()
+    taken = steps(network, SETTINGS, 0)
+    assert network.asked == []
+    next(taken)
+    assert network.asked == [("weights", 0.0)]
 
 
-@pytest.mark.parametrize("method", ["advantage", "reinforce", "parsec", "gdas", "proxyless", "random"])
-@pytest.mark.parametrize("stop_at", [1, 20, 33, 119])
-def test_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path: Path, method: str, stop_at: int) -> None:
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_rate_falls_over_the_architecture_steps(schedule: str) -> None:
+    """A gradient of ones moves every logit down by the sum of the rates: cosine(n / 20) / 10 each, or 1 / 10."""
+    ones = replace(METHODS["reinforce"], **{ESTIMATE: lambda *_, **__: torch.ones(2, 3)}, averages={})
+    settings = replace(SETTINGS, optimiser="sgd", schedule=schedule, clip=None)
+    *_, last = steps(Tiny(), settings, 0, method=ones)
+    falls = [cosine(n / 20) if schedule == "cosine" else 1.0 for n in range(20)]
+    torch.testing.assert_close(last.state.logits, torch.full((2, 3), -0.1 * sum(falls)))
+
+
+ESTIMATE = "estimator" if hasattr(METHODS["reinforce"], "estimator") else "estimate"
+
+
+@pytest.mark.parametrize("method", ["advantage", "random", "gdas"])
+@pytest.mark.parametrize("stop_at", [1, 10, 11, 29])
+def test_it_goes_on_from_anywhere_as_if_it_had_never_stopped(method: str, stop_at: int) -> None:
     settings = replace(SETTINGS, method=method)
-    run_search(tmp_path / "whole", settings)
-    steps = itertools.count(1)
-    assert run_search(tmp_path / "parts", settings, lambda: next(steps) == stop_at) is None
-    run_search(tmp_path / "parts", settings)
-    whole, parts = (runs.read_checkpoint(tmp_path / f / "checkpoint.safetensors") for f in ("whole", "parts"))
-    assert whole[0].keys() == parts[0].keys()
-    for name, tensor in whole[0].items():
-        assert torch.equal(tensor, parts[0][name]), name
-    for a, b in zip(runs.records(tmp_path / "whole"), runs.records(tmp_path / "parts"), strict=True):
-        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
-
-
-def test_control_another_seed_ends_elsewhere(tmp_path: Path) -> None:
-    run_search(tmp_path / "a")
-    with runs.open_run(tmp_path / "b", SETTINGS) as run:
-        search.search(Tiny(), SETTINGS, run, 4)
-    a, b = (runs.read_checkpoint(tmp_path / f / "checkpoint.safetensors")[0] for f in ("a", "b"))
-    assert not torch.equal(a["logits"], b["logits"])
-
-
-def test_records_say_what_was_found_when(tmp_path: Path) -> None:
-    run_search(tmp_path / "r")
-    records = runs.records(tmp_path / "r")
-    assert [r["step"] for r in records] == sorted({*range(7, 121, 7), *range(10, 121, 10)})
-    assert [r["step"] for r in records if "validation" in r] == list(range(10, 121, 10))
-    assert records[0]["architecture_loss"] == 0  # warm-up trains weights only
-    assert records[-1]["architecture_loss"] > 0
-    assert records[-1]["entropy"] < records[0]["entropy"]
-
-
-def test_nan_stops_says_the_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    *_, whole = steps(Tiny(), settings, 5)
     network = Tiny()
-    network.broken_at = 34
-    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(Diverged, match="not finite at step 34;"):
-        search.search(network, SETTINGS, run, 3)
-    _, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
-    assert about["step"] == 30
-    assert not (tmp_path / "r" / "result.json").exists()
+    *_, middle = itertools.islice(steps(network, settings, 5), stop_at)
+    *_, joined = steps(copy.deepcopy(network), settings, start=middle)  # the seed is in the progress
+    assert joined.step == whole.step == 30
+    assert same(joined, whole)
+    *_, other = steps(Tiny(), settings, 6)
+    assert not same(other, whole)  # the control
 
 
-@pytest.mark.parametrize("what", ["weights", "logits"])
-def test_what_is_not_a_number_is_not_kept(tmp_path: Path, what: str) -> None:
-    """Broken by the last step of an epoch, whose loss was still finite: no loss tells before the checkpoint."""
-
-    class Broken(Tiny):
-        def weight_step(self, gates: Tensor, progress: float) -> Tensor:
-            loss = super().weight_step(gates, progress)
-            if what == "weights" and self.steps == 40:
-                self.weights = self.weights * torch.nan
-                self.objective().noise = -self.weights  # and the architecture step does not see it
-            return loss
-
-        def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
-            found = super().gradients(gates, runs)
-            zero = torch.zeros(())
-            if self.steps == 40:
-                return replace(found, loss=zero, gate_gradient=found.gate_gradient * torch.nan)
-            return found
-
-    with runs.open_run(tmp_path / "r", SETTINGS) as run, pytest.raises(Diverged, match="after step 40; lower"):
-        search.search(Broken(), SETTINGS, run, 3)
-    tensors, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
-    assert about["step"] == 30
-    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+def test_at_the_end_there_is_no_further_step() -> None:
+    *_, last = steps(Tiny(), SETTINGS, 0)
+    assert list(steps(Tiny(), SETTINGS, start=last)) == []
 
 
-def test_a_search_is_not_resumed_on_another_kind_of_device(tmp_path: Path) -> None:
-    steps = itertools.count(1)
-    assert run_search(tmp_path / "r", SETTINGS, lambda: next(steps) == 25) is None
-    tensors, about = runs.read_checkpoint(tmp_path / "r" / "checkpoint.safetensors")
-    of_a_gpu = {**tensors, "generator": torch.zeros(16, dtype=torch.uint8)}  # a seed and an offset
-    with runs.open_run(tmp_path / "r", SETTINGS) as run:
-        run.checkpoint(of_a_gpu, {name: value for name, value in about.items() if name != "metrics_bytes"})
-    with pytest.raises(runs.RunError, match="was begun on another kind of device"):
-        run_search(tmp_path / "r")
-    with runs.open_run(tmp_path / "r", SETTINGS) as run:
-        run.checkpoint(tensors, {name: value for name, value in about.items() if name != "metrics_bytes"})
-    assert run_search(tmp_path / "r") is not None  # the control
-
-
-def test_progress_counts_weight_and_architecture_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the time left is right although an epoch of the warm-up costs half of a later one."""
-    bars: list[Any] = []
-
-    class Bar(search.tqdm):  # type: ignore[type-arg]
-        def __init__(self, **options: Any) -> None:
-            bars.append(self)
-            super().__init__(**{**options, "disable": False, "file": io.StringIO()})
-
-    monkeypatch.setattr(search, "tqdm", Bar)
-    steps = itertools.count(1)
-    assert run_search(tmp_path / "r", SETTINGS, lambda: next(steps) == 45) is None
-    run_search(tmp_path / "r")
-    first, second = bars
-    assert (first.total, first.initial, first.n) == (120 + 100, 0, 45 + 25)  # the first 20 steps are the warm-up's
-    assert (second.total, second.initial, second.n) == (220, 70, 220)
-
-
-def test_random_search_stands_for_the_first_cell_until_it_has_seen_one(tmp_path: Path) -> None:
-    asked = []
-
-    class Watched(Tiny):
-        def validate(self, gates: Tensor) -> dict[str, float]:
-            asked.append(gates)
-            return super().validate(gates)
-
-    settings = replace(SETTINGS, method="random")
-    with runs.open_run(tmp_path / "r", settings) as run:
-        search.search(Watched(), settings, run, 3)
-    assert all(torch.equal(gates.sum(dim=-1), torch.ones(2)) for gates in asked)  # one operation an edge, always
-    assert runs.records(tmp_path / "r")[0]["architecture"] == "0-0"
+def test_the_beginning_is_even() -> None:
+    begun = beginning(Tiny(), SETTINGS, 0)
+    assert torch.equal(begun.state.logits, torch.zeros(2, 3))
+    assert (begun.step, begun.state.step) == (0, 0)
 
 
 def test_bad_settings_are_refused() -> None:
@@ -220,4 +116,4 @@ def test_bad_settings_are_refused() -> None:
             SearchSettings(**wrong)
     assert SearchSettings(clip=None).clip is None
     with pytest.raises(ValueError, match="unknown method 'advantag'"):
-        search.build_method(SearchSettings(method="advantag"))
+        build_method(SearchSettings(method="advantag"))

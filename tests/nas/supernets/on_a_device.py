@@ -5,6 +5,7 @@ host, or adds it to a tensor of the host, is refused, as a recorded CUDA graph w
 Speed and numbers say nothing here; the tests of the fixed graph and of the text network compare the numbers on the CPU.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,10 +21,10 @@ from torch._subclasses.fake_tensor import (
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas import methods, objective, optimisers, search, step
+from nas import methods, objective, optimisers, step
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
-from nas.search import SearchSettings
+from nas.search import SearchSettings, build_method, steps
 from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
 from nas.tasks.cifar10 import cell as convolutional
@@ -76,12 +77,9 @@ def text_network(static: bool = True, **settings: Any) -> ParentNetwork:
 def search_steps(network: ParentNetwork, count: int = 2, **settings: Any) -> Tensor:
     """The logits after so many steps of the search, each of the weights and of the architecture."""
     chosen = SearchSettings(epochs=10, warmup_epochs=0, **settings)
-    method, optimiser = search.build_method(chosen), search.build_optimiser(chosen)
-    position = search._start(network, method, optimiser, 0)
-    for _ in range(count):
-        position = search._one_step(network, method, optimiser, chosen, position, 0, 100)
-    step.architecture(method, position.state)
-    return position.state.logits  # type: ignore[no-any-return]
+    *_, last = itertools.islice(steps(network, chosen), count)
+    step.architecture(build_method(chosen), last.state)
+    return last.state.logits  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("name", SPARSE)

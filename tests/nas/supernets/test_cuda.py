@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas import objective, search
+from nas import objective
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
 from nas.running import runs
-from nas.search import SearchSettings
+from nas.running.searching import search_in
+from nas.search import SearchSettings, steps
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10 import network as cifar
 from nas.tasks.text import network as ptb
@@ -113,7 +114,7 @@ def test_a_search_that_was_stopped_goes_on(device: str, tmp_path: Path) -> None:
     def searched(name: str, stop_after: int | None = None, seed: int = 0) -> torch.Tensor | None:
         steps, network = itertools.count(1), images_network(device, static=True)
         with runs.open_run(tmp_path / name, settings) as run:
-            if search.search(network, settings, run, seed, lambda: next(steps) == stop_after) is None:
+            if search_in(run, network, settings, seed, lambda: next(steps) == stop_after) is None:
                 return None
         return runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0]["logits"]  # type: ignore[no-any-return]
 
@@ -131,19 +132,18 @@ def test_a_search_that_was_stopped_goes_on(device: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_search_step_asks_the_host_nothing(precision: str) -> None:
     settings = SearchSettings(epochs=10, warmup_epochs=0)
-    method, optimiser = search.build_method(settings), search.build_optimiser(settings)
 
-    def steps(network: Supernet) -> None:
-        position = search._start(network, method, optimiser, 0)
+    def four_steps(network: Supernet) -> None:
+        taken = steps(network, settings)
         for count in range(4):
             if count == 2:  # by now all is recorded
                 torch.cuda.set_sync_debug_mode("error")
-            position = search._one_step(network, method, optimiser, settings, position, 0, 80)
+            next(taken)
 
     try:
-        steps(images_network("cuda", static=True, precision=precision))
+        four_steps(images_network("cuda", static=True, precision=precision))
         torch.cuda.set_sync_debug_mode("default")
         with pytest.raises(RuntimeError, match="synchroniz"):  # the control: the sparse form asks
-            steps(images_network("cuda", precision=precision))
+            four_steps(images_network("cuda", precision=precision))
     finally:
         torch.cuda.set_sync_debug_mode("default")

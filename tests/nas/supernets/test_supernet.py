@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
-from nas import methods, optimisers, search, step
+from nas import methods, optimisers, step
 from nas.running.runs import CHECKPOINT, open_run, read_checkpoint
+from nas.running.searching import search_in
 from nas.search import SearchSettings
 from nas.supernets import supernet
 from nas.supernets.edge import Edge, EdgeNetwork, choose
@@ -228,7 +229,7 @@ def _train(network: Supernet) -> dict[str, Tensor]:
 def _search(folder: Path) -> tuple[Tensor, Tensor]:
     """A whole search's logits in its checkpoint, and the probabilities in its result."""
     with open_run(folder, SEARCH) as run:
-        result = search.search(make(), SEARCH, run, 0)
+        result = search_in(run, make(), SEARCH, 0)
     assert result is not None
     return read_checkpoint(folder / CHECKPOINT)[0]["logits"], torch.tensor(result["probabilities"])
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas import methods, objective, optimisers, search, step
+from nas import methods, objective, optimisers, step
 from nas.data import nasbench201 as table_file
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
 from nas.estimators import first_order_credit
 from nas.running import runs
+from nas.running.searching import search_in
 from nas.search import SearchSettings
 from nas.spaces import nasbench201
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
@@ -225,7 +226,7 @@ def test_a_search_stopped_in_the_middle_ends_bit_for_bit_the_same(static: bool, 
         steps = itertools.count(1)
         with runs.open_run(tmp_path / name, settings) as run:
             network = build(replace(SMALL, static=static))
-            if search.search(network, settings, run, 0, lambda: next(steps) == stop_after) is None:
+            if search_in(run, network, settings, 0, lambda: next(steps) == stop_after) is None:
                 return None
         return runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0]
 

@@ -1,0 +1,183 @@
+"""Where does a search stand, what does it say of itself on the way, and what has it found?"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nas import policy, step
+from nas.methods import Method
+from nas.running import processes
+from nas.running.runs import Diverged
+from nas.step import State
+from nas.supernets.parent import ParentNetwork
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A search after `step` steps: all that the next step needs beside the network, and the losses of the last one.
+
+    state: the architecture's; generator: of the uniforms, as it stands now; losses 0-d and not read on the host, of the
+    architecture None during the warm-up.
+    """
+
+    state: State
+    generator: torch.Generator
+    step: int = 0
+    weight_loss: Tensor | None = None
+    architecture_loss: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    architecture: as the space writes it; choices: its operations' indices, one an edge; probabilities: the architecture
+    distribution at the end, E rows of K (of a search without a gradient: the architecture itself). zero_policy: None
+    where the space has no zero operation. records: one an epoch at least, oldest first, each with the epoch's figures
+    under "validation". network: with its trained weights.
+    """
+
+    space: str
+    method: str
+    zero_policy: str | None
+    architecture: str
+    choices: list[int]
+    probabilities: list[list[float]] = field(repr=False)
+    steps: int
+    seconds: float
+    seed: int
+    device: str
+    records: list[dict[str, Any]] = field(repr=False)
+    network: ParentNetwork = field(repr=False)
+
+    def __str__(self) -> str:
+        figures = self.records[-1]["validation"] if self.records else {}
+        judged = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        return f"{self.architecture} by {self.method} in {self.steps} steps, {self.seconds} s ({judged})"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The same without records and network: what a run's result.json holds."""
+        return {name: value for name, value in vars(self).items() if name not in ("records", "network")}
+
+
+def found_at(
+    network: ParentNetwork,
+    method: Method,
+    now: Progress,
+    seed: int,
+    seconds: float,
+    records: list[dict[str, Any]],
+    name: str | None = None,
+) -> Found:
+    """What a search that stands at `now` has found. name: how the method was asked for, if not by its own name."""
+    derived = step.architecture(method, now.state)
+    choices = policy.choices(derived).tolist()
+    return Found(
+        space=network.space.name,
+        method=name or method.name,
+        zero_policy=method.zero_policy if network.space.zero_operation is not None else None,
+        architecture=network.space.write(choices),
+        choices=choices,
+        probabilities=_believed(method, now.state, derived).tolist(),
+        steps=now.step,
+        seconds=round(seconds, 1),
+        seed=seed,
+        device=network.device,
+        records=records,
+        network=network,
+    )
+
+
+# ------------------------------------------------------------------ records
+
+
+@dataclass(frozen=True)
+class Window:
+    """The steps since the last record: `sums` of their losses and counts of them, 0-d tensors on the network's device.
+
+    unread: losses not yet known to be finite, with their steps. Reading one makes a GPU wait, so there it is put off.
+    """
+
+    sums: dict[str, Tensor]
+    unread: tuple[tuple[int, Tensor], ...] = ()
+
+    def add(self, now: Progress) -> "Window":
+        """With the losses of the last step. Raises: Diverged on the CPU at once if one is not finite."""
+        sums, unread = dict(self.sums), self.unread
+        for part, loss in (("weight", now.weight_loss), ("architecture", now.architecture_loss)):
+            if loss is not None:
+                sums[f"{part}_loss"] = sums[f"{part}_loss"] + loss
+                sums[f"{part}_steps"] = sums[f"{part}_steps"] + 1
+                unread = (*unread, (now.step, loss))
+        added = Window(sums, unread)
+        return added.checked() if all(loss.device.type == "cpu" for _, loss in unread) else added
+
+    def checked(self) -> "Window":
+        """With no loss unread. Raises: Diverged at the first loss that is not finite, naming the step."""
+        if self.unread:
+            finite = torch.isfinite(torch.stack([loss for _, loss in self.unread])).tolist()
+            if not all(finite):
+                first = self.unread[finite.index(False)][0]
+                raise Diverged(
+                    f"the loss is not finite at step {first}; what is kept ends before it: lower a learning rate"
+                )
+        return replace(self, unread=())
+
+    def emptied(self) -> "Window":
+        """After a record."""
+        return Window({name: 0 * total for name, total in self.sums.items()})
+
+
+def empty_window(network: ParentNetwork) -> Window:
+    """Before the first step."""
+    zero = torch.zeros((), device=network.device)
+    return Window(dict.fromkeys(("weight_loss", "weight_steps", "architecture_loss", "architecture_steps"), zero))
+
+
+def record(
+    network: ParentNetwork, method: Method, now: Progress, window: Window, seconds: float, validate: bool
+) -> dict[str, Any]:
+    """One record: mean losses since the last one, in which direction the architecture goes, validation if asked."""
+    derived = step.architecture(method, now.state)
+    sums = {name: float(total) for name, total in window.sums.items()}
+    told: dict[str, Any] = {
+        "step": now.step,
+        "epoch": now.step / network.steps_per_epoch,
+        "seconds": round(seconds, 3),
+        "weight_loss": sums["weight_loss"] / max(1, sums["weight_steps"]),
+        "architecture_loss": sums["architecture_loss"] / max(1, sums["architecture_steps"]),
+        "entropy": float(policy.entropy(step.probabilities(method, now.state)).sum()),
+        "probabilities": _believed(method, now.state, derived).tolist(),
+        "architecture": network.space.write(policy.choices(derived).tolist()),
+    }
+    return {**told, "validation": network.validate(derived)} if validate else told
+
+
+def _believed(method: Method, state: State, derived: Tensor) -> Tensor:
+    """What is called probabilities: a search without a gradient draws evenly but stands for the best it saw."""
+    probabilities: Tensor = step.probabilities(method, state)
+    return derived if method.estimate is None else probabilities
+
+
+# ------------------------------------------------------------------ for people
+
+
+@contextmanager
+def progress_bar(warmup: int, total: int, begun: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, with the time that is left; what it yields is told the steps done so far.
+
+    It counts weight and architecture steps, since a step of the warm-up has one and a later step both.
+    """
+
+    def taken(done: int) -> int:
+        return done + max(0, done - warmup)
+
+    quiet = processes.rank() > 0 or None
+    with tqdm(total=taken(total), initial=taken(begun), disable=quiet, unit="step") as bar:
+        yield lambda done: bar.update(taken(done) - bar.n)
