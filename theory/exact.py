@@ -115,12 +115,9 @@ def moments(
     target = known.gradient
     if method.draw.probabilities is not policy.softmax:  # an ordered family: one logit, not K, an edge
         target = _pull_back_binomial(problem, p)
-    memory = Expectations(method, problem, drawn)
-    size = chunk_size(method, p.shape)
     first: list[Any] = [0] * drawn.replicates
     second: list[Any] = [0] * drawn.replicates
-    for replicate, weight, sample in drawn.chunks(size):
-        gradient = np.broadcast_to(_estimate(method, problem, sample, memory), (len(weight), *p.shape))
+    for replicate, weight, gradient in _gradients(method, problem, drawn):
         centred = (gradient - target).reshape(len(weight), p.size)
         first[replicate] = first[replicate] + weight @ centred
         second[replicate] = second[replicate] + centred.T @ (weight[:, None] * centred)
@@ -144,6 +141,19 @@ def moments(
         error,
         variance_error,
     )
+
+
+def weighted_gradients(method: Method, problem: Objective[Any], probabilities: Any) -> Iterator[tuple[Any, Any]]:
+    """(probability (n,), gradient (n, E, K)) of everything that one step can draw, in chunks.
+
+    Raises: ValueError as `moments`, and for a draw that has no finite list of outcomes.
+    """
+    check_policy(probabilities)
+    drawn = outcomes(method.draw, probabilities)
+    if drawn.replicates > 1:
+        raise ValueError(f"method {method.name} draws continuous noise: it has no list of outcomes")
+    for _, weight, gradient in _gradients(method, problem, drawn):
+        yield weight, gradient
 
 
 def sample_gradients(method: Method, problem: Objective[Any], probabilities: Any) -> Any:
@@ -242,6 +252,17 @@ def chunk_size(method: Method, shape: tuple[int, int]) -> int:
     widest = max([factor.get(question, 1) for question in method.needs], default=1)
     samples = math.prod(method.draw.noise(edges, candidates)) // max(1, edges) or 1
     return max(1, CHUNK_NUMBERS // (edges * candidates * widest * samples))
+
+
+def _gradients(method: Method, problem: Objective[Any], drawn: Outcomes) -> Iterator[tuple[int, Any, Any]]:
+    """(replicate, weight (n,), gradient (n, E, K)) of every outcome, in chunks."""
+    memory, p = Expectations(method, problem, drawn), drawn.probabilities
+    for replicate, weight, sample in drawn.chunks(chunk_size(method, p.shape)):
+        yield (
+            replicate,
+            weight,
+            np.broadcast_to(_estimate(method, problem, sample, memory), (len(weight), *p.shape)),
+        )
 
 
 def _estimate(method: Method, problem: Objective[Any], sample: Sample, memory: Memory) -> Any:

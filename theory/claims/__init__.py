@@ -1,4 +1,4 @@
-"""The claims T1 to T12, one a file."""
+"""The claims T1 to T13, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -14,6 +14,7 @@ from theory.claims import (
     t10_biased_steps,
     t11_best_baseline,
     t12_scale,
+    t13_sampled_steps,
 )
 
 CLAIMS: dict[str, Claim] = {
@@ -31,5 +32,6 @@ CLAIMS: dict[str, Claim] = {
         t10_biased_steps,
         t11_best_baseline,
         t12_scale,
+        t13_sampled_steps,
     )
 }
