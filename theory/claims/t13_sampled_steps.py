@@ -20,6 +20,7 @@ stochastic gradient descent (Bottou, Curtis & Nocedal 2018, section 4); the cons
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from nas import estimators, objective
 from nas.methods import METHODS
 from nas.optimisers import sgd
 from theory import exact, symbols
-from theory.cases import Domain
+from theory.cases import Case, Domain
 from theory.claim import Checker, Claim, Control
 from theory.claims.t5_taylor_bias import FLIP, QUADRATIC
 from theory.claims.t8_logit_step import smoothness
@@ -215,6 +216,16 @@ def symbolic() -> list[Any]:
     )
 
 
+def _even(losses: Any) -> Case:
+    edges = np.ndim(losses)
+    return Case("table", losses, np.ones((edges, 2), dtype=int), Fraction(1), np.zeros((edges, 2), dtype=int))
+
+
+BINARY = _even(np.array([0, 1, 0]))
+TWO_EDGES = _even(np.array([[0, 1, 0], [1, -1, 0], [0, 0, 0]]))
+AT_REST = _even(np.array([[[1, 0, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 1, 0], [0, 0, 0]], [[0] * 3] * 3]))
+
+
 CLAIM = Claim(
     "T13",
     "sampled steps descend on average",
@@ -229,6 +240,7 @@ CLAIM = Claim(
         Control(
             "one sample's step of 1 / C, good for the mean gradient (T8), does not raise J on average either",
             _average("reinforce", lambda found, c: 1 / c, lambda found, c, n: 0 * n),
+            example=AT_REST,
         ),
         Control(
             "the decrease is n (1 - C n / 2) ||grad J||^2 at the longest step, the variance aside",
@@ -237,6 +249,7 @@ CLAIM = Claim(
                 longest_average_step,
                 lambda found, c, n: n * (1 - c * n / 2) * (found.gradient * found.gradient).sum(),
             ),
+            example=BINARY,
         ),
         Control(
             "biased credit descends as if it had no bias",
@@ -253,8 +266,9 @@ CLAIM = Claim(
         Control(
             "ten times the longest step still descends on average",
             _average("reinforce", lambda found, c: 10 * longest_average_step(found, c), lambda found, c, n: 0 * n),
+            example=TWO_EDGES,
         ),
-        Control("a step that does nothing keeps the promise of the best one", _unmoved),
+        Control("a step that does nothing keeps the promise of the best one", _unmoved, example=BINARY),
     ),
     "-n <grad J, m> + (C/2) n^2 (||m||^2 + V) is the mean of <grad J, v> + (C/2) ||v||^2 for sgd's step v along the "
     "shipped credit; its unbiased and its T10 form, its maximum, its zero and the level",
