@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nas import policy, step
+from nas.derive import Derived, Seen
 from nas.methods import Method
 from nas.running import processes
 from nas.running.runs import Diverged
@@ -22,7 +23,7 @@ class Progress:
     """A search after `step` steps: all that the next step needs beside the network, and the losses of the last one.
 
     state: the architecture's; generator: of the uniforms, as it stands now; losses 0-d and not read on the host, of the
-    architecture None during the warm-up.
+    architecture None during the warm-up. seen: the best sample so far, where the search will stand for it.
     """
 
     state: State
@@ -30,6 +31,7 @@ class Progress:
     step: int = 0
     weight_loss: Tensor | None = None
     architecture_loss: Tensor | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Found:
     architecture: as the space writes it; choices: its operations' indices, one an edge; probabilities: the architecture
     distribution at the end, E rows of K (of a search without a gradient: the architecture itself). zero_policy: None
     where the space has no zero operation. records: one an epoch at least, oldest first, each with the epoch's figures
-    under "validation". network: with its trained weights.
+    under "validation". network: with its trained weights. ranking: (architecture, held-out loss), best first, where the
+    search stands for the best of a ranking. forked_from: the warm-up that it went on from, and the seconds of that.
     """
 
     space: str
@@ -54,6 +57,8 @@ class Found:
     device: str
     records: list[dict[str, Any]] = field(repr=False)
     network: ParentNetwork = field(repr=False)
+    ranking: list[tuple[str, float]] | None = field(default=None, repr=False)
+    forked_from: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         figures = self.records[-1]["validation"] if self.records else {}
@@ -62,8 +67,9 @@ class Found:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The same without records and network: what a run's result.json holds."""
-        return {name: value for name, value in vars(self).items() if name not in ("records", "network")}
+        """The same without records and network, and without what there was not: what a run's result.json holds."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("records", "network")}
+        return {name: v for name, v in kept.items() if v is not None or name not in ("ranking", "forked_from")}
 
 
 def found_at(
@@ -74,23 +80,30 @@ def found_at(
     seconds: float,
     records: list[dict[str, Any]],
     name: str | None = None,
+    derived: Derived | None = None,
+    forked_from: dict[str, Any] | None = None,
 ) -> Found:
-    """What a search that stands at `now` has found. name: how the method was asked for, if not by its own name."""
-    derived = step.architecture(method, now.state)
-    choices = policy.choices(derived).tolist()
+    """What a search that stands at `now` has found.
+
+    Args: name, how the method was asked for, if not by its own name; derived, what it stands for if not the argmax.
+    """
+    argmax = step.architecture(method, now.state)
+    choices = derived.choices if derived is not None else policy.choices(argmax).tolist()
     return Found(
         space=network.space.name,
         method=name or method.name,
         zero_policy=method.zero_policy if network.space.zero_operation is not None else None,
         architecture=network.space.write(choices),
         choices=choices,
-        probabilities=_believed(method, now.state, derived).tolist(),
+        probabilities=_believed(method, now.state, argmax).tolist(),
         steps=now.step,
         seconds=round(seconds, 1),
         seed=seed,
         device=network.device,
         records=records,
         network=network,
+        ranking=derived.ranking if derived is not None else None,
+        forked_from=forked_from,
     )
 
 
@@ -156,6 +169,8 @@ def record(
         "probabilities": _believed(method, now.state, derived).tolist(),
         "architecture": network.space.write(policy.choices(derived).tolist()),
     }
+    if now.seen is not None and torch.isfinite(now.seen.loss):
+        told["best_seen"] = network.space.write(policy.choices(now.seen.gates).tolist())
     return {**told, "validation": network.validate(derived)} if validate else told
 
 

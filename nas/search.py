@@ -14,11 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nas import methods, optimisers, step
+from nas import derive, methods, optimisers, step
+from nas.derive import Seen
 from nas.methods import Method
 from nas.optimisers import Optimiser
 from nas.progress import Progress
-from nas.samples import Sample
+from nas.running import config
+from nas.samples import ONE_HOT, Sample
 from nas.schedule import cosine
 from nas.supernets.parent import ParentNetwork
 
@@ -44,15 +46,19 @@ def steps(
     warmup, total = settings.lengths(network.steps_per_epoch)
     noise = step.noise_shape(method, *network.space.shape)
 
-    def uniforms() -> Tensor:
-        return torch.rand(noise, generator=now.generator, device=network.device)
+    def uniforms(shape: tuple[int, ...] = noise) -> Tensor:
+        return torch.rand(shape, generator=now.generator, device=network.device)
 
-    while now.step < total:
+    while now.step < settings.end(network.steps_per_epoch):
         progress = max(0.0, (now.step - warmup) / max(1, total - warmup))
-        state, architecture_loss = now.state, None
+        state, architecture_loss, seen = now.state, None, now.seen
 
         with torch.no_grad():
-            drawn = step.draw(method, state.logits, uniforms(), progress)
+            if settings.warmup == "shared" and now.step < warmup:
+                even = torch.zeros_like(state.logits)
+                drawn = ONE_HOT.sample(even, uniforms(ONE_HOT.noise(*network.space.shape)), None)
+            else:
+                drawn = step.draw(method, state.logits, uniforms(), progress)
         weight_loss = network.weight_step(weight_gates(drawn), progress=now.step / total)
 
         if now.step >= warmup:
@@ -62,8 +68,9 @@ def steps(
                     method, optimiser, state, network.objective(), uniforms(), rate, progress, settings.clip
                 )
             architecture_loss = sample.loss.mean()
+            seen = seen.or_better(sample) if seen is not None else None
 
-        now = Progress(state, now.generator, now.step + 1, weight_loss, architecture_loss)
+        now = Progress(state, now.generator, now.step + 1, weight_loss, architecture_loss, seen)
         yield now
 
 
@@ -72,7 +79,12 @@ def beginning(network: ParentNetwork, settings: "SearchSettings", seed: int, met
     method = method or build_method(settings)
     logits = torch.zeros(network.space.shape, device=network.device)
     generator = torch.Generator(device=network.device).manual_seed(seed)
-    return Progress(step.start(method, build_optimiser(settings), logits), generator)
+    seen = Seen(torch.tensor(math.inf, device=network.device), torch.zeros_like(logits))
+    return Progress(
+        step.start(method, build_optimiser(settings), logits),
+        generator,
+        seen=seen if settings.derive == "best_seen" else None,
+    )
 
 
 def weight_gates(sample: Sample) -> Tensor:
@@ -89,7 +101,10 @@ class SearchSettings:
     without clip (None) gradients keep their length. schedule "cosine" takes the rate to zero over the architecture
     steps. beta1, beta2 are Adam's; decay is Adam's and SGD's; the other optimisers have neither. zero_policy as in
     `nas.methods.Method`; it matters only where the space has a zero operation and the method credits gates. A record
-    every `record_every` steps.
+    every `record_every` steps. until: the epoch at which the search ends early, inside the schedule of `epochs`; None
+    for its end. warmup: "own" draws the warm-up's gates as the method does; "shared" evenly, one operation an edge,
+    whatever the method, so that many searches can go on from one warm-up (`nas.running.warmup`). derive: what the
+    search stands for, see `nas.derive`.
     """
 
     method: str = "advantage"
@@ -104,6 +119,9 @@ class SearchSettings:
     epochs: int = 100
     warmup_epochs: int = 50
     record_every: int = 100
+    until: float | None = config.later(None)
+    warmup: Literal["own", "shared"] = config.later("own")
+    derive: str = config.later("argmax")
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or not 0 <= self.warmup_epochs <= self.epochs:
@@ -116,14 +134,25 @@ class SearchSettings:
             raise ValueError(f"need 0 <= beta1, beta2 < 1, not {self.beta1}, {self.beta2}")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, or none, not {self.clip}")
+        if self.until is not None and not 0 < self.until <= self.epochs:
+            raise ValueError(f"need 0 < until <= epochs, not {self.until} and {self.epochs}")
+        derive.ranks(self.derive)
 
     def lengths(self, steps_per_epoch: int) -> tuple[int, int]:
         """Steps of the warm-up, and of the whole search."""
         return self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
 
+    def end(self, steps_per_epoch: int) -> int:
+        """The step after which the search is over."""
+        return round((self.epochs if self.until is None else self.until) * steps_per_epoch)
+
     def recorded(self, step: int, steps_per_epoch: int) -> bool:
         """Whether there is a record after so many steps: every `record_every`, at an epoch's end and at the last."""
-        return step % self.record_every == 0 or step % steps_per_epoch == 0
+        return step % self.record_every == 0 or self.kept(step, steps_per_epoch)
+
+    def kept(self, step: int, steps_per_epoch: int) -> bool:
+        """Whether there is a validation and a checkpoint after so many steps: at an epoch's end and at the last."""
+        return step % steps_per_epoch == 0 or step == self.end(steps_per_epoch)
 
 
 def build_method(settings: SearchSettings) -> Method:

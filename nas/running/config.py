@@ -17,6 +17,15 @@ import tomli_w
 S = TypeVar("S")
 
 NONE = "none"  # TOML has no word for it
+LATER = "later"  # mark of a field that is not written at its default
+
+
+def later(default: Any) -> Any:
+    """A dataclass field that came after run folders had been made: at its default it is not written.
+
+    So the settings that were possible before keep their digest, and their folders their names.
+    """
+    return dataclasses.field(default=default, metadata={LATER: True})
 
 
 def load(
@@ -45,7 +54,7 @@ def load(
 
 def dump(settings: Any) -> str:
     """The resolved settings as TOML, None as "none"; `load` reads them back unchanged."""
-    return tomli_w.dumps(_without_none(dataclasses.asdict(settings)))
+    return tomli_w.dumps(_without_none(_written(settings)))
 
 
 def digest(settings: Any) -> str:
@@ -113,6 +122,14 @@ def _field_types(kind: Any) -> dict[str, Any]:
     arguments = dict(zip(getattr(origin, "__parameters__", ()), getattr(kind, "__args__", ()), strict=False))
     hints = get_type_hints(origin)
     return {field.name: arguments.get(hints[field.name], hints[field.name]) for field in dataclasses.fields(origin)}
+
+
+def _written(settings: Any) -> Any:
+    """Nested dictionaries of a dataclass, less what came later and says nothing new."""
+    if not dataclasses.is_dataclass(settings):
+        return settings
+    values = {field: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {f.name: _written(v) for f, v in values.items() if not (f.metadata.get(LATER) and v == f.default)}
 
 
 def _without_none(value: Any) -> Any:

@@ -6,12 +6,17 @@ the CPU ends with the same bits and the same records as one left alone.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nas import derive
+from nas.derive import Seen
 from nas.progress import Progress, Window, empty_window, found_at, progress_bar, record
+from nas.running import runs
 from nas.running.runs import Run, RunError
 from nas.search import SearchSettings, beginning, build_method, steps
 from nas.step import State
@@ -19,40 +24,67 @@ from nas.supernets.parent import ParentNetwork
 
 
 def search_in(
-    run: Run, network: ParentNetwork, settings: SearchSettings, seed: int, stopped: Callable[[], bool] = lambda: False
+    run: Run,
+    network: ParentNetwork,
+    settings: SearchSettings,
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+    warmup_run: Path | None = None,
 ) -> dict[str, Any] | None:
     """Search from the start, or on from the run's checkpoint.
 
-    Args: stopped, asked after every step; when true, a checkpoint is written and None returned.
+    Args: stopped, asked after every step; when true, a checkpoint is written and None returned; warmup_run, a finished
+    warm-up (`nas.running.warmup`) to go on from instead of the start.
     Returns: the result that was written to result.json, with the derived architecture (`nas.progress.Found.result`).
     Raises: Diverged at the first loss that is not finite, naming the step, or if a weight or a logit to be kept is NaN.
     """
     method, each = build_method(settings), network.steps_per_epoch
-    warmup, total = settings.lengths(each)
+    (warmup, _), end = settings.lengths(each), settings.end(each)
+    derive.check(network, method, settings.derive)
+    forked_from = (
+        None if warmup_run is None else {"run": str(warmup_run), "seconds": runs.result(warmup_run)["seconds"]}
+    )
     if run.resumed:
-        begun, window, seconds = _restored(run, network)
+        begun, window, seconds = restored(*run.restore(), network, run.folder)
+    elif warmup_run is not None:
+        begun, seconds = forked(warmup_run, network, settings, seed)
+        window = empty_window(network)
     else:
         begun, window, seconds = beginning(network, settings, seed), empty_window(network), 0.0
     now, clock = begun, time.perf_counter() - seconds
-    with progress_bar(warmup, total, begun.step) as show:
+    with progress_bar(warmup, end, begun.step) as show:
         for now in steps(network, settings, seed, begun):
             show(now.step)
             window = window.add(now)
-            recorded, epoch_ended = settings.recorded(now.step, each), now.step % each == 0
-            leaving = stopped() and now.step < total
+            recorded, kept = settings.recorded(now.step, each), settings.kept(now.step, each)
+            leaving = stopped() and now.step < end
             if not (recorded or leaving):
                 continue
             window, seconds = window.checked(), time.perf_counter() - clock
             if recorded:
-                run.record(record(network, method, now, window, seconds, validate=epoch_ended))
+                run.record(record(network, method, now, window, seconds, validate=kept))
                 window = window.emptied()
-            if epoch_ended or leaving:
+            if kept or leaving:
                 _keep(run, network, now, window, seconds)
             if leaving:
                 return None
-    result = found_at(network, method, now, seed, seconds, [], settings.method).result
+    derived = derive.derive(network, method, now, settings.derive, stopped)
+    if derived is None:
+        return None
+    seconds = time.perf_counter() - clock
+    result = found_at(network, method, now, seed, seconds, [], settings.method, derived, forked_from).result
     run.finish(result)
     return result
+
+
+def forked(folder: Path, network: ParentNetwork, settings: SearchSettings, seed: int) -> tuple[Progress, float]:
+    """Where a search stands that goes on from a finished warm-up, the network taken there; and its seconds.
+
+    The weights, their minibatches and the random numbers are the warm-up's; the method's own state is fresh, as it is
+    after a warm-up of one's own.
+    """
+    there, _, seconds = restored(*runs.read_checkpoint(folder / runs.CHECKPOINT), network, folder)
+    return replace(beginning(network, settings, seed), generator=there.generator, step=there.step), seconds
 
 
 # ------------------------------------------------------------------ checkpoints
@@ -62,15 +94,17 @@ def _keep(run: Run, network: ParentNetwork, now: Progress, window: Window, secon
     state = now.state
     tensors = {"logits": state.logits, "generator": now.generator.get_state()}
     parts = {"memory": state.memory, "moments": state.moments, "window": window.sums, "network": network.state()}
+    parts |= {"seen": vars(now.seen)} if now.seen is not None else {}
     for prefix, part in parts.items():
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
     run.checkpoint(tensors, {"step": now.step, "architecture_step": state.step, "seconds": seconds})
 
 
-def _restored(run: Run, network: ParentNetwork) -> tuple[Progress, Window, float]:
-    """Where the run's checkpoint stands, the network taken there too, and the seconds so far."""
-    tensors, about = run.restore()
-    parts: dict[str, dict[str, Tensor]] = {"memory": {}, "moments": {}, "window": {}, "network": {}}
+def restored(
+    tensors: dict[str, Tensor], about: dict[str, Any], network: ParentNetwork, folder: Path
+) -> tuple[Progress, Window, float]:
+    """Where a checkpoint of `folder` stands, the network taken there too, and the seconds so far."""
+    parts: dict[str, dict[str, Tensor]] = {"memory": {}, "moments": {}, "window": {}, "network": {}, "seen": {}}
     for name, tensor in tensors.items():
         prefix, slash, rest = name.partition("/")
         if slash:
@@ -80,9 +114,8 @@ def _restored(run: Run, network: ParentNetwork) -> tuple[Progress, Window, float
     try:
         generator.set_state(tensors["generator"])
     except RuntimeError as error:  # each kind of device has its own kind of state
-        raise RunError(
-            f"{run.folder} was begun on another kind of device: go on there, or choose other --runs"
-        ) from error
+        raise RunError(f"{folder} was begun on another kind of device: go on there, or choose other --runs") from error
     logits = tensors["logits"].to(network.device)
     state = State(logits, parts["memory"], parts["moments"], about["architecture_step"])
-    return Progress(state, generator, about["step"]), Window(parts["window"]), about["seconds"]
+    seen = Seen(**parts["seen"]) if parts["seen"] else None
+    return Progress(state, generator, about["step"], seen=seen), Window(parts["window"]), about["seconds"]

@@ -1,0 +1,117 @@
+"""Which architecture does a search stand for at its end?
+
+`argmax`: the most probable operation of every edge (random search has no policy and stands for the best it saw).
+`best_seen`: the sample of an architecture step with the lowest minibatch loss. `ranked:N`: of the argmax and N cells
+that the final policy draws, the one with the lowest held-out loss under the shared weights.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from nas import policy, step
+from nas.methods import Method
+from nas.samples import Sample
+from nas.supernets.parent import ParentNetwork
+
+if TYPE_CHECKING:
+    from nas.progress import Progress
+
+JUDGED_BY = ("loss", "perplexity")  # what a network's validation may say of an architecture; lower is better
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The best sample of the architecture steps so far: loss 0-d, gates (E, K). Nothing is read on the host."""
+
+    loss: Tensor
+    gates: Tensor
+
+    def or_better(self, sample: Sample) -> "Seen":
+        """This, or the best of a step's samples if its loss is lower."""
+        losses, gates = sample.loss.reshape(-1), sample.gates.reshape(-1, *self.gates.shape)
+        first = losses.argmin()
+        better = losses[first] < self.loss
+        return Seen(torch.where(better, losses[first], self.loss), torch.where(better, gates[first], self.gates))
+
+
+@dataclass(frozen=True)
+class Derived:
+    """choices, one operation an edge; ranking, if there was one: (architecture, held-out loss), best first."""
+
+    choices: list[int]
+    ranking: list[tuple[str, float]] | None = None
+
+
+def derive(
+    network: ParentNetwork, method: Method, now: "Progress", how: str, stopped: Callable[[], bool] = lambda: False
+) -> Derived | None:
+    """The architecture that a search at `now` stands for; None if stopped during a ranking.
+
+    Args: how, `argmax`, `best_seen` or `ranked:N`. A ranking asks `network.validate` once for each different cell; its
+    draws follow the search's own, so the same search ranks the same cells.
+    """
+    argmax = step.architecture(method, now.state)
+    if how == "best_seen":
+        if now.seen is None or not torch.isfinite(now.seen.loss):
+            raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
+        return Derived(policy.choices(now.seen.gates).tolist())
+    if how == "argmax":
+        return Derived(policy.choices(argmax).tolist())
+    ranked: dict[tuple[int, ...], float] = {}
+    for gates in (argmax, *drawn(network, method, now, ranks(how))):
+        choices = tuple(policy.choices(gates).tolist())
+        if stopped():
+            return None
+        if choices not in ranked:
+            ranked[choices] = held_out(network, gates)
+    best_first = sorted(ranked, key=ranked.__getitem__)
+    return Derived(list(best_first[0]), [(network.space.write(c), ranked[c]) for c in best_first])
+
+
+def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -> Tensor:
+    """Architectures (count, E, K) from the policy at `now`."""
+    generator = torch.Generator(device=network.device)
+    generator.set_state(now.generator.get_state())
+    probabilities: Tensor = step.probabilities(method, now.state)
+    uniforms = torch.rand((count, network.space.shape[0]), generator=generator, device=network.device)
+    return policy.draw(probabilities.expand(count, *probabilities.shape), uniforms)
+
+
+def held_out(network: ParentNetwork, gates: Tensor) -> float:
+    """What the network's validation says of gates (E, K); lower is better. Raises: ValueError if it says nothing."""
+    figures = network.validate(gates)
+    for name in JUDGED_BY:
+        if name in figures:
+            return figures[name]
+    raise ValueError(f"a ranking needs one of {', '.join(JUDGED_BY)} from validate, which gave {', '.join(figures)}")
+
+
+def ranks(how: str) -> int:
+    """N of `ranked:N`, 0 for another way. Raises: ValueError for a word that is none of the three."""
+    if how in ("argmax", "best_seen"):
+        return 0
+    if matched := re.fullmatch(r"ranked:([1-9][0-9]{0,5})", how):
+        return int(matched[1])
+    raise ValueError(f"derive must be argmax, best_seen or ranked:N with N from 1 to 999999, not {how!r}")
+
+
+def check(network: ParentNetwork, method: Method, how: str) -> None:
+    """Refuse before a search what its end could not do. Raises: ValueError in one line."""
+    if how == "best_seen" and not _one_hot(method, network.space.shape):
+        raise ValueError(f"derive = best_seen: method {method.name} draws mixtures, never one architecture")
+    if ranks(how) and not getattr(network, "held_out_unseen", True):
+        raise ValueError(
+            f"derive = {how} ranks on data that no architecture step saw: keep some (cifar10: network.unseen=5000)"
+        )
+
+
+def _one_hot(method: Method, shape: tuple[int, int]) -> bool:
+    """Whether what the method draws is one architecture (or several), not a mixture."""
+    uniforms = torch.full(step.noise_shape(method, *shape), 0.5)
+    gates: Tensor = step.draw(method, torch.zeros(shape), uniforms).gates
+    return bool((gates * (1 - gates) == 0).all())

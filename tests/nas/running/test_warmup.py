@@ -1,0 +1,111 @@
+"""Searches that go on from one warm-up: the same bits as one that warms up itself, and one warm-up for all."""
+
+import itertools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nas.running import runs, warmup
+from nas.running.searching import search_in
+from nas.search import SearchSettings
+from tests.nas.tiny import Tiny
+
+SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=6, warmup_epochs=2, record_every=7, warmup="shared")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    network: str = "tiny"
+    search: SearchSettings = field(default_factory=SearchSettings)
+
+
+def forked(root: Path, settings: SearchSettings, seed: int = 3) -> Path:
+    experiment = Experiment(search=settings)
+    begun = warmup.warmed(root, experiment, Tiny, seed, "cpu")
+    assert begun is not None
+    folder = runs.folder_of(root, "tiny", experiment, seed)
+    with runs.open_run(folder, experiment) as run:
+        search_in(run, Tiny(), settings, seed, warmup_run=begun)
+    return folder
+
+
+def whole(root: Path, settings: SearchSettings, seed: int = 3) -> Path:
+    with runs.open_run(root / settings.method, settings) as run:
+        search_in(run, Tiny(), settings, seed)
+    return root / settings.method
+
+
+def same(a: Path, b: Path) -> bool:
+    one, other = (runs.read_checkpoint(folder / runs.CHECKPOINT)[0] for folder in (a, b))
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def without_seconds(folder: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in runs.records(folder)]
+
+
+@pytest.mark.parametrize("method", ["advantage", "reinforce", "gdas", "parsec", "proxyless", "random"])
+def test_a_fork_ends_with_the_bits_of_a_search_that_warms_up_itself(tmp_path: Path, method: str) -> None:
+    settings = replace(SETTINGS, method=method)
+    fork, alone = forked(tmp_path / "runs", settings), whole(tmp_path, settings)
+    assert same(fork, alone)
+    after = [r for r in without_seconds(alone) if r["step"] > 20]
+    # The first record after the warm-up may average over steps of it in one that never stopped between two records.
+    assert without_seconds(fork)[-len(after) :] == after
+
+
+@pytest.mark.parametrize(("method", "equal"), [("advantage", True), ("random", True), ("gdas", False)])
+def test_one_path_draws_are_those_of_a_warm_up_of_ones_own(tmp_path: Path, method: str, equal: bool) -> None:
+    own = whole(tmp_path / "own", replace(SETTINGS, method=method, warmup="own"))
+    assert same(own, whole(tmp_path / "shared", replace(SETTINGS, method=method))) is equal
+
+
+def test_many_searches_go_on_from_one_warm_up_and_say_so(tmp_path: Path) -> None:
+    folders = [
+        forked(tmp_path, replace(SETTINGS, method=name, rate=rate))
+        for name, rate in (("advantage", 0.1), ("gdas", 0.2))
+    ]
+    warmups = list((tmp_path / warmup.NAME).iterdir())
+    assert len(warmups) == 1
+    for folder in folders:
+        assert runs.result(folder)["forked_from"]["run"] == str(warmups[0])
+        assert runs.records(folder)[0]["step"] > 20
+    assert runs.records(warmups[0])[-1]["step"] == 20
+    forked(tmp_path, replace(SETTINGS, epochs=8))  # another schedule of the weights' rate
+    forked(tmp_path, SETTINGS, seed=4)
+    assert len(list((tmp_path / warmup.NAME).iterdir())) == 3
+
+
+def test_equal_time_counts_the_warm_up(tmp_path: Path) -> None:
+    folder = forked(tmp_path, SETTINGS)
+    before = runs.result(folder)["forked_from"]["seconds"]
+    assert runs.records(folder)[0]["seconds"] > before - 0.1
+
+
+def test_a_fork_stopped_and_resumed_ends_the_same(tmp_path: Path) -> None:
+    experiment = Experiment(search=SETTINGS)
+    begun = warmup.warmed(tmp_path / "a", experiment, Tiny, 3, "cpu")
+    calls = itertools.count(1)
+    for stop in (lambda: next(calls) == 13, lambda: False):
+        with runs.open_run(tmp_path / "parts", experiment) as run:
+            search_in(run, Tiny(), SETTINGS, 3, stop, begun)
+    assert same(tmp_path / "parts", forked(tmp_path / "b", SETTINGS))
+
+
+def test_a_stopped_warm_up_goes_on(tmp_path: Path) -> None:
+    experiment, calls = Experiment(search=SETTINGS), itertools.count(1)
+    with pytest.raises(warmup.Stopped):
+        warmup.warmed(tmp_path / "a", experiment, Tiny, 3, "cpu", lambda: next(calls) == 5)
+    parts, at_once = (warmup.warmed(tmp_path / part, experiment, Tiny, 3, "cpu") for part in ("a", "b"))
+    assert parts is not None
+    assert at_once is not None
+    assert same(parts, at_once)
+
+
+def test_a_search_with_a_warm_up_of_its_own_shares_none(tmp_path: Path) -> None:
+    for settings in (replace(SETTINGS, warmup="own"), replace(SETTINGS, warmup_epochs=0)):
+        assert warmup.warmed(tmp_path, Experiment(search=settings), Tiny, 3, "cpu") is None
+    assert not list(tmp_path.iterdir())

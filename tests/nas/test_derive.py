@@ -1,0 +1,148 @@
+"""What a search stands for: the argmax, the best that was seen, the best of a ranking."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nas import derive, policy
+from nas.derive import Seen
+from nas.running import config, runs
+from nas.running.searching import search_in
+from nas.samples import Sample
+from nas.search import SearchSettings
+from tests.nas.tiny import SPACE, Tiny
+
+SETTINGS = SearchSettings(rate=0.0, decay=0.0, epochs=4, warmup_epochs=1)
+
+
+def searched(folder: Path, settings: SearchSettings, network: Tiny | None = None, **more: Any) -> Any:
+    with runs.open_run(folder, settings) as run:
+        return search_in(run, network or Tiny(), settings, 3, **more)
+
+
+def one_hot(*choices: int) -> Tensor:
+    return torch.eye(3)[list(choices)]
+
+
+def test_seen_keeps_the_lowest_loss_of_all_samples() -> None:
+    start = Seen(torch.tensor(2.0), one_hot(2, 2))
+    worse = Sample(None, one_hot(1, 1), None, loss=torch.tensor(2.5))
+    assert torch.equal(start.or_better(worse).gates, one_hot(2, 2))
+    several = Sample(None, torch.stack([one_hot(0, 1), one_hot(1, 0)]), None, loss=torch.tensor([1.5, 1.0]))
+    better = start.or_better(several)
+    assert better.loss == 1.0
+    assert torch.equal(better.gates, one_hot(1, 0))
+
+
+def test_a_ranking_beats_an_argmax_that_knows_nothing(tmp_path: Path) -> None:
+    # Rate 0: the policy stays even, so the argmax is the first cell, made the worst here; the ranking looks for itself.
+    network = Tiny()
+    network.best = network.best.flip(-1)
+    assert searched(tmp_path / "argmax", SETTINGS, network)["architecture"] == "0-0"
+    network = Tiny()
+    network.best = network.best.flip(-1)
+    result = searched(tmp_path / "ranked", replace(SETTINGS, derive="ranked:200"), network)
+    assert result["architecture"] == "2-2"
+    losses = [loss for _, loss in result["ranking"]]
+    assert losses == sorted(losses)
+    assert len(losses) == 9  # each different cell is asked about once
+    assert {cell for cell, _ in result["ranking"]} == {f"{a}-{b}" for a in range(3) for b in range(3)}
+    assert runs.records(tmp_path / "ranked")[-1]["architecture"] == "0-0"  # on the way, the argmax
+
+
+def test_draws_of_a_ranking_follow_the_policy(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, rate=0.3, epochs=40, derive="ranked:50")
+    result = searched(tmp_path / "r", settings)
+    assert max(max(row) for row in result["probabilities"]) > 0.99
+    assert len(result["ranking"]) < 9
+
+
+def test_best_seen_is_in_records_and_result_and_survives_a_stop(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, derive="best_seen")
+    whole = searched(tmp_path / "whole", settings)
+    records = runs.records(tmp_path / "whole")
+    assert "best_seen" not in records[0]  # the warm-up has no architecture steps
+    assert records[-1]["best_seen"] == whole["architecture"]
+    calls = itertools.count(1)
+    assert searched(tmp_path / "parts", settings, stopped=lambda: next(calls) == 25) is None
+    searched(tmp_path / "parts", settings)
+    one, other = (runs.read_checkpoint(tmp_path / part / runs.CHECKPOINT)[0] for part in ("whole", "parts"))
+    assert torch.equal(one["seen/loss"], other["seen/loss"])
+    assert torch.equal(one["seen/gates"], other["seen/gates"])
+    assert torch.isfinite(one["seen/loss"])
+
+
+def test_a_ranking_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, derive="ranked:20")
+    calls = itertools.count(1)
+    assert searched(tmp_path / "r", settings, stopped=lambda: next(calls) == 45) is None  # after all 40 steps
+    assert not (tmp_path / "r" / runs.RESULT).exists()
+    again = searched(tmp_path / "r", settings)
+    assert again["ranking"] == searched(tmp_path / "whole", settings)["ranking"]
+
+
+def test_until_ends_inside_the_schedule(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, rate=0.1, record_every=5)
+    searched(tmp_path / "whole", settings)
+    result = searched(tmp_path / "part", replace(settings, until=2.5))
+    assert result["steps"] == 25
+    whole, part = (
+        [{k: v for k, v in r.items() if k not in ("seconds", "validation")} for r in runs.records(tmp_path / name)]
+        for name in ("whole", "part")
+    )
+    assert part == whole[: len(part)]
+    assert "validation" in runs.records(tmp_path / "part")[-1]
+
+
+def test_what_a_method_or_network_cannot_do_is_refused_before_the_search(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="method darts draws mixtures, never one"):
+        searched(tmp_path / "a", replace(SETTINGS, method="darts", derive="best_seen"))
+    network: Any = Tiny()
+    network.held_out_unseen = False
+    with pytest.raises(ValueError, match="data that no architecture step saw"):
+        searched(tmp_path / "b", replace(SETTINGS, derive="ranked:8"), network)
+    with pytest.raises(ValueError, match="no architecture step has seen one"):
+        searched(tmp_path / "c", replace(SETTINGS, warmup_epochs=4, derive="best_seen"))
+    with pytest.raises(ValueError, match=r"a ranking needs one of loss, perplexity .* gave accuracy"):
+        derive.held_out(_Other(), one_hot(0, 0))
+
+
+class _Other(Tiny):
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        return {"accuracy": 1.0}
+
+
+@pytest.mark.parametrize("how", ["", "ranked", "ranked:0", "ranked:-3", "ranked:1e3", "best", "ranked:9999999"])
+def test_an_unknown_way_is_refused(how: str) -> None:
+    with pytest.raises(ValueError, match="derive must be argmax, best_seen or ranked:N"):
+        replace(SETTINGS, derive=how)
+
+
+@pytest.mark.parametrize("until", [0.0, -1.0, 4.5, float("nan")])
+def test_an_end_outside_the_schedule_is_refused(until: float) -> None:
+    with pytest.raises(ValueError, match="need 0 < until <= epochs"):
+        replace(SETTINGS, until=until)
+
+
+def test_settings_of_before_keep_their_digest() -> None:
+    written = config.dump(SETTINGS)
+    for name in ("until", "warmup", "derive"):
+        assert f"{name} =" not in written
+    assert "derive = " in config.dump(replace(SETTINGS, derive="best_seen"))
+    assert config.load(SearchSettings, base={"until": 2.5, "derive": "ranked:4"}).derive == "ranked:4"
+    assert config.digest(replace(SETTINGS, until=2.0)) != config.digest(SETTINGS)
+
+
+def test_drawn_cells_are_one_hot() -> None:
+    from nas.methods import METHODS
+    from nas.search import beginning
+
+    drawn = derive.drawn(Tiny(), METHODS["advantage"], beginning(Tiny(), SETTINGS, 0), 64)
+    assert drawn.shape == (64, *SPACE.shape)
+    assert torch.equal(drawn.sum(dim=-1), torch.ones(64, 2))
+    assert len(policy.choices(drawn).unique()) == 3
