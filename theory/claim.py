@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from theory.cases import Case, Domain
 from theory.landscapes import Landscape
 
@@ -57,6 +59,15 @@ class Claim:
     exact_slack: Checker | None = None
     exact_domain: Domain | None = None
     exists: bool = False
+
+
+def named(found: Any, expected: Any) -> Any:
+    """Minus the largest difference between the step a checker tried and the step its claim names.
+
+    A checker takes the minimum with its slack: a step of another length violates the claim, a step of none included,
+    of which most inequalities would be true.
+    """
+    return -abs(np.asarray(found - expected)).max()
 
 
 def try_case(slack: Checker, case: Case, exact: bool) -> Any:

@@ -11,7 +11,7 @@ from theory import exact, symbols
 from theory.cases import Case, Domain
 from theory.claim import Claim, Control
 from theory.claims.t5_taylor_bias import FLIP, QUADRATIC, symbolic_credit
-from theory.claims.t8_logit_step import EXCLUSIVE, largest_step
+from theory.claims.t8_logit_step import EXCLUSIVE, largest_step, stated
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, exponential_step
 
@@ -28,7 +28,9 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         return spread
     credit = exact.moments(METHODS["advantage"], problem, p)
     steps = (credit.mean, credit.gradient + direction)
-    return min(_room(problem, p, step, _rate(problem, share)) for step in steps) / spread
+    rate = _rate(problem, share)
+    length = rate * spread * stated(problem.edges) - share  # C n = share: a rate of zero would keep every promise
+    return min(*(_room(problem, p, step, rate) / spread for step in steps), -abs(length))
 
 
 def nearest(step: Any) -> Any:

@@ -15,7 +15,7 @@ from nas import estimators
 from nas.objective import zeroed_losses
 from theory import exact, symbols
 from theory.cases import Domain
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.landscapes import Landscape, Normalised
 
 
@@ -34,9 +34,22 @@ def credits_of(problem: Landscape, p: Any) -> tuple[Normalised, Any, Any]:
 
 
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
-    """-largest |sum of the credits in S|, over all architectures."""
-    land, _, credit = credits_of(problem, p)
-    return -abs(credit[:, : land.inside].sum(axis=-1)).max()
+    """-largest |sum of the credits in S|, over all architectures; and that they are the slopes, not zeros."""
+    land, gates, credit = credits_of(problem, p)
+    cancel = -abs(credit[:, : land.inside].sum(axis=-1)).max()
+    return min(cancel, named(credit, _slopes(land, gates)))
+
+
+def _slopes(land: Normalised, gates: Any) -> Any:
+    """d/dt of the loss with edge e's output scaled by t, at t = 1, by the quotient rule on (u v)^2 / |v|^2, (n, E)."""
+    own = (gates[..., None] * land.outputs).sum(axis=-2)
+    v, miss = own[:, : land.inside].sum(axis=1), own[:, land.inside :].sum(axis=1) - land.y
+    along, square = (v * land.u).sum(axis=-1)[:, None], (v * v).sum(axis=-1)[:, None]
+    rises = 2 * along * (own * land.u).sum(axis=-1) * square - along * along * 2 * (own * v[:, None]).sum(axis=-1)
+    where = square != 0
+    inside = -rises / np.where(where, square * square, 1 + 0 * square) / (land.u * land.u).sum()
+    outside = 2 * (miss[:, None] * own).sum(axis=-1) / len(land.y)
+    return np.where(np.arange(land.edges) < land.inside, np.where(where, inside, 0 * inside), outside)
 
 
 def _all_cancel(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nas import estimators, policy
 from theory import exact, symbols
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, settled
 
@@ -26,14 +26,25 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     moved, before, room = step(problem, p, share)
     after = expected_loss(problem, moved)
     if p.dtype == object:
-        return before - after
+        return min(before - after, the_named_step(problem, p, share, moved))
     if room <= 0 or problem.max_loss - after <= 1e-12 * room:
         return before - after
     gain = np.log(problem.max_loss - after) - np.log(room)
     bound = policy.kl(moved, p).sum() / share
     if share < 1:
         bound = bound + (1 / share - 1) * policy.kl(p, moved).sum()
-    return min(gain - bound, (before - after) / room)
+    return min(gain - bound, (before - after) / room, the_named_step(problem, p, share, moved))
+
+
+def the_named_step(problem: Landscape, p: Any, share: Any, moved: Any) -> Any:
+    """Zero if c - J times the move is share times -g, that is if p' = p - share g / (c - J), and less otherwise.
+
+    Divided by the range of losses, so that it has no unit. Where c = J nothing moves, and g is zero.
+    """
+    known = exact.truth(problem, p)
+    spread = problem.max_loss - problem.min_loss
+    room = problem.max_loss - known.expected_loss
+    return named((moved - p) * room, -share * known.gradient) / (spread if spread > 0 else 1)
 
 
 def _ascent(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

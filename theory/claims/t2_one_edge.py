@@ -20,7 +20,9 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     rate = share * longest
     after = expected_loss(problem, settled(policy.natural_step(p, known.gradient, rate)))
     variance = (p * (q - known.expected_loss) * (q - known.expected_loss)).sum()
-    return -abs(after - (known.expected_loss - rate * variance)) / (1 + rate * variance)
+    # the step is the share of the longest one, 1 / max (q - J): at a rate of zero the identity would say nothing
+    length = rate * (q - known.expected_loss)[p > 0].max() - share
+    return min(-abs(after - (known.expected_loss - rate * variance)) / (1 + rate * variance), -abs(length))
 
 
 def symbolic() -> list[Any]:

@@ -17,6 +17,8 @@ def rise(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     if longest is None:
         return 0 * known.expected_loss
     moved = settled(policy.natural_step(p, known.gradient, longest))
+    if (moved < 0).any():  # off the simplex anything may rise: that is no counterexample
+        return -abs(moved.min())
     return expected_loss(problem, moved) - known.expected_loss
 
 

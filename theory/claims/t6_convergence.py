@@ -24,7 +24,7 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     for _ in range(3 if p.dtype == object else STEPS):
         moved, _, _ = t1_monotone.step(problem, p, share)
         after = expected_loss(problem, moved)
-        worst = min(worst, before - after)
+        worst = min(worst, before - after, t1_monotone.the_named_step(problem, p, share, moved))
         if p.dtype != object:
             travelled += float(policy.kl(moved, p).sum())
         p, before = moved, after

@@ -33,7 +33,7 @@ from nas.optimisers import sgd
 from theory import exact, symbols
 from theory.architectures import choices, one_hot, probability
 from theory.cases import Case
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, exponential_step
 
@@ -49,6 +49,11 @@ def largest_step(spread: Any, edges: int) -> Any:
     return 1 / smoothness(spread, edges)
 
 
+def stated(edges: int) -> Fraction:
+    """C / D as the statement has it, for the checkers to measure their steps by."""
+    return Fraction(1, 4) if edges <= 2 else Fraction(edges - 1, 3 * edges - 2)
+
+
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     """n (1 - C n / 2) ||grad J||^2 <= J - J', for n = share * 2 / C, in units of max L - min L."""
     spread = problem.max_loss - problem.min_loss
@@ -56,9 +61,14 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         return spread
     known = exact.truth(problem, p)
     rate = 2 * share * largest_step(spread, problem.edges)
-    after = expected_loss(problem, exponential_step(p, known.gradient, rate))
+    moved = exponential_step(p, known.gradient, rate)
+    after = expected_loss(problem, moved)
     promised = rate * (1 - share) * (known.gradient * known.gradient).sum()
-    return min(known.expected_loss - after - promised, _curvature_room(problem, p, direction)) / spread
+    weights = p * np.exp(-2 * share * known.gradient / (float(stated(problem.edges)) * spread))
+    length = named(moved, weights / weights.sum(axis=-1, keepdims=True))
+    return min(
+        (known.expected_loss - after - promised) / spread, _curvature_room(problem, p, direction) / spread, length
+    )
 
 
 def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

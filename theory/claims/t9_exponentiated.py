@@ -12,7 +12,7 @@ from nas.optimisers import exponentiated
 from theory import exact, symbols
 from theory.architectures import choices, one_hot
 from theory.cases import Case, Domain
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.landscapes import Landscape
 from theory.quantities import conditional_losses, expected_loss
 
@@ -48,13 +48,24 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     if spread <= 0:
         return spread
     rate = min(share * largest_rate(problem), 1e3 / spread)
-    worst = before - expected_loss(problem, together(problem, p, rate))
+    moved = together(problem, p, rate)
+    worst, lengths = before - expected_loss(problem, moved), [named(moved, _tilted(problem, p, rate))]
+    if rate < 1e3 / spread:  # else lambda is next to nothing, and any rate is allowed
+        lengths.append(-abs(rate * np.linalg.norm(interactions(problem), 2) / 8 - share))
     for edge in range(len(p)):
         moved = p.copy()
         moved[edge] = together(problem, p, 30 * share / spread)[edge]
+        lengths.append(named(moved[edge], _tilted(problem, p, 30 * share / spread)[edge]))
         after = expected_loss(problem, moved)
         worst, before, p = min(worst, before - after), after, moved
-    return worst / spread
+    return min(worst / spread, *lengths)
+
+
+def _tilted(problem: Landscape, p: Any, rate: float) -> Any:
+    """The policy that the claim names: p exp(-rate Q), normalised."""
+    q = conditional_losses(problem, p)
+    weights = p * np.exp(-rate * (q - np.where(p > 0, q, np.inf).min(axis=-1, keepdims=True)))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
@@ -71,11 +82,21 @@ def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         if power * (max(q) - min(q)) > 2000:
             break
         weights = p[edge] * np.array([x ** int(power * (value - min(q))) for value in q], dtype=object)
-        p = p.copy()
-        p[edge] = weights / weights.sum()
-        after = expected_loss(problem, p)
-        worst, before = min(worst, before - after), after
+        moved = p.copy()
+        moved[edge] = weights / weights.sum()
+        after = expected_loss(problem, moved)
+        worst = min(worst, before - after, _follows(p[edge], moved[edge], q))
+        before, p = after, moved
     return worst
+
+
+def _follows(before: Any, after: Any, q: Any) -> Any:
+    """Zero if the step moved as exp(-n Q) with n > 0 does: the odds of each pair fall where its Q is the larger one."""
+    possible = [k for k in range(len(q)) if before[k] > 0]
+    wrong = [
+        (i, j) for i in possible for j in possible if q[i] > q[j] and not after[i] * before[j] < after[j] * before[i]
+    ]
+    return Fraction(-len(wrong))
 
 
 def _outside(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

@@ -1,0 +1,205 @@
+"""Could the claims' checkers fail? Each with its step left out, halved, turned or swapped, and some slacks by hand.
+
+A claim that a step does not raise J is true of the step that does nothing. So a checker measures the step that it tries
+against the one that its claim names; here the steps are spoiled, and the checkers must say so.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction as F
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import estimators, policy
+from nas import step as steps
+from theory import exact
+from theory.cases import Case, random_case
+from theory.claim import holds, named, try_case
+from theory.claims import (
+    CLAIMS,
+    t1_monotone,
+    t2_one_edge,
+    t5_taylor_bias,
+    t7_variance,
+    t8_logit_step,
+    t9_exponentiated,
+    t10_biased_steps,
+    t11_best_baseline,
+)
+from theory.quantities import exponential_step
+
+# ------------------------------------------------------------------ spoiled steps
+
+NATURAL, LOGIT, TOGETHER, RATE = (
+    policy.natural_step,
+    exponential_step,
+    t9_exponentiated.together,
+    t10_biased_steps._rate,
+)
+SPOILED: dict[str, tuple[str, Any, str, Callable[..., Any]]] = {
+    "T1 none": ("T1", policy, "natural_step", lambda p, g, s: p),
+    "T1 half": ("T1", policy, "natural_step", lambda p, g, s: NATURAL(p, g, s / 2)),
+    "T1 no rate": ("T1", policy, "admissible_step", lambda most, j: 0 * most),
+    "T2 none": ("T2", policy, "natural_step", lambda p, g, s: p),
+    "T2 no rate": ("T2", t2_one_edge, "simplex_step", lambda p, g: F(0)),
+    "T6 none": ("T6", policy, "natural_step", lambda p, g, s: p),
+    "T8 none": ("T8", t8_logit_step, "exponential_step", lambda p, d, r: p),
+    "T8 half": ("T8", t8_logit_step, "exponential_step", lambda p, d, r: LOGIT(p, d, r / 2)),
+    "T8 shorter": ("T8", t8_logit_step, "largest_step", lambda spread, edges: 3.5 / spread),
+    "T9 none": ("T9", t9_exponentiated, "together", lambda problem, p, rate: p),
+    "T9 half": ("T9", t9_exponentiated, "together", lambda problem, p, rate: TOGETHER(problem, p, rate / 2)),
+    "T9 no rate": ("T9", t9_exponentiated, "largest_rate", lambda problem: 0.0),
+    "T10 none": ("T10", t10_biased_steps, "_rate", lambda problem, share: 0 * RATE(problem, share)),
+    "T10 half": ("T10", t10_biased_steps, "_rate", lambda problem, share: RATE(problem, share) / 2),
+}
+NOTHING: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "T4": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
+    "T5": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
+    "T7": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
+    "T11": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
+    "T12": (estimators, "first_order_credit", lambda gates, gradient: 0 * gates.sum(axis=-1)),
+}
+
+
+def violated(name: str) -> bool:
+    claim, rng = CLAIMS[name], np.random.default_rng(0)
+    return any(not holds(try_case(claim.slack, random_case(rng, claim.domain), False), False) for _ in range(60))
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_a_step_of_another_length_violates_the_claim(spoiled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, module, attribute, wrong = SPOILED[spoiled]
+    assert not violated(name)
+    monkeypatch.setattr(module, attribute, wrong)
+    assert violated(name)
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_an_estimator_that_does_nothing_violates_the_identity(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not violated(name)
+    monkeypatch.setattr(*NOTHING[name])
+    assert violated(name)
+
+
+def test_every_universal_claim_is_spoiled_in_some_way() -> None:
+    """T13 and later bring their own."""
+    numbered = {name for name, claim in CLAIMS.items() if not claim.exists and int(name[1:]) <= 12}
+    assert numbered == {name.split()[0] for name in SPOILED} | set(NOTHING)
+
+
+def test_three_needs_a_step_and_one_that_stays_on_the_simplex(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, rng = CLAIMS["T3"], np.random.default_rng(0)
+    cases = [random_case(rng, claim.domain) for _ in range(200)]
+    assert max(try_case(claim.slack, case, True) for case in cases) > 0
+    for wrong in (lambda p, g, s: p, lambda p, g, s: NATURAL(p, g, 2 * s)):
+        monkeypatch.setattr(policy, "natural_step", wrong)
+        assert max(try_case(claim.slack, case, True) for case in cases) <= 0
+
+
+@pytest.mark.parametrize("name", ["T1", "T6"])
+def test_in_fractions_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, case = CLAIMS[name], Case("table", np.array([0, 3, 0]), np.array([[1, 2]]), F(1, 2), np.zeros((1, 2)))
+    assert try_case(claim.slack, case, True) >= 0
+    monkeypatch.setattr(policy, "natural_step", lambda p, g, s: p)
+    assert try_case(claim.slack, case, True) < 0
+
+
+def test_nine_in_fractions_moves_with_q(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = CLAIMS["T9"]
+    case = Case("table", np.array([0, 3, 0]), np.array([[1, 2]]), F(1, 2), np.zeros((1, 2)))
+    # q = (0, 3), weights (1, 2 / 8): p' = (4/5, 1/5); J falls from 2 to 3/5, and nothing else is smaller
+    assert try_case(claim.exact_slack, case, True) == 0
+    moved = []
+    honest = t9_exponentiated._follows
+    monkeypatch.setattr(
+        t9_exponentiated, "_follows", lambda before, after, q: moved.append(after) or honest(before, after, q)
+    )
+    try_case(claim.exact_slack, case, True)
+    assert moved[0].tolist() == [F(4, 5), F(1, 5)]
+    assert honest(np.array([F(1, 3), F(2, 3)]), np.array([F(1, 3), F(2, 3)]), np.array([F(0), F(3)])) < 0  # did nothing
+    assert honest(np.array([F(1, 3), F(2, 3)]), np.array([F(1, 5), F(4, 5)]), np.array([F(0), F(3)])) < 0  # turned
+
+
+def test_named_is_zero_for_the_same_and_negative_for_another() -> None:
+    assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(0)])) == 0
+    assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 4), F(1)])) == -1
+
+
+# ------------------------------------------------------------------ slacks and constants by hand
+
+
+def test_one_by_hand() -> None:
+    """L = (0, 3), p = (1/3, 2/3): J = 2, g = (-2/3, 2/3), c - J = 1; share 1/2: p' = (2/3, 1/3), J' = 1."""
+    case = Case("table", np.array([0, 3, 9]), np.array([[1, 2]]), F(1), np.zeros((1, 2)))
+    land = case.problem(True)
+    p = np.array([[F(1, 3), F(2, 3)]])
+    moved, before, room = t1_monotone.step(land, p, F(1, 2))
+    assert (moved.tolist(), before, room) == ([[F(2, 3), F(1, 3)]], 2, 1)
+    # the strong form in floats: ln(2 / 1) - [KL(p'||p) / (1/2) + KL(p||p')] with both KL = (1/3) ln 2
+    found = t1_monotone.slack(case.problem(False), case.policy(False), 0.5, None)
+    assert found == pytest.approx(min(np.log(2) - (2 + 1) * np.log(2) / 3, 1.0), abs=1e-12)
+
+
+def test_the_smoothness_constants_are_the_stated_ones() -> None:
+    """D/4 for one and two edges, 2/7 and 3/10 of D for three and four; the older 2/7 for two edges is not it."""
+    assert [t8_logit_step.smoothness(F(1), edges) for edges in (1, 2, 3, 4)] == [F(1, 4), F(1, 4), F(2, 7), F(3, 10)]
+    assert [t8_logit_step.stated(edges) for edges in (1, 2, 3, 4)] == [F(1, 4), F(1, 4), F(2, 7), F(3, 10)]
+    assert t8_logit_step.largest_step(F(2), 2) == 2
+
+
+def test_eight_is_attained_by_exclusive_or() -> None:
+    """XOR at p = 1/2 along v = (1, -1) twice: S is -2, 0, 0 or 2, v'Hv = E[(L - 1/2)(S^2 - 2)] = -1 = -C |v|^2."""
+    case = Case("table", t8_logit_step.EXCLUSIVE, np.ones((2, 2), dtype=int), F(1), t8_logit_step.SIGNS)
+    land, p, v = case.problem(True), case.policy(True), case.vector(True)
+    assert t8_logit_step.curvature(land, p, v) == -1
+    assert try_case(t8_logit_step.exact_slack, case, True) == 0
+
+
+def test_sevens_boundary_by_hand() -> None:
+    """Costs (0, 2) and (0, 4) at p = 1/2: w = 1/2, m = (1, 2), Var = (1, 4), E[l w] = m / 2.
+
+    Edge 0: 4/2 - 2 * 1 * 1/2 + 1/2 = 3/2; edge 1: 1/2 - 2 * 2 * 1 + 4/2 = -3/2: credit wins on the first and loses on
+    the second.
+    """
+    costs, p = np.array([[F(0), F(2)], [F(0), F(4)]]), np.full((2, 2), F(1, 2))
+    assert t7_variance.boundary(costs, p).tolist() == [F(3, 2), F(-3, 2)]
+
+
+def test_the_best_baseline_by_hand() -> None:
+    """p = (1/4, 3/4): w = ((3/4)^2 + (3/4)^2, 2 / 16) = (9/8, 1/8), spread 1 - 10/16 = 3/8; L = (4, 8):
+    b* = (1/4 * 9/8 * 4 + 3/4 * 1/8 * 8) / (3/8) = (9/8 + 3/4) / (3/8) = 5."""
+    p, losses = np.array([[F(1, 4), F(3, 4)]]), np.array([[F(4), F(8)]])
+    assert t11_best_baseline.best_baseline(p, losses).tolist() == [5]
+
+
+def test_fives_remainder_by_hand() -> None:
+    """The flip, outputs 1 and 2, y = 8/5: credits (-6/5, 8/5), exact (-11/5, -12/5): r = h^2 = (1, 4)."""
+    land = Case("quadratic", np.array([[5], [10], [8]]), np.array([[1, 1]]), F(1), np.zeros((1, 2))).problem(True)
+    p = np.full((1, 2), F(1, 2))
+    bias, largest = t5_taylor_bias.remainder(land, p)  # in fifths squared: r = (25, 100), E r = 125/2
+    assert bias.tolist() == [[F(1, 2) * (25 - F(125, 2)), F(1, 2) * (100 - F(125, 2))]]
+    assert largest.tolist() == [100]
+
+
+def test_ten_takes_the_step_of_length_one_over_c() -> None:
+    """C = D/4 on two edges: with D = 1 the rate is 4 share."""
+    case = Case("table", t8_logit_step.EXCLUSIVE, np.array([[3, 2], [2, 3]]), F(1), np.zeros((2, 2), dtype=int))
+    assert t10_biased_steps._rate(case.problem(True), F(1, 2)) == 2
+
+
+def test_nines_interactions_by_hand() -> None:
+    """XOR: L(0,0) - L(1,0) - L(0,1) + L(1,1) = -2, so I = 2, lambda = 2 and the largest rate 4."""
+    case = Case("table", t8_logit_step.EXCLUSIVE, np.ones((2, 2), dtype=int), F(1), np.zeros((2, 2), dtype=int))
+    assert t9_exponentiated.interactions(case.problem(False)).tolist() == [[0, 2], [2, 0]]
+    assert t9_exponentiated.largest_rate(case.problem(False)) == pytest.approx(4)
+
+
+def test_the_truth_by_hand() -> None:
+    """Two edges, L = 4 a_01 b_01: p = (1/2, 1/2), (1/4, 3/4): J = 3/2; q_0 = (0, 3), q_1 = (0, 2)."""
+    table = np.zeros((3, 3), dtype=int)
+    table[1, 1] = 4
+    land = Case("table", table, np.array([[1, 1], [1, 3]]), F(1), np.zeros((2, 2))).problem(True)
+    found = exact.truth(land, np.array([[F(1, 2), F(1, 2)], [F(1, 4), F(3, 4)]]))
+    assert found.expected_loss == F(3, 2)
+    assert found.gradient.tolist() == [[F(-3, 4), F(3, 4)], [F(-3, 8), F(3, 8)]]
