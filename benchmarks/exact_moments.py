@@ -47,7 +47,7 @@ def main() -> None:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
                 print(f"10^6 {landscape:12} {name:20} {taken:6.1f} s, process peak {peak:.2f} GiB", flush=True)
         return
-    sparse = [n for n, m in METHODS.items() if m.propagation == "sparse" and m.estimate is not None]
+    sparse = [n for n, m in METHODS.items() if m.propagation == "sparse" and m.estimator is not None]
     for landscape in ("quadratic", "heavy_tailed"):
         rows = {name: seconds(name, landscape, 4, 3) for name in sparse}
         for name, (median, worst) in rows.items():

@@ -1,17 +1,19 @@
-"""What is a method? How gates are drawn, which estimator credits them, and what is remembered.
+"""What is a method? An estimator, how its gates are drawn, and what is remembered for it.
 
-`METHODS` is the one registry: the loop of `simulate` and the search of `nas` both take a method from it and call
-`nas.step.architecture_step`. A user's own method is a `Method` in any importable module:
-``--method package.module:name``.
+`METHODS` is the one registry, and `find` the one door: the report card of `theory`, the simulator and the searches of
+`nas` all take their methods here. An estimator's parameter names say what it needs of one step's sample (fields of
+`nas.samples.Sample`) and of memory (`baseline`), so that nothing is said twice. Your own method is a plain function
+with such parameters, or a `Method`, in any importable module: ``package.module:name``.
 """
 
-import importlib
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nas import estimators, policy
+from nas import estimators, policy, questions
 from nas.arrays import expand, namespace
+from nas.running import plugins
 from nas.samples import (
     ALL_DENSE,
     ARGMAX,
@@ -28,19 +30,22 @@ from nas.samples import (
     Draw,
     Sample,
 )
-from nas.schedule import cosine
+from nas.schedule import Cosine, Linear
 
 Memory = dict[str, Any]
+GIVEN = ("probabilities", "gates", "runs", "zero_operation")  # fields of a sample that are there whatever is asked
 
 
 @dataclass(frozen=True)
 class Average:
     """A moving average that a method keeps: of `value(sample)`, updated where `where(sample)` is one.
 
-    axes: how many of the trailing (E, K) the value has: 0, 1 or 2. charged: whether the value is of the sample as the
-    estimator sees it, a drawn zero operation charged by the method's policy.
+    name: its place in memory and in checkpoints. axes: how many of the trailing (E, K) the value has: 0, 1 or 2.
+    charged: whether the value is of the sample as the estimator sees it, a drawn zero operation charged by the method's
+    policy.
     """
 
+    name: str
     value: Callable[[Sample], Any]
     axes: int
     where: Callable[[Sample], Any] | None = None
@@ -49,43 +54,147 @@ class Average:
 
 @dataclass(frozen=True)
 class Method:
-    """A named method of architecture search.
+    """A named method of architecture search. All that any program knows of it stands in its block.
 
-    estimate: (sample, memory) -> gradient that the update descends, or None for a search without one.
-    needs: which questions the objective answers, names of `QUESTIONS`.
-    averages: what `memory` holds; the estimator sees the averages *before* this step.
-    temperature: of progress in [0, 1]. constrain: (old logits, new logits, sample) -> logits, after each update.
+    estimator: returns the gradient (..., E, K) that the update descends; its parameters are named as what it needs.
+    None for a search without a gradient, which keeps the best architecture that it saw.
+    baseline: of what the parameter `baseline` is the moving average, as it was *before* this step.
     zero_policy: "worst" charges a sampled zero operation the largest moving average of its edge (the paper's rule,
     biased); "plain" leaves its credit at zero.
+    temperature: of progress in [0, 1]. constrain: (old logits, new logits, sample) -> logits, after each update.
+    unbiased_by: the theorem by which it is unbiased on every loss. source, colour: for tables and figures.
+
+    averages, by name, and needs, names of `nas.questions.QUESTIONS`, follow from these.
+    Raises: ValueError, at once, if the estimator takes what this method cannot give it.
+
+    >>> def halved(probabilities, gates, gate_gradient):
+    ...     return estimators.advantage(probabilities, gates, gate_gradient) / 2
+    >>> sorted(Method("halved", "Half of the credit", halved).needs)
+    ['gradients']
     """
 
     name: str
     label: str
-    draw: Draw
-    estimate: Callable[[Sample, Memory], Any] | None
-    needs: frozenset[str]
-    propagation: Literal["sparse", "two-path", "dense"] = "sparse"
-    averages: Mapping[str, Average] = field(default_factory=dict)
+    estimator: Callable[..., Any] | None
+    draw: Draw = ONE_HOT
+    baseline: Average | None = None
+    zero_policy: Literal["worst", "plain"] = "plain"
     temperature: Callable[[float], float] | None = None
     constrain: Callable[[Any, Any, Sample], Any] | None = None
-    zero_policy: Literal["worst", "plain"] = "plain"
+    propagation: Literal["sparse", "two-path", "dense"] = "sparse"
+    unbiased_by: str = ""
     source: str = ""
+    colour: str = ""
+    takes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    needs: frozenset[str] = field(init=False, repr=False, compare=False)
+    averages: dict[str, Average] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        takes = () if self.estimator is None else _taken(self.name, self.estimator, self.draw)
+        if ("baseline" in takes) != (self.baseline is not None):
+            raise ValueError(
+                f"estimator {self.name} takes a baseline: say of what, as in baseline=nas.methods.LOSS_AVERAGE"
+                if self.baseline is None
+                else f"estimator {self.name} has no parameter named baseline to take the average"
+            )
+        needs = questions.needs(takes, self.draw.gives)
+        if self.zero_policy == "worst" and "gradients" not in needs:
+            raise ValueError(f"method {self.name} reads no gate gradient: its zero_policy can only be 'plain'")
+        kept = (GATE_AVERAGE if self.zero_policy == "worst" else None, self.baseline)
+        object.__setattr__(self, "takes", takes)
+        object.__setattr__(self, "needs", needs)
+        object.__setattr__(self, "averages", {average.name: average for average in kept if average is not None})
+
+    def estimate(self, sample: Sample, memory: Memory) -> Any:
+        """The estimator's gradient (..., E, K) of one measured sample. Exact for exact samples and memory."""
+        if self.estimator is None:
+            raise ValueError(f"method {self.name} has no gradient")
+        remembered = {} if self.baseline is None else {"baseline": memory[self.baseline.name]}
+        found = {name: remembered[name] if name in remembered else getattr(sample, name) for name in self.takes}
+        return self.estimator(**found)
 
 
-# ------------------------------------------------------------------ the pieces of single methods
+def _parameters(name: str, estimator: Callable[..., Any]) -> dict[str, bool]:
+    """The parameters of an estimator, and whether each has a default. Raises: ValueError if one has no usable name."""
+    try:
+        parameters = inspect.signature(estimator).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"estimator {name} does not say what it takes: {error}") from error
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ValueError(
+                f"estimator {name} takes `{parameter}` without a usable name; name what it needs, as in "
+                f"def {name}(probabilities, gates, loss)"
+            )
+    return {parameter.name: parameter.default is not parameter.empty for parameter in parameters}
 
-LOSS_AVERAGE = Average(lambda s: s.loss, 0)
-CREDIT_AVERAGE = Average(lambda s: estimators.first_order_credit(s.gates, s.gate_gradient), 1, charged=True)
-EXACT_AVERAGE = Average(lambda s: expand(s.loss, 1) - s.zeroed_loss, 1)
-GATE_AVERAGE = Average(lambda s: s.gate_gradient, 2, lambda s: s.gates)
+
+def _taken(name: str, estimator: Callable[..., Any], draw: Draw) -> tuple[str, ...]:
+    """Which fields of the sample, and `baseline`, an estimator is given: every one that it names.
+
+    A parameter of another name must have a default, and keeps it.
+    """
+    known = (*GIVEN, *draw.gives, *questions.ANSWERS, "baseline")
+    parameters = _parameters(name, estimator)
+    for parameter, has_default in parameters.items():
+        if parameter not in known and not has_default:
+            of_others = parameter in Sample.__dataclass_fields__
+            why = "which its draw does not give" if of_others else "which no sample has"
+            raise ValueError(f"estimator {name} takes {parameter!r}, {why}; known: {', '.join(known)}")
+    return tuple(parameter for parameter in parameters if parameter in known)
 
 
-def _linear_temperature(progress: float) -> float:
-    return 10.0 - 9.9 * progress
+# ------------------------------------------------------------------ what methods remember
 
 
-def _cosine_temperature(progress: float) -> float:
-    return max(cosine(progress), 0.01)  # 0 itself has no gradient
+def loss_of(sample: Sample) -> Any:
+    """L(a), (...,)."""
+    return sample.loss
+
+
+def credit_of(sample: Sample) -> Any:
+    """First-order credit of each edge, (..., E)."""
+    return estimators.first_order_credit(sample.gates, sample.gate_gradient)
+
+
+def exact_credit_of(sample: Sample) -> Any:
+    """Exact advantage of each edge, (..., E)."""
+    return expand(sample.loss, 1) - sample.zeroed_loss
+
+
+def gate_gradient_of(sample: Sample) -> Any:
+    """dL/da, (..., E, K)."""
+    return sample.gate_gradient
+
+
+def gates_of(sample: Sample) -> Any:
+    """The drawn gates, (..., E, K)."""
+    return sample.gates
+
+
+LOSS_AVERAGE = Average("loss", loss_of, 0)
+CREDIT_AVERAGE = Average("credit", credit_of, 1, charged=True)
+EXACT_AVERAGE = Average("exact_advantage", exact_credit_of, 1)
+GATE_AVERAGE = Average("gate_gradient", gate_gradient_of, 2, where=gates_of)
+
+
+# ------------------------------------------------------------------ where a sample is not yet what an estimator takes
+
+
+def reinforce_without_baseline(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """`estimators.reinforce` with the baseline zero."""
+    return estimators.reinforce(probabilities, gates, loss, 0 * loss)
+
+
+def exact_advantage_with_baseline(probabilities: Any, gates: Any, loss: Any, zeroed_loss: Any, baseline: Any) -> Any:
+    """`estimators.exact_advantage`, the edge's average advantage subtracted."""
+    return estimators.exact_advantage(probabilities, gates, loss, zeroed_loss + baseline)
+
+
+def quadrature_advantage(probabilities: Any, gates: Any, path_gradients: Any) -> Any:
+    """`estimators.quadrature_advantage` with the rule by which the path gradients were asked for."""
+    weights = (0 * path_gradients[..., 0, 0] + 1) / 2  # those of quadrature.GAUSS_2, equal, in the world of the sample
+    return estimators.quadrature_advantage(probabilities, gates, path_gradients, weights)
 
 
 def parsec_weights(loss: Any) -> Any:
@@ -93,19 +202,57 @@ def parsec_weights(loss: Any) -> Any:
     return policy.softmax(-loss)
 
 
-def _gdas(sample: Sample, memory: Memory) -> Any:
-    filled = estimators.fill_idle(sample.gates, sample.gate_gradient, sample.output_gradient)
-    return estimators.relaxed(sample.z, filled, sample.temperature)
+def parsec(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """`estimators.parsec` with its importance weights."""
+    return estimators.parsec(probabilities, gates, parsec_weights(loss))
 
 
-def _proxyless(sample: Sample, memory: Memory) -> Any:
-    q = (sample.pair * sample.probabilities[..., None, :]).sum(axis=-1)
-    g = (sample.pair * sample.gate_gradient[..., None, :]).sum(axis=-1)
+def ars(reference: Any, loss: Any) -> Any:
+    """`estimators.ars`: the losses of the K drawn samples are those of the swaps."""
+    return estimators.ars(reference, loss)
+
+
+def gdas(z: Any, gates: Any, gate_gradient: Any, output_gradient: Any, temperature: Any) -> Any:
+    """`estimators.relaxed`, idle gates filled by `estimators.fill_idle`."""
+    return estimators.relaxed(z, estimators.fill_idle(gates, gate_gradient, output_gradient), temperature)
+
+
+def proxyless(probabilities: Any, pair: Any, gate_gradient: Any) -> Any:
+    """`estimators.proxyless` of the two drawn operations, put back among the K."""
+    q = (pair * probabilities[..., None, :]).sum(axis=-1)
+    g = (pair * gate_gradient[..., None, :]).sum(axis=-1)
     gradient = estimators.proxyless(q / q.sum(axis=-1, keepdims=True), g)
-    return (sample.pair * expand(gradient, 1)).sum(axis=-2)
+    return (pair * expand(gradient, 1)).sum(axis=-2)
 
 
-def _rescale_pair(old: Any, new: Any, sample: Sample) -> Any:
+def binomial_advantage(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    """`estimators.binomial` with first-order credit."""
+    return _of_count(probabilities, gates, estimators.first_order_credit(gates, gate_gradient))
+
+
+def binomial_reinforce(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+    """`estimators.binomial`, every edge charged L - b."""
+    return _of_count(probabilities, gates, expand(loss, 1) - expand(baseline, 1))
+
+
+def _of_count(probabilities: Any, gates: Any, credit: Any) -> Any:
+    """The gradient with respect to phi, column 0 of the logits, of the count that the gates stand for."""
+    order = policy.positions(gates)
+    trials = gates.shape[-1] - 1
+    success = (probabilities * order).sum(axis=-1) / max(trials, 1)
+    count = (gates * order).sum(axis=-1)
+    return expand(estimators.binomial(success, count, trials, credit), 1) * (order == 0)
+
+
+def expected_gradient(expected_gradient: Any) -> Any:
+    """The gradient of E[L] itself."""
+    return expected_gradient
+
+
+# ------------------------------------------------------------------ where an update must end
+
+
+def rescale_pair(old: Any, new: Any, sample: Sample) -> Any:
     """Keep the undrawn probabilities: undrawn logits stay, the drawn pair keeps its total weight."""
     xp = namespace(old)
     drawn = sample.runs > 0
@@ -118,26 +265,12 @@ def _rescale_pair(old: Any, new: Any, sample: Sample) -> Any:
     return xp.where(drawn, new - weight(new) + weight(old), old)
 
 
-def _box(old: Any, new: Any, sample: Sample) -> Any:
+def box(old: Any, new: Any, sample: Sample) -> Any:
+    """The logits are kept in [0, 1]."""
     return namespace(new).clip(new, 0.0, 1.0)
 
 
-def _binomial_gradient(sample: Sample, credit: Any) -> Any:
-    order = policy.positions(sample.gates)
-    trials = sample.gates.shape[-1] - 1
-    success = (sample.probabilities * order).sum(axis=-1) / max(trials, 1)
-    count = (sample.gates * order).sum(axis=-1)
-    return expand(estimators.binomial(success, count, trials, credit), 1) * (order == 0)
-
-
-def _quadrature(sample: Sample, memory: Memory) -> Any:
-    weights = (0 * sample.path_gradients[..., 0, 0] + 1) / 2  # Gauss-Legendre with two nodes: equal weights
-    return estimators.quadrature_advantage(sample.probabilities, sample.gates, sample.path_gradients, weights)
-
-
 # ------------------------------------------------------------------ the registry
-
-LOSS, GRADIENTS = frozenset({"loss"}), frozenset({"gradients"})
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -145,210 +278,260 @@ METHODS: dict[str, Method] = {
         Method(
             "advantage",
             "AdvantageNAS",
-            ONE_HOT,
-            lambda s, m: estimators.advantage(s.probabilities, s.gates, s.gate_gradient),
-            GRADIENTS,
-            averages={"gate_gradient": GATE_AVERAGE},
+            estimators.advantage,
             zero_policy="worst",
             source="Sato et al. 2021",
+            colour="#d55e00",
         ),
         Method(
             "advantage_with_baseline",
             "AdvantageNAS with baseline",
-            ONE_HOT,
-            lambda s, m: estimators.advantage_with_baseline(s.probabilities, s.gates, s.gate_gradient, m["credit"]),
-            GRADIENTS,
-            averages={"gate_gradient": GATE_AVERAGE, "credit": CREDIT_AVERAGE},
+            estimators.advantage_with_baseline,
+            baseline=CREDIT_AVERAGE,
             zero_policy="worst",
             source="Sato et al. 2021",
+            colour="#e69f00",
         ),
         Method(
             "reinforce",
             "REINFORCE",
-            ONE_HOT,
-            lambda s, m: estimators.reinforce(s.probabilities, s.gates, s.loss, m["loss"]),
-            LOSS,
-            averages={"loss": LOSS_AVERAGE},
+            estimators.reinforce,
+            baseline=LOSS_AVERAGE,
+            unbiased_by="T4",
             source="Williams 1992",
+            colour="#0072b2",
         ),
         Method(
             "parsec",
             "PARSEC",
-            SEVERAL,
-            lambda s, m: estimators.parsec(s.probabilities, s.gates, parsec_weights(s.loss)),
-            LOSS,
+            parsec,
+            draw=SEVERAL,
             source="Casale et al. 2019",
+            colour="#56b4e9",
         ),
         Method(
             "gdas",
             "GDAS",
-            GUMBEL_HARD,
-            _gdas,
-            GRADIENTS,
-            temperature=_linear_temperature,
+            gdas,
+            draw=GUMBEL_HARD,
+            temperature=Linear(10, 0.1),
             source="Dong & Yang 2019",
+            colour="#009e73",
         ),
         Method(
             "proxyless",
             "ProxylessNAS",
-            PAIR,
-            _proxyless,
-            GRADIENTS,
+            proxyless,
+            draw=PAIR,
+            constrain=rescale_pair,
             propagation="two-path",
-            constrain=_rescale_pair,
             source="Cai et al. 2019",
+            colour="#cc79a7",
         ),
         Method(
             "snas",
             "SNAS",
-            GUMBEL_SOFT,
-            lambda s, m: estimators.relaxed(s.z, s.gate_gradient, s.temperature),
-            GRADIENTS,
+            estimators.relaxed,
+            draw=GUMBEL_SOFT,
+            temperature=Cosine(least=0.01),  # 0 itself has no gradient
             propagation="dense",
-            temperature=_cosine_temperature,
             source="Xie et al. 2019",
+            colour="#8c8c8c",
         ),
         Method(
             "darts",
             "DARTS",
-            MEAN,
-            lambda s, m: estimators.darts(s.probabilities, s.gate_gradient),
-            GRADIENTS,
+            estimators.darts,
+            draw=MEAN,
             propagation="dense",
             source="Liu et al. 2019",
+            colour="#404040",
         ),
         Method(
             "nasp",
             "NASP",
-            ARGMAX,
-            lambda s, m: estimators.nasp(s.gate_gradient),
-            GRADIENTS,
+            estimators.nasp,
+            draw=ARGMAX,
+            constrain=box,
             propagation="dense",
-            constrain=_box,
             source="Yao et al. 2020",
+            colour="#b8a800",
         ),
-        Method("random", "Random search", UNIFORM, None, LOSS, source="Li & Talwalkar 2019"),
+        Method(
+            "random",
+            "Random search",
+            None,
+            draw=UNIFORM,
+            source="Li & Talwalkar 2019",
+            colour="#a0522d",
+        ),
         Method(
             "exact_advantage",
             "Exact advantage",
-            ONE_HOT,
-            lambda s, m: estimators.exact_advantage(s.probabilities, s.gates, s.loss, s.zeroed_loss),
-            frozenset({"loss", "zeroed_losses"}),
+            estimators.exact_advantage,
+            unbiased_by="T4",
             source="difference reward: Wolpert & Tumer 2002; Sato et al. 2021",
+            colour="#7b3294",
         ),
         Method(
             "exact_advantage_with_baseline",
             "Exact advantage with baseline",
-            ONE_HOT,
-            lambda s, m: estimators.exact_advantage(
-                s.probabilities, s.gates, s.loss, s.zeroed_loss + m["exact_advantage"]
-            ),
-            frozenset({"loss", "zeroed_losses"}),
-            averages={"exact_advantage": EXACT_AVERAGE},
+            exact_advantage_with_baseline,
+            baseline=EXACT_AVERAGE,
+            unbiased_by="T4",
+            colour="#b07cc6",
         ),
         Method(
             "debiased_advantage",
             "Debiased credit",
-            ONE_HOT_AND_EDGE,
-            lambda s, m: estimators.debiased_advantage(
-                s.probabilities, s.gates, s.gate_gradient, s.loss, s.zeroed_loss, s.chosen
-            ),
-            frozenset({"gradients", "zeroed_loss"}),
+            estimators.debiased_advantage,
+            draw=ONE_HOT_AND_EDGE,
+            unbiased_by="T4",
+            colour="#1b7837",
         ),
         Method(
             "quadrature_advantage",
             "Gate quadrature",
-            ONE_HOT,
-            _quadrature,
-            frozenset({"path_gradients", "loss"}),
+            quadrature_advantage,
             source="integrated gradients, along one gate: Sundararajan et al. 2017",
+            colour="#1ce6c5",
+        ),
+        Method(
+            "reinforce_without_baseline",
+            "REINFORCE without baseline",
+            reinforce_without_baseline,
+            unbiased_by="T4",
+            source="Williams 1992",
+            colour="#6baed6",
         ),
         Method(
             "reinforce_leave_one_out",
             "RLOO",
-            SEVERAL,
-            lambda s, m: estimators.reinforce_leave_one_out(s.probabilities, s.gates, s.loss),
-            LOSS,
+            estimators.reinforce_leave_one_out,
+            draw=SEVERAL,
+            unbiased_by="T4",
             source="Kool et al. 2019",
+            colour="#17becf",
         ),
         Method(
             "counterfactual",
             "Counterfactual baseline",
-            ONE_HOT,
-            lambda s, m: estimators.counterfactual(s.probabilities, s.gates, s.loss, s.alternative_losses),
-            frozenset({"loss", "alternative_losses"}),
+            estimators.counterfactual,
+            unbiased_by="T4",
             source="Foerster et al. 2018",
+            colour="#66a61e",
         ),
         Method(
             "marginalised",
             "Rao-Blackwellised",
-            ONE_HOT,
-            lambda s, m: estimators.marginalised(s.probabilities, s.alternative_losses),
-            frozenset({"loss", "alternative_losses"}),
+            estimators.marginalised,
+            unbiased_by="T4",
             source="local expectation gradient: Titsias & Lázaro-Gredilla 2015",
+            colour="#98df8a",
         ),
         Method(
             "reinmax",
             "ReinMax",
-            ALL_DENSE,
-            lambda s, m: estimators.reinmax(s.probabilities, s.gates, s.gate_gradient),
-            GRADIENTS,
+            estimators.reinmax,
+            draw=ALL_DENSE,
             propagation="dense",
             source="Liu et al. 2023",
+            colour="#bcbd22",
         ),
         Method(
             "muprop",
             "MuProp",
-            ONE_HOT,
-            lambda s, m: estimators.muprop(s.probabilities, s.gates, s.loss, s.mean_loss, s.mean_gate_gradient),
-            frozenset({"loss", "mean"}),
+            estimators.muprop,
             propagation="dense",
             source="Gu et al. 2016",
+            colour="#c5b0d5",
         ),
         Method(
             "ars",
             "ARS",
-            SWAPPED,
-            lambda s, m: estimators.ars(s.reference, s.loss),
-            LOSS,
+            ars,
+            draw=SWAPPED,
             source="Yin et al. 2019",
+            colour="#ff9896",
         ),
         Method(
             "binomial_advantage",
             "AdvantageNAS, binomial",
-            BINOMIAL,
-            lambda s, m: _binomial_gradient(s, estimators.first_order_credit(s.gates, s.gate_gradient)),
-            GRADIENTS,
+            binomial_advantage,
+            draw=BINOMIAL,
             source="Sato et al. 2021",
+            colour="#8c2d04",
         ),
         Method(
             "binomial_reinforce",
             "REINFORCE, binomial",
-            BINOMIAL,
-            lambda s, m: _binomial_gradient(s, expand(s.loss, 1) - expand(m["loss"], 1)),
-            LOSS,
-            averages={"loss": LOSS_AVERAGE},
+            binomial_reinforce,
+            draw=BINOMIAL,
+            baseline=LOSS_AVERAGE,
+            colour="#023858",
         ),
     )
 }
 
 PAPER_METHODS = ("advantage", "reinforce", "parsec", "gdas", "proxyless", "snas", "darts", "nasp")
 
+# What the others estimate. Not in the registry: only a landscape that knows all its losses can be asked for it.
+EXACT = Method("exact", "Exact gradient", expected_gradient, draw=MEAN, propagation="dense", colour="#000000")
 
-def find(name: str) -> Method:
-    """The method called `name`, from the registry or, as `package.module:name`, from a user's own module.
 
-    Raises: ValueError with the known names, or with what is wrong with the user's object.
+# ------------------------------------------------------------------ the door
+
+
+def find(name: str, landscape: bool = False) -> Method:
+    """The method that a name means: of the registry, `exact`, or a user's `Method` or function, package.module:name.
+
+    landscape: whether the losses of all architectures are at hand, so that the expected gradient can be asked for.
+    Raises: ValueError in one line, with the known names, or with what is wrong with the user's object.
     """
     if name in METHODS:
-        return METHODS[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}, or your own as package.module:name")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a name relative to nothing
-        raise ValueError(f"cannot load method {name!r}: {error}") from error
-    if not isinstance(found, Method):
-        raise ValueError(f"{name!r} is a {type(found).__name__}, not a nas.methods.Method")
+        found = METHODS[name]
+    elif name == EXACT.name:
+        found = EXACT
+    elif plugins.is_own(name):
+        found = _own(name)
+    else:
+        raise ValueError(
+            f"unknown method {name!r}; known: {', '.join(METHODS)}, {EXACT.name}, or your own as package.module:name"
+        )
+    if "expected_gradient" in found.needs and not landscape:
+        raise ValueError(
+            f"method {name} needs the exact expected gradient, which takes the losses of all K^E architectures: "
+            "a landscape of `python -m theory` or `python -m simulate` has them, a network does not"
+        )
     return found
+
+
+def method_of(estimator: Callable[..., Any], name: str) -> Method:
+    """A method that credits one-hot samples with a plain function, whose parameters are named as what it needs.
+
+    `baseline` is the mean loss where the function takes `loss`, else the mean first-order credit of each edge; `chosen`
+    makes it draw one edge to zero. What else a method can be is said by a `Method`.
+
+    >>> def centred(probabilities, gates, loss, baseline):
+    ...     return (loss - baseline)[..., None, None] * (gates - probabilities)
+    >>> method_of(centred, "centred").averages.keys()
+    dict_keys(['loss'])
+    """
+    names = _parameters(name, estimator)
+    baseline = None
+    if "baseline" in names:
+        if names.keys().isdisjoint({"loss", "gate_gradient"}):
+            raise ValueError(f"estimator {name} takes a baseline but neither loss nor gate_gradient to average")
+        baseline = LOSS_AVERAGE if "loss" in names else CREDIT_AVERAGE
+    draw = ONE_HOT_AND_EDGE if "chosen" in names else ONE_HOT
+    return Method(name, name.replace("_", " "), estimator, draw=draw, baseline=baseline)
+
+
+def _own(name: str) -> Method:
+    found = plugins.load(name, "method")
+    if isinstance(found, Method):
+        return found
+    if isinstance(found, type) or not callable(found):
+        kind = "class" if isinstance(found, type) else type(found).__name__
+        raise ValueError(f"{name!r} is a {kind}, not a nas.methods.Method or an estimator function")
+    return method_of(found, name.partition(":")[2])

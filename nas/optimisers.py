@@ -5,6 +5,7 @@
 step, so schedules live with the loop.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,19 @@ OPTIMISERS: dict[str, Callable[..., Optimiser]] = {
     "asng": asng,
     "exponentiated": exponentiated,
 }
+
+
+def build(name: str, beta1: float = 0.5, beta2: float = 0.999, decay: float = 0.0) -> Optimiser:
+    """The optimiser called `name`. beta1, beta2 are Adam's, decay is Adam's and SGD's; the others take none of them.
+
+    Raises: ValueError with the known names.
+    """
+    if name not in OPTIMISERS:
+        raise ValueError(f"unknown optimiser {name!r}; known: {', '.join(OPTIMISERS)}")
+    make = OPTIMISERS[name]
+    settings = {"beta1": beta1, "beta2": beta2, "decay": decay}
+    own = inspect.signature(make).parameters
+    return make(**{setting: value for setting, value in settings.items() if setting in own})
 
 
 def clip_norm(gradient: Any, largest: float) -> Any:

@@ -177,7 +177,7 @@ def record(
 def _believed(method: Method, state: State, derived: Tensor) -> Tensor:
     """What is called probabilities: a search without a gradient draws evenly but stands for the best it saw."""
     probabilities: Tensor = step.probabilities(method, state)
-    return derived if method.estimate is None else probabilities
+    return derived if method.estimator is None else probabilities
 
 
 # ------------------------------------------------------------------ for people

@@ -37,15 +37,20 @@ class Sample:
     path_gradients: Any = None  # (..., Q, E, K)
     mean_loss: Any = None  # at the mean gates a = p
     mean_gate_gradient: Any = None
+    expected_gradient: Any = None  # of E[L] with respect to the logits (..., E, K), where the problem knows it
 
 
 @dataclass(frozen=True)
 class Draw:
-    """How gates come from logits. `noise(E, K)` is the trailing shape of the uniforms that `sample` consumes."""
+    """How gates come from logits. `noise(E, K)` is the trailing shape of the uniforms that `sample` consumes.
+
+    gives: which fields of the sample it fills, besides probabilities, gates and runs.
+    """
 
     sample: Callable[[Any, Any, Any], Sample]  # (logits, uniforms, temperature) -> Sample
     noise: Callable[[int, int], tuple[int, ...]]
     probabilities: Callable[[Any], Any] = policy.softmax
+    gives: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------ ways to draw
@@ -141,6 +146,16 @@ def _binomial(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     return Sample(p, gates, gates)
 
 
+def _even(logits: Any) -> Any:
+    """The policy that ignores its logits."""
+    return policy.softmax(namespace(logits).zeros_like(logits))
+
+
+# ------------------------------------------------------------------ trailing shapes of their uniforms
+
+SAMPLES = 8  # architectures a step of the several-sample methods (PARSEC's setting in Sato et al. 2021)
+
+
 def edge_noise(edges: int, candidates: int) -> tuple[int, ...]:
     """One uniform an edge."""
     return (edges,)
@@ -150,17 +165,33 @@ def _operation_noise(edges: int, candidates: int) -> tuple[int, ...]:
     return (edges, candidates)
 
 
-SAMPLES = 8  # architectures a step of the several-sample methods (PARSEC's setting in Sato et al. 2021)
+def _several_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (SAMPLES, edges)
+
+
+def _chosen_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges + 1,)
+
+
+def _pair_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges, 3)
+
+
+def _no_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (0,)
+
+
+# ------------------------------------------------------------------ the draws
 
 ONE_HOT = Draw(_one_hot, edge_noise)
-SEVERAL = Draw(_several, lambda edges, candidates: (SAMPLES, edges))
-ONE_HOT_AND_EDGE = Draw(_one_hot_and_edge, lambda edges, candidates: (edges + 1,))
-GUMBEL_HARD = Draw(_gumbel_hard, _operation_noise)
-GUMBEL_SOFT = Draw(_gumbel_soft, _operation_noise)
-MEAN = Draw(_mean, lambda edges, candidates: (0,))
-ARGMAX = Draw(_argmax, lambda edges, candidates: (0,))
-UNIFORM = Draw(_uniform, edge_noise, lambda logits: policy.softmax(namespace(logits).zeros_like(logits)))
-PAIR = Draw(_pair, lambda edges, candidates: (edges, 3))
+SEVERAL = Draw(_several, _several_noise)
+ONE_HOT_AND_EDGE = Draw(_one_hot_and_edge, _chosen_noise, gives=("chosen",))
+GUMBEL_HARD = Draw(_gumbel_hard, _operation_noise, gives=("z", "temperature"))
+GUMBEL_SOFT = Draw(_gumbel_soft, _operation_noise, gives=("z", "temperature"))
+MEAN = Draw(_mean, _no_noise)
+ARGMAX = Draw(_argmax, _no_noise)
+UNIFORM = Draw(_uniform, edge_noise, _even)
+PAIR = Draw(_pair, _pair_noise, gives=("pair",))
 ALL_DENSE = Draw(_all_dense, edge_noise)
-SWAPPED = Draw(_swapped, _operation_noise)
+SWAPPED = Draw(_swapped, _operation_noise, gives=("reference",))
 BINOMIAL = Draw(_binomial, edge_noise, binomial_probabilities)

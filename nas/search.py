@@ -156,15 +156,14 @@ class SearchSettings:
 
 
 def build_method(settings: SearchSettings) -> Method:
-    """The method of the settings, with its zero-operation policy where it has one. Raises: ValueError if unknown."""
+    """The method of the settings, with their policy where it has a rule for the zero operation.
+
+    Raises: ValueError if it is unknown, or asks what a network cannot answer.
+    """
     found = methods.find(settings.method)
-    return replace(found, zero_policy=settings.zero_policy) if "gate_gradient" in found.averages else found
+    return replace(found, zero_policy=settings.zero_policy) if found.zero_policy == "worst" else found
 
 
 def build_optimiser(settings: SearchSettings) -> Optimiser:
     """The logits' optimiser of the settings."""
-    if settings.optimiser == "adam":
-        return optimisers.adam(settings.beta1, settings.beta2, decay=settings.decay)
-    if settings.optimiser == "sgd":
-        return optimisers.sgd(decay=settings.decay)
-    return optimisers.OPTIMISERS[settings.optimiser]()
+    return optimisers.build(settings.optimiser, settings.beta1, settings.beta2, settings.decay)

@@ -4,15 +4,15 @@ State goes in, a new state comes out; randomness is an argument (`uniforms`, of 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nas import objective, policy
+from nas import policy
 from nas.arrays import namespace
 from nas.methods import Memory, Method
 from nas.objective import Objective
 from nas.optimisers import Moments, Optimiser, clip_norm
+from nas.questions import QUESTIONS
 from nas.samples import Sample
 
 EMA_RATE = 0.05  # coefficient of every moving average (Sato et al. 2021)
@@ -43,24 +43,33 @@ def architecture_step(
     rate: Any,
     progress: float = 0.0,
     clip: float | None = None,
+    samples: int = 1,
 ) -> tuple[State, Sample]:
     """One architecture update: draw gates, ask the objective, credit the edges, move the logits.
 
-    Args: uniforms of shape (..., *noise_shape(method, E, K)); rate, the optimiser's step size; progress in [0, 1] for
-    temperatures; clip, the largest gradient norm.
-    Returns: the new state and the sample, for records.
+    Args: uniforms of shape (..., *noise_shape(method, E, K, samples)); rate, the optimiser's step size; progress in
+    [0, 1] for temperatures; clip, the largest gradient norm; samples S, drawn independently, whose gradients and moving
+    averages are averaged.
+    Returns: the new state and the sample, for records; its arrays have an axis of S before their own if S > 1.
+    Raises: ValueError if the estimator returns anything but a gradient (..., E, K), or for S > 1 without a gradient.
     """
-    sample = measure(method, draw(method, state.logits, uniforms, progress), problem)
-    memory = remember(method, state.memory, sample)
-    gradient = gradient_of(method, sample, state.memory)
+    logits, memory = (state.logits, state.memory) if samples == 1 else _spread(method, state, samples)
+    sample = measure(method, draw(method, logits, uniforms, progress), problem)
+    remembered = remember(method, memory, sample)
+    gradient = gradient_of(method, sample, memory)
     if gradient is None:
-        return replace(state, memory=memory, step=state.step + 1), sample
+        return replace(state, memory=remembered, step=state.step + 1), sample
+    ran = sample
+    if samples > 1:
+        gradient = _mean(gradient, axis=-3)
+        remembered = {name: _mean(values, -1 - _axes(method, name)) for name, values in remembered.items()}
+        ran = replace(sample, runs=sample.runs.sum(axis=-3))
     if clip is not None:
         gradient = clip_norm(gradient, clip)
-    logits, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)
+    moved, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)
     if method.constrain is not None:
-        logits = method.constrain(state.logits, logits, sample)
-    return State(logits, memory, moments, state.step + 1), sample
+        moved = method.constrain(state.logits, moved, ran)
+    return State(moved, remembered, moments, state.step + 1), sample
 
 
 def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
@@ -71,15 +80,15 @@ def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
     for name, average in method.averages.items():
         memory[name] = zero[(..., *(0,) * (2 - average.axes))]
         memory[name + ".count"] = xp.zeros_like(memory[name])
-    if method.estimate is None:
+    if method.estimator is None:
         memory["best"] = xp.full_like(zero[..., 0, 0], math.inf)
         memory["best.gates"] = policy.one_hot_argmax(method.draw.probabilities(logits))  # until one is seen
     return State(logits, memory, optimiser.start(logits))
 
 
-def noise_shape(method: Method, edges: int, candidates: int) -> tuple[int, ...]:
-    """Trailing shape of the uniforms that one step consumes."""
-    return method.draw.noise(edges, candidates)
+def noise_shape(method: Method, edges: int, candidates: int, samples: int = 1) -> tuple[int, ...]:
+    """Trailing shape of the uniforms that one step consumes, with an axis of `samples` first if it takes several."""
+    return (*(() if samples == 1 else (samples,)), *method.draw.noise(edges, candidates))
 
 
 def draw(method: Method, logits: Any, uniforms: Any, progress: float = 0.0) -> Sample:
@@ -91,30 +100,45 @@ def draw(method: Method, logits: Any, uniforms: Any, progress: float = 0.0) -> S
 def measure(method: Method, sample: Sample, problem: Objective[Any]) -> Sample:
     """Ask the objective what the method needs to know of this sample."""
     sample = replace(sample, zero_operation=problem.zero_operation)
-    for question in sorted(method.needs, key=list(QUESTIONS).index):  # the drawn gates are asked about first
-        sample = replace(sample, **QUESTIONS[question](problem, sample))
+    for name, question in QUESTIONS.items():  # the drawn gates are asked about first
+        if name in method.needs:
+            sample = replace(sample, **question.ask(problem, sample))
     return sample
 
 
 def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
-    """The estimator's gradient (..., E, K), or None for a search without one. Exact for exact samples and memory."""
-    if method.estimate is None:
+    """The estimator's gradient (..., E, K), or None for a search without one. Exact for exact samples and memory.
+
+    Raises: ValueError if the estimator returns anything else.
+    """
+    if method.estimator is None:
         return None
-    return method.estimate(charged(method, sample, memory), memory)
+    gradient = method.estimate(charged(method, sample, memory), memory)
+    if getattr(gradient, "shape", None) != sample.probabilities.shape:
+        _refuse(method, sample, gradient)
+    return gradient
 
 
 def remember(method: Method, memory: Memory, sample: Sample) -> Memory:
-    """Update the moving averages: a plain mean at first, exponential with EMA_RATE after 1/EMA_RATE samples."""
+    """Update the moving averages: a plain mean at first, exponential with EMA_RATE after 1/EMA_RATE samples.
+
+    Of a method that draws several samples itself, an average takes the mean of the updates that each would make.
+    """
     updated = dict(memory)
     for name, average in method.averages.items():
         mean, count = memory[name], memory[name + ".count"]
         xp = namespace(mean)
-        seen = average.where(sample) if average.where else xp.ones_like(mean)
         value = average.value(charged(method, sample, memory) if average.charged else sample)
+        own = value.ndim - mean.ndim  # axes of the method's own samples
+        if own:
+            mean, count = (_insert(values, average.axes, own) for values in (mean, count))
+        seen = average.where(sample) if average.where else xp.ones_like(mean)
         rate = xp.where(count * EMA_RATE < 1 - EMA_RATE, 1 / (count + 1), EMA_RATE)
-        updated[name] = mean + seen * rate * (value - mean)
-        updated[name + ".count"] = count + seen
-    if method.estimate is None:
+        mean, count = mean + seen * rate * (value - mean), count + seen
+        for _ in range(own):
+            mean, count = (_mean(values, axis=-1 - average.axes) for values in (mean, count))
+        updated[name], updated[name + ".count"] = mean, count
+    if method.estimator is None:
         better = sample.loss < memory["best"]
         xp = namespace(memory["best"])
         updated["best"] = xp.where(better, sample.loss, memory["best"])
@@ -124,7 +148,7 @@ def remember(method: Method, memory: Memory, sample: Sample) -> Memory:
 
 def architecture(method: Method, state: State) -> Any:
     """The derived architecture as one-hot gates (..., E, K): the most probable one, or the best one that was seen."""
-    if method.estimate is None:
+    if method.estimator is None:
         return state.memory["best.gates"]
     return policy.one_hot_argmax(probabilities(method, state))
 
@@ -152,31 +176,39 @@ def charge_zero(sample: Sample, means: Any) -> Sample:
     return replace(sample, gate_gradient=xp.where(is_zero, worst, sample.gate_gradient))
 
 
-# ------------------------------------------------------------------ questions to the objective
+# ------------------------------------------------------------------ helpers
 
 
-def _gradients(problem: Objective[Any], sample: Sample) -> dict[str, Any]:
-    measured = problem.gradients(sample.gates, sample.runs)
-    return {
-        "loss": measured.loss,
-        "gate_gradient": measured.gate_gradient,
-        "output_gradient": measured.output_gradient,
-    }
+def _refuse(method: Method, sample: Sample, gradient: Any) -> None:
+    """Raises: ValueError that says what the estimator returned and what it must."""
+    shape = getattr(gradient, "shape", None)
+    found = f"a {type(gradient).__name__}" if shape is None else f"the shape {tuple(shape)}"
+    found = "None" if gradient is None else found
+    raise ValueError(
+        f"estimator {method.name} returned {found}; it must return the gradient, of the shape "
+        f"{tuple(sample.probabilities.shape)} of the probabilities, (..., E, K)"
+    )
 
 
-def _at_the_mean(problem: Objective[Any], sample: Sample) -> dict[str, Any]:
-    measured = problem.gradients(sample.probabilities, namespace(sample.gates).ones_like(sample.gates))
-    return {"mean_loss": measured.loss, "mean_gate_gradient": measured.gate_gradient}
+def _spread(method: Method, state: State, samples: int) -> tuple[Any, Memory]:
+    """Logits (..., S, E, K), all the same, and memory that meets numbers of S samples."""
+    if method.estimator is None:
+        raise ValueError(f"method {method.name} has no gradient to average over {samples} samples")
+    logits = state.logits
+    wide = (*logits.shape[:-2], samples, *logits.shape[-2:])
+    memory = {name: _insert(values, _axes(method, name), 1) for name, values in state.memory.items()}
+    return namespace(logits).broadcast_to(logits[..., None, :, :], wide), memory
 
 
-GAUSS_NODES = (0.5 - math.sqrt(3) / 6, 0.5 + math.sqrt(3) / 6)
+def _axes(method: Method, name: str) -> int:
+    """How many of the trailing (E, K) an entry of memory has."""
+    return method.averages[name.removesuffix(".count")].axes
 
-QUESTIONS: dict[str, Callable[[Objective[Any], Sample], dict[str, Any]]] = {
-    "loss": lambda o, s: {"loss": o.loss(s.gates)},
-    "gradients": _gradients,
-    "zeroed_losses": lambda o, s: {"zeroed_loss": objective.zeroed_losses(o, s.gates)},
-    "zeroed_loss": lambda o, s: {"zeroed_loss": objective.zeroed_loss(o, s.gates, s.chosen)},
-    "alternative_losses": lambda o, s: {"alternative_losses": objective.alternative_losses(o, s.gates)},
-    "path_gradients": lambda o, s: {"path_gradients": objective.path_gradients(o, s.gates, s.runs, GAUSS_NODES)},
-    "mean": _at_the_mean,
-}
+
+def _insert(values: Any, axes: int, count: int) -> Any:
+    """Put `count` axes of length one before the last `axes`."""
+    return values[(..., *(None,) * count, *(slice(None),) * axes)]
+
+
+def _mean(values: Any, axis: int) -> Any:
+    return values.sum(axis=axis) / values.shape[axis]

@@ -247,8 +247,8 @@ def _moments(options: argparse.Namespace) -> int:
 
     if options.draws < 100:
         raise ValueError("--draws must be at least 100")
-    known = [method for method in methods.METHODS.values() if method.estimate is not None]
-    chosen = [methods.find(name) for name in options.methods] or [*known, moments.WRONG]
+    known = [method for method in methods.METHODS.values() if method.estimator is not None]
+    chosen = [methods.find(name, landscape=True) for name in options.methods] or [*known, moments.WRONG]
     print(
         f"{'method':<31}{'bias':>9}{'measured':>10}{'variance':>11}{'measured':>11}{'z mean':>9}{'z var':>8}  verdict"
     )

@@ -8,13 +8,14 @@ median can be infinite.
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from nas import methods
 from nas.judging.statistics import Estimate, bootstrap, median_interval, share, t_interval
 from nas.running import config
-from simulate.run import find, without_zero_rule
 from simulate.study import Cell
 from theory import exact, landscapes, sampled
 
@@ -67,9 +68,9 @@ def rise_bound(cell: Cell) -> float:
     length. Methods with moving averages are left out: theory has them at their expectation, a first step at zero.
     """
     setting = cell.setting
-    method = without_zero_rule(find(setting.method))
+    method = replace(methods.find(setting.method, landscape=True), zero_policy="plain")  # no zero operation there
     first = setting.steps == 1 and setting.start == "uniform" and setting.bound == "T8" and setting.rate <= 1
-    if not first or setting.landscape not in landscapes.LANDSCAPES or method.averages or method.estimate is None:
+    if not first or setting.landscape not in landscapes.LANDSCAPES or method.averages or method.estimator is None:
         return math.nan
     size = (setting.edges, setting.candidates)
     landscape = landscapes.make(setting.landscape, *size, setting.landscape_seed, **setting.options)

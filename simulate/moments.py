@@ -22,13 +22,14 @@ from theory.outcomes import outcomes
 
 LEVEL = 1e-4  # a right estimator is rejected with at most this probability
 
+
 # AdvantageNAS with half of the score on the drawn operation: (1 - p) / 2 instead of 1 - p there.
-WRONG = replace(
-    METHODS["advantage"],
-    name="wrong",
-    label="deliberately wrong",
-    estimate=lambda s, m: estimators.advantage(s.probabilities, s.gates, s.gate_gradient) * (1 - s.gates / 2),
-)
+def half_the_score(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    """A deliberate error that the test must find."""
+    return estimators.advantage(probabilities, gates, gate_gradient) * (1 - gates / 2)
+
+
+WRONG = replace(METHODS["advantage"], name="wrong", label="deliberately wrong", estimator=half_the_score)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _gradients(method: Method, problem: Any, p: Any, n: int, seed: int) -> Any:
     logits = np.broadcast_to(_logits(method, possible.probabilities), (n, *p.shape))
     shape = step.noise_shape(method, *p.shape)
     drawn = uniforms(seed, zlib.crc32(method.name.encode()), np.arange(n), 0, shape, np.float64)
+    problem = exact.answering(method, problem, p)
     sample = step.measure(method, step.draw(method, logits, drawn, 0.0), problem)
     return np.broadcast_to(step.gradient_of(method, sample, memory), (n, *p.shape))
 

@@ -23,7 +23,7 @@ from nas import methods
 from nas.judging import figures
 from nas.judging.colours import of_method
 from nas.judging.statistics import Estimate, quartiles
-from simulate import evidence, run
+from simulate import evidence
 from simulate.run import problem_of
 from simulate.study import Cell
 from simulate.toy import SHOWN, Curves
@@ -56,8 +56,15 @@ DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))
 
 def label(name: str) -> str:
     """The name of a method in figures and tables."""
-    known = {**methods.METHODS, **run.OWN}
-    return known[name].label if name in known else name
+    try:
+        return methods.find(name, landscape=True).label
+    except ValueError:  # a user's own, gone since its results were written
+        return name
+
+
+def dashes(name: str) -> Any:
+    """How a method's lines are broken: by its propagation."""
+    return DASHES[methods.find(name, landscape=True).propagation]
 
 
 def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any], remark: str = "") -> None:
@@ -65,7 +72,11 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
     lower, middle, upper = quartiles(values, axis=0)
     axes.fill_between(x, lower, upper, color=of_method(name), alpha=0.18, linewidth=0)
     axes.plot(
-        x, middle, color=of_method(name), linestyle=DASHES[run.find(name).propagation], label=label(name) + remark
+        x,
+        middle,
+        color=of_method(name),
+        linestyle=dashes(name),
+        label=label(name) + remark,
     )
 
 
@@ -148,7 +159,7 @@ def share_figure(
             error = [[v.value - v.lower for v in values], [v.upper - v.value for v in values]]
             axes_.errorbar(
                 x, [v.value for v in values], yerr=np.maximum(error, 0), color=of_method(name), label=label(name),
-                marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=DASHES[run.find(name).propagation],
+                marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=dashes(name),
             )  # fmt: skip
             if bound is not None:
                 axes_.plot(x, [bound(cell) for cell in line], color=of_method(name), linewidth=0.7)

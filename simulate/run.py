@@ -19,10 +19,8 @@ import numpy.typing as npt
 
 from nas import methods, optimisers, policy, step
 from nas.arrays import namespace
-from nas.estimators import reinforce
-from nas.methods import METHODS, Method
+from nas.methods import Method
 from nas.optimisers import Optimiser
-from nas.samples import MEAN, ONE_HOT
 from nas.step import State
 from simulate import landscapes
 from simulate.losses import Landscape, Visits
@@ -32,16 +30,6 @@ Floats = npt.NDArray[np.float64]
 Carried = tuple[Any, dict[str, Any], dict[str, Any], Visits]  # logits, memory, moments, the landscape's state
 Step = Callable[[Carried, Any, Any, Any, Any], Carried]
 NOISE, START = zlib.crc32(b"noise"), zlib.crc32(b"start")  # streams that all methods share
-
-EXACT = Method("exact", "Exact gradient", MEAN, lambda s, m: s.mean_gate_gradient, frozenset())
-PLAIN = Method(
-    "reinforce_without_baseline",
-    "REINFORCE without baseline",
-    ONE_HOT,
-    lambda s, m: reinforce(s.probabilities, s.gates, s.loss, 0 * s.loss),
-    frozenset({"loss"}),
-)
-OWN = {method.name: method for method in (EXACT, PLAIN)}
 
 
 @dataclass(frozen=True)
@@ -87,8 +75,11 @@ class Setting:
         wanted = {"T1": "natural", "T8": "sgd"}.get(self.bound, self.optimiser)
         if wanted != self.optimiser:
             raise ValueError(f"bound {self.bound} belongs to optimiser {wanted!r}, not {self.optimiser!r}")
-        if find(self.method).estimate is None and self.samples > 1:
+        method = methods.find(self.method, landscape=True)
+        if method.estimator is None and self.samples > 1:
             raise ValueError(f"method {self.method} has no gradient to average over {self.samples} samples")
+        if "expected_gradient" in method.needs and self.samples > 1:
+            raise ValueError(f"method {self.method} takes the expected gradient: nothing to average over samples")
 
 
 @dataclass(frozen=True)
@@ -169,7 +160,7 @@ def simulate(
 
 def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Callable[[int], object]) -> Trace:
     landscape = problem_of(setting, machine).placed(machine.array)
-    method, optimiser = _method(setting, landscape), _optimiser(setting)
+    method, optimiser = method_of(setting, landscape), optimiser_of(setting)
     compiled = machine.compiled and landscape.compiles
     advance = _compiled(setting, landscape, machine) if compiled else _step(setting, landscape, machine)
     temperature = method.temperature or (lambda done: 1.0)
@@ -204,11 +195,6 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
     return Trace(np.array(points), values)
 
 
-def find(name: str) -> Method:
-    """A method of the registry, `exact` (the true gradient, no sampling), or a user's package.module:name."""
-    return OWN[name] if name in OWN else methods.find(name)
-
-
 def problem_of(setting: Setting, machine: Machine | None = None) -> Landscape:
     """The setting's landscape, in NumPy float64.
 
@@ -236,12 +222,10 @@ def record_steps(setting: Setting) -> list[int]:
     return [*range(0, setting.steps, setting.every), setting.steps]
 
 
-def without_zero_rule(method: Method) -> Method:
-    """The same method where no candidate is the zero operation: the averages that only its rule reads are not kept."""
-    if method.zero_policy != "worst" or METHODS.get(method.name) is not method:
-        return method
-    kept = {name: average for name, average in method.averages.items() if name != "gate_gradient"}
-    return replace(method, zero_policy="plain", averages=kept)
+def method_of(setting: Setting, landscape: Landscape) -> Method:
+    """The setting's method; without the average that only the zero operation's rule reads, where there is none."""
+    found = methods.find(setting.method, landscape=True)
+    return found if landscape.zero_operation is not None else replace(found, zero_policy="plain")
 
 
 # ------------------------------------------------------------------ one step of a chunk
@@ -264,58 +248,53 @@ class Clock:
 
 
 def _step(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
-    method, optimiser = _method(setting, landscape), _optimiser(setting)
+    method, optimiser = method_of(setting, landscape), optimiser_of(setting)
     if method.temperature is not None:
-        method = replace(method, temperature=lambda given: given)  # the loop computes it, outside what is compiled
-    shape = step.noise_shape(method, landscape.edges, landscape.candidates)
+        method = replace(method, temperature=_as_given)  # the loop computes it, outside what is compiled
+    knows = "expected_gradient" in method.needs
+    shape = step.noise_shape(method, landscape.edges, landscape.candidates, setting.samples)
     stream = 0 if setting.common else zlib.crc32(setting.method.encode())
-    several = () if setting.samples == 1 else (setting.samples,)
     dtype = getattr(namespace(machine.array(0)), machine.dtype)
     best, worst = landscape.truth.best, landscape.truth.worst
 
     def advance(carried: Carried, rows: Any, t: Any, clock: Any, warmth: Any) -> Carried:
         state, visits = State(carried[0], carried[1], carried[2], clock), carried[3]
-        drawn = uniforms(setting.seed, stream, rows, t, (*several, *shape), dtype)
-        problem = landscape.minibatch(visits, uniforms(setting.seed, NOISE, rows, t, (landscape.noise,), dtype))
+        drawn = uniforms(setting.seed, stream, rows, t, shape, dtype)
+        problem: Any = landscape.minibatch(visits, uniforms(setting.seed, NOISE, rows, t, (landscape.noise,), dtype))
         rate: Any = setting.rate
         if setting.bound == "T8":
             rate = setting.rate * 2 / (worst - best)
         elif setting.bound == "T1":
             rate = setting.rate / (worst - landscape.expected(visits, policy.softmax(state.logits)))
-        if method.name == EXACT.name:
-            gates = policy.softmax(state.logits)
-            gradient = landscape.gradient(visits, gates)
-            logits, moments = optimiser.update(state.logits, gradient, state.moments, rate, clock + 1)
-            return logits, state.memory, moments, landscape.visit(visits, gates)
-        if several:
-            state, gates = averaged_step(method, optimiser, state, problem, drawn, rate, warmth)
-        else:
-            state, sample = step.architecture_step(method, optimiser, state, problem, drawn, rate, warmth)
-            gates = sample.gates
+        if knows:
+            problem = _Known(landscape, visits)
+        state, sample = step.architecture_step(
+            method, optimiser, state, problem, drawn, rate, warmth, samples=setting.samples
+        )
+        gates = sample.gates
         first = gates.reshape(state.logits.shape[0], -1, *state.logits.shape[1:])[:, 0]
         return state.logits, state.memory, state.moments, landscape.visit(visits, first)
 
     return advance
 
 
-def averaged_step(
-    method: Method, optimiser: Optimiser, state: State, problem: Any, drawn: Any, rate: Any, progress: Any
-) -> tuple[State, Any]:
-    """`nas.step.architecture_step` with the mean gradient of S independent samples, drawn (R, S, ...).
+@dataclass(frozen=True)
+class _Known:
+    """A landscape that is asked for its expected gradient alone."""
 
-    Returns: the new state, its moving averages the mean of the S updates, and the gates.
-    """
-    xp, samples = namespace(state.logits), drawn.shape[1]
-    wide = xp.broadcast_to(state.logits[:, None], (state.logits.shape[0], samples, *state.logits.shape[1:]))
-    sample = step.measure(method, step.draw(method, wide, drawn, progress), problem)
-    memory = {name: values[:, None] for name, values in state.memory.items()}
-    remembered = step.remember(method, memory, sample)
-    gradient = step.gradient_of(method, sample, memory).sum(axis=1) / samples
-    logits, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)
-    if method.constrain is not None:
-        logits = method.constrain(state.logits, logits, replace(sample, runs=sample.runs.sum(axis=1)))
-    averages = {name: values.sum(axis=1) / samples for name, values in remembered.items()}
-    return State(logits, averages, moments, state.step + 1), sample.gates
+    landscape: Landscape
+    visits: Visits
+
+    @property
+    def zero_operation(self) -> int | None:
+        return self.landscape.zero_operation
+
+    def expected_gradient(self, probabilities: Any) -> Any:
+        return self.landscape.gradient(self.visits, probabilities)
+
+
+def _as_given(temperature: Any) -> Any:
+    return temperature
 
 
 _LAST_COMPILED: dict[str, Step] = {}
@@ -333,15 +312,9 @@ def _compiled(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
     return _LAST_COMPILED[key]
 
 
-def _method(setting: Setting, landscape: Landscape) -> Method:
-    found = find(setting.method)
-    return found if landscape.zero_operation is not None else without_zero_rule(found)
-
-
-def _optimiser(setting: Setting) -> Optimiser:
-    if setting.optimiser == "adam":
-        return optimisers.adam(setting.beta1, setting.beta2)
-    return optimisers.OPTIMISERS[setting.optimiser]()
+def optimiser_of(setting: Setting) -> Optimiser:
+    """The setting's optimiser of the logits."""
+    return optimisers.build(setting.optimiser, setting.beta1, setting.beta2)
 
 
 def _logits(setting: Setting, landscape: Landscape, rows: Any, machine: Machine) -> Any:

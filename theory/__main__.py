@@ -69,11 +69,11 @@ def _add_card(commands: program.Commands) -> None:
 
 
 def _card(options: argparse.Namespace) -> int:
+    from nas.methods import find
     from theory import card
-    from theory.find import find
     from theory.landscapes import make
 
-    methods = [find(name) for name in options.method]
+    methods = [find(name, landscape=True) for name in options.method]
     if not 0 <= options.progress <= 1:
         raise ValueError(f"--progress must lie in 0 to 1, not {options.progress}")
     _check_writable(options.json)

@@ -22,15 +22,6 @@ from theory.quantities import expected_loss, exponential_step
 DELTA = 0.05
 PROBED = ((1, 2), (2, 2), (1, 3))  # edges, candidates: a factor that is right for two candidates only is found out
 NOT_HERE = "does not apply"
-BY_T4 = (  # credit is L - b_e with b_e independent of a_e, or its mean given the other edges
-    "reinforce",
-    "exact_advantage",
-    "exact_advantage_with_baseline",
-    "debiased_advantage",
-    "reinforce_leave_one_out",
-    "counterfactual",
-    "marginalised",
-)
 
 
 @dataclass(frozen=True)
@@ -142,7 +133,7 @@ def bias_verdict(method: Method, found: exact.Moments, spread: float) -> tuple[b
     probes = len(tables) + len(networks)
     if not none_here:
         return False, f"biased here by {found.bias_norm:.4g}, though by nothing on {probes} rational probes"
-    known = " (T4)" if method.name in BY_T4 and METHODS.get(method.name) is method else ""
+    known = f" ({method.unbiased_by})" if method.unbiased_by else ""
     return True, f"unbiased{known}: exactly zero on {probes} rational probes, {found.bias_norm:.2g} here"
 
 

@@ -106,13 +106,13 @@ def moments(
     architectures, or an exact sum over a draw that has no finite list of outcomes.
     """
     check_policy(probabilities)
-    if method.estimate is None:
+    if method.estimator is None:
         raise ValueError(f"method {method.name} has no gradient: it has no moments")
     temperature = method.temperature(progress) if method.temperature else None
     drawn = outcomes(method.draw, probabilities, temperature, points, seed)
     p = drawn.probabilities
-    known = truth(problem, p)
-    target = known.gradient
+    true = truth(problem, p)
+    target = true.gradient
     if method.draw.probabilities is not policy.softmax:  # an ordered family: one logit, not K, an edge
         target = _pull_back_binomial(problem, p)
     first: list[Any] = [0] * drawn.replicates
@@ -132,7 +132,7 @@ def moments(
     return Moments(
         method.name,
         p,
-        known.expected_loss,
+        true.expected_loss,
         target,
         target + mean.reshape(p.shape),
         covariance,
@@ -182,6 +182,13 @@ def truth(problem: Objective[Any], probabilities: Any) -> Truth:
         losses = losses + (weight * loss).sum()
         scores = scores + ((weight * loss)[:, None, None] * gates).sum(axis=0)
     return Truth(losses, scores - losses * probabilities)
+
+
+def answering(method: Method, problem: Objective[Any], probabilities: Any) -> Objective[Any]:
+    """The problem, which can also tell its expected gradient at probabilities (E, K) if `method` takes that."""
+    if "expected_gradient" not in method.needs:
+        return problem
+    return _Known(problem, truth(problem, probabilities).gradient)
 
 
 def weighted_losses(problem: Objective[Any], probabilities: Any, size: int = 1 << 12) -> Iterator[tuple[Any, Any, Any]]:
@@ -256,7 +263,9 @@ def chunk_size(method: Method, shape: tuple[int, int]) -> int:
 
 def _gradients(method: Method, problem: Objective[Any], drawn: Outcomes) -> Iterator[tuple[int, Any, Any]]:
     """(replicate, weight (n,), gradient (n, E, K)) of every outcome, in chunks."""
-    memory, p = Expectations(method, problem, drawn), drawn.probabilities
+    p = drawn.probabilities
+    problem = answering(method, problem, p)
+    memory = Expectations(method, problem, drawn)
     for replicate, weight, sample in drawn.chunks(chunk_size(method, p.shape)):
         yield (
             replicate,
@@ -290,6 +299,22 @@ def _pull_back_binomial(problem: Objective[Any], p: Any) -> Any:
     return slope[:, None] * np.eye(p.shape[1], dtype=int)[0]
 
 
+class _Known:
+    """An objective that also knows the expected gradient at one policy."""
+
+    def __init__(self, problem: Objective[Any], gradient: Any) -> None:
+        self.problem, self.gradient, self.zero_operation = problem, gradient, problem.zero_operation
+
+    def loss(self, gates: Any) -> Any:
+        return self.problem.loss(gates)
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        return self.problem.gradients(gates, runs)
+
+    def expected_gradient(self, probabilities: Any) -> Any:
+        return np.broadcast_to(self.gradient, probabilities.shape)
+
+
 class _Counter:
     """An objective that counts what it is asked."""
 
@@ -309,3 +334,9 @@ class _Counter:
         self.backward += passes
         self.operations += float((np.broadcast_to(runs, gates.shape) != 0).sum())
         return self.problem.gradients(gates, runs)
+
+    def expected_gradient(self, probabilities: Any) -> Any:
+        edges, candidates = probabilities.shape[-2:]
+        self.forward += candidates**edges
+        self.operations += float(edges * candidates**edges)
+        return 0 * probabilities

@@ -25,8 +25,8 @@ from nas.judging.statistics import quartiles
 from nas.methods import METHODS
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
-from theory.claims import t11_best_baseline
 from theory.claims.t5_taylor_bias import FLIP
+from theory.claims.t11_best_baseline import BEST
 from theory.landscapes import Landscape, Network, make
 
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
@@ -68,9 +68,11 @@ def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
         axes[0, column].plot(times, [row["expected_loss"] for row in numbers["flow"]], color="black")
         axes[0, column].axhline(numbers["min_loss"], color="gray", linewidth=0.8, linestyle=":")
         axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
-        for method in (*COMPARED, "best_baseline"):
+        for method in (*COMPARED, BEST.name):
             values = [row[method] for row in numbers["flow"]]
-            axes[1, column].plot(times, values, color=of_method(method), label=method.replace("_", " "))
+            axes[1, column].plot(
+                times, values, color=of_method(BEST if method == BEST.name else method), label=method.replace("_", " ")
+            )
         axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
     axes[0, 0].set_ylabel("expected test error, %")
     axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
@@ -81,7 +83,7 @@ def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
 def _one_table(land: Landscape) -> dict[str, Any]:
     uniform = np.full((6, 4), 0.25)
     moments = {name: exact.moments(METHODS[name], land, uniform) for name in (*COMPARED, "advantage", "counterfactual")}
-    moments["best_baseline"] = exact.moments(t11_best_baseline.BEST, land, uniform)
+    moments["best_baseline"] = exact.moments(BEST, land, uniform)
     plain = moments["reinforce"]
 
     def slope(time: float, logits: Any) -> Any:
@@ -99,7 +101,7 @@ def _one_table(land: Landscape) -> dict[str, Any]:
         row |= {
             "expected_loss": float(there.expected_loss),
             "gradient_norm": float(np.linalg.norm(there.gradient)),
-            "best_baseline": float(exact.moments(t11_best_baseline.BEST, land, p).total_variance),
+            "best_baseline": float(exact.moments(BEST, land, p).total_variance),
         }
         flow.append(row)
     final = tuple(int(k) for k in policy.choices(policy.one_hot_argmax(p)))

@@ -361,7 +361,7 @@ def figure(measured: Measured, space: Space) -> Figure:
 def _drawable(name: str) -> Method:
     """A method that can be drawn from any policy. Raises: ValueError in one line."""
     method = methods.find(name)
-    if method.estimate is None or method.draw.probabilities is not policy.softmax:
+    if method.estimator is None or method.draw.probabilities is not policy.softmax:
         raise ValueError(f"method {name} has no gradient at the policy of another search")
     return replace(method, zero_policy="plain")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.methods import METHODS
+from nas.methods import method_of
 from nas.progress import Progress
 from nas.schedule import cosine
 from nas.search import SearchSettings, beginning, build_method, steps
@@ -66,14 +66,15 @@ def test_nothing_happens_before_a_step_is_asked_for() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_the_rate_falls_over_the_architecture_steps(schedule: str) -> None:
     """A gradient of ones moves every logit down by the sum of the rates: cosine(n / 20) / 10 each, or 1 / 10."""
-    ones = replace(METHODS["reinforce"], **{ESTIMATE: lambda *_, **__: torch.ones(2, 3)}, averages={})
+    ones = method_of(ones_like, "ones")
     settings = replace(SETTINGS, optimiser="sgd", schedule=schedule, clip=None)
     *_, last = steps(Tiny(), settings, 0, method=ones)
     falls = [cosine(n / 20) if schedule == "cosine" else 1.0 for n in range(20)]
     torch.testing.assert_close(last.state.logits, torch.full((2, 3), -0.1 * sum(falls)))
 
 
-ESTIMATE = "estimator" if hasattr(METHODS["reinforce"], "estimator") else "estimate"
+def ones_like(probabilities: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(probabilities)
 
 
 @pytest.mark.parametrize("method", ["advantage", "random", "gdas"])

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nas import methods, objective, optimisers, policy, step
+from nas import estimators, methods, objective, optimisers, policy, step
 from nas.arrays import namespace
 from nas.methods import METHODS, Method
 from nas.objective import Gradients
-from nas.samples import ONE_HOT, Sample
+from nas.samples import SEVERAL, Sample
 
 EDGES, CANDIDATES, OUTPUTS = 3, 4, 2
 
@@ -93,8 +93,12 @@ def test_every_method_improves_on_the_uniform_policy(name: str) -> None:
     assert derived < problem().loss(uniform).mean()
 
 
+def upside_down(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+    return -1 * estimators.reinforce(probabilities, gates, loss, baseline)
+
+
 def test_control_a_flipped_sign_does_not_improve() -> None:
-    wrong = replace(METHODS["reinforce"], estimate=lambda s, m: -1 * METHODS["reinforce"].estimate(s, m))  # type: ignore[misc]
+    wrong = replace(METHODS["reinforce"], estimator=upside_down)
     state, _ = run(wrong, 300, 64, "numpy", optimisers.adam(), 0.05)
     uniform = policy.draw(
         np.full((4096, EDGES, CANDIDATES), 1 / CANDIDATES), np.random.default_rng(3).random((4096, EDGES))
@@ -338,21 +342,115 @@ def test_zeroed_and_alternative_losses_exactly() -> None:
             assert alternatives[edge, operation] == landscape.loss(other)
 
 
-# ------------------------------------------------------------------ a user's own method
-
-MINE = Method("mine", "Mine", ONE_HOT, lambda s, m: s.probabilities * 0, frozenset({"loss"}))
+# ------------------------------------------------------------------ several samples in one step
 
 
-def test_find_loads_a_users_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    (tmp_path / "my_method.py").write_text("from nas.methods import METHODS\nmine = METHODS['darts']\nnot_mine = 3\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert methods.find("my_method:mine") is METHODS["darts"]
-    assert methods.find("darts") is METHODS["darts"]
-    for name, message in [
-        ("dart", "unknown method 'dart'; known: advantage, "),
-        ("my_method:none", "cannot load method 'my_method:none'"),
-        ("no_such_module:x", "cannot load method 'no_such_module:x'"),
-        ("my_method:not_mine", "is a int, not a nas.methods.Method"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            methods.find(name)
+def two_steps(method: Method, samples: int, replicates: int, seed: int = 0) -> list[step.State]:
+    """The states after one and after two steps on a quadratic, from random logits."""
+    rng, optimiser = np.random.default_rng(seed), optimisers.adam()
+    states = [step.start(method, optimiser, rng.normal(size=(replicates, EDGES, CANDIDATES)))]
+    for _ in range(2):
+        uniforms = rng.random((replicates, *step.noise_shape(method, EDGES, CANDIDATES, samples)))
+        states.append(
+            step.architecture_step(method, optimiser, states[-1], problem(), uniforms, 0.1, 0.3, samples=samples)[0]
+        )
+    return states[1:]
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"random"}))
+def test_several_samples_are_the_mean_of_single_steps(name: str) -> None:
+    """One step of plain descent on S samples: the mean of the S steps that each sample alone would take.
+
+    Also with an edge axis as long as the replicates', where a wrong axis would go unseen in the shapes.
+    """
+    method, optimiser, samples, rng = METHODS[name], optimisers.sgd(), 4, np.random.default_rng(1)
+    if method.constrain is not None:
+        method = replace(method, constrain=None)  # a projection is not linear
+    for replicates in (2, EDGES, samples):
+        state = step.start(method, optimiser, rng.normal(size=(replicates, EDGES, CANDIDATES)))
+        state = replace(state, memory={n: v + rng.random(v.shape) for n, v in state.memory.items()})
+        uniforms = rng.random((replicates, *step.noise_shape(method, EDGES, CANDIDATES, samples)))
+        whole, sample = step.architecture_step(method, optimiser, state, problem(), uniforms, 0.1, 0.3, samples=samples)
+        single = [
+            step.architecture_step(method, optimiser, state, problem(), uniforms[:, s], 0.1, 0.3)[0]
+            for s in range(samples)
+        ]
+        np.testing.assert_allclose(whole.logits, np.mean([one.logits for one in single], axis=0), atol=1e-12)
+        for key, value in whole.memory.items():
+            assert value.shape == state.memory[key].shape
+            np.testing.assert_allclose(value, np.mean([one.memory[key] for one in single], axis=0), atol=1e-12)
+        assert sample.gates.shape[:2] == (replicates, samples)
+        assert np.abs(whole.logits - single[0].logits).max() > 1e-6 or method.draw.noise(EDGES, 1) == (0,)
+
+
+def test_one_sample_is_the_step_without_the_axis() -> None:
+    for method in (METHODS["advantage_with_baseline"], METHODS["reinforce_leave_one_out"]):
+        state, optimiser = step.start(method, optimisers.adam(), np.zeros((2, EDGES, CANDIDATES))), optimisers.adam()
+        uniforms = np.random.default_rng(0).random((2, *step.noise_shape(method, EDGES, CANDIDATES)))
+        bare, _ = step.architecture_step(method, optimiser, state, problem(), uniforms, 0.1)
+        said, _ = step.architecture_step(method, optimiser, state, problem(), uniforms, 0.1, samples=1)
+        assert (bare.logits == said.logits).all()
+
+
+def test_a_search_without_a_gradient_has_nothing_to_average() -> None:
+    with pytest.raises(ValueError, match="method random has no gradient to average over 4 samples"):
+        two_steps(METHODS["random"], 4, 2)
+
+
+def centred_by_hand(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+    """The mean of several samples' REINFORCE, all with the same moving average as baseline."""
+    charge = (loss - baseline[..., None])[..., None, None]
+    return (charge * (gates - probabilities[..., None, :, :])).sum(axis=-3) / gates.shape[-3]
+
+
+def test_averages_of_a_method_that_draws_several_keep_their_shape() -> None:
+    """Its average is one number a replicate, the mean of its 8 losses, whether a step takes one such draw or three."""
+    own = Method("own", "Own", centred_by_hand, draw=SEVERAL, baseline=methods.LOSS_AVERAGE)
+    for samples in (1, 3):
+        for replicates in (2, 8):  # 8 replicates: a missing axis would broadcast against the 8 samples
+            optimiser = optimisers.sgd()
+            state = step.start(own, optimiser, np.zeros((replicates, EDGES, CANDIDATES)))
+            uniforms = np.random.default_rng(0).random((replicates, *step.noise_shape(own, EDGES, CANDIDATES, samples)))
+            state, sample = step.architecture_step(own, optimiser, state, problem(), uniforms, 0.1, samples=samples)
+            assert state.memory["loss"].shape == (replicates,)
+            np.testing.assert_allclose(state.memory["loss"], sample.loss.reshape(replicates, -1).mean(axis=-1))
+            assert (state.memory["loss.count"] == 1).all()
+
+
+# ------------------------------------------------------------------ what an estimator may return
+
+
+def returns_nothing(probabilities: Any, gates: Any, loss: Any) -> None:
+    """Forgot its return."""
+
+
+def returns_a_column(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return (gates * gate_gradient).sum(axis=-1, keepdims=True)
+
+
+def returns_it_turned(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return namespace(gates).swapaxes(gates * gate_gradient, -1, -2)
+
+
+def returns_one_for_all_replicates(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return (gates * gate_gradient).sum(axis=0)
+
+
+@pytest.mark.parametrize("world", ["numpy", "torch"])
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize(
+    ("estimator", "says"),
+    [
+        (returns_nothing, "returned None; it must return the gradient"),
+        (returns_a_column, r"returned the shape \(5, (2, )?3, 1\); it must .* of the shape \(5, (2, )?3, 4\)"),
+        (returns_it_turned, r"returned the shape \(5, (2, )?4, 3\)"),
+        (returns_one_for_all_replicates, r"returned the shape \((2, )?3, 4\)"),
+    ],
+)
+def test_what_is_no_gradient_is_refused_at_the_first_step(estimator: Any, says: str, samples: int, world: str) -> None:
+    method, optimiser = methods.method_of(estimator, "mine"), optimisers.adam()
+    convert: Any = torch.tensor if world == "torch" else np.asarray
+    state = step.start(method, optimiser, convert(np.zeros((5, EDGES, CANDIDATES))))
+    uniforms = convert(np.random.default_rng(0).random((5, *step.noise_shape(method, EDGES, CANDIDATES, samples))))
+    with pytest.raises(ValueError, match=f"estimator mine {says}"):
+        step.architecture_step(method, optimiser, state, problem(world), uniforms, 0.1, samples=samples)

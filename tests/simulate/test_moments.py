@@ -6,7 +6,7 @@ from nas.methods import METHODS
 from simulate import __main__ as program
 from simulate.moments import WRONG, compare
 
-RIGHT = [name for name, method in METHODS.items() if method.estimate is not None]
+RIGHT = [name for name, method in METHODS.items() if method.estimator is not None]
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import estimators
+from nas import estimators, methods
 from nas.methods import METHODS
 from nas.samples import ONE_HOT_AND_EDGE
-from theory import card, exact, find
+from theory import card, exact
 from theory.__main__ import main
 from theory.landscapes import make
 
 STRANGER = """
-from nas import estimators
+from nas import estimators, methods
 from nas.methods import METHODS
 from dataclasses import replace
 
@@ -165,10 +165,10 @@ def test_the_shipped_estimators_are_methods_by_their_parameter_names() -> None:
     """find() builds from a plain function what METHODS registers by hand."""
     land, p = make("quadratic", 2, 2, exact=True), np.full((2, 2), Fraction(1, 2))
     for name in ("advantage", "reinforce", "exact_advantage", "counterfactual", "muprop", "debiased_advantage"):
-        built = find.method_of(getattr(estimators, name), name)
+        built = methods.method_of(getattr(estimators, name), name)
         ours, registered = (exact.moments(m, land, p) for m in (built, METHODS[name]))
         np.testing.assert_allclose(ours.covariance.astype(float), registered.covariance.astype(float), atol=1e-12)
-    assert find.method_of(estimators.debiased_advantage, "d").draw == ONE_HOT_AND_EDGE
+    assert methods.method_of(estimators.debiased_advantage, "d").draw == ONE_HOT_AND_EDGE
 
 
 def test_additive_landscapes_have_the_t7_boundary(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_bad_policies(content: str, message: str, tmp_path: Path) -> None:
 
 def test_bad_strangers(stranger: str) -> None:
     with pytest.raises(ValueError, match="takes 'weather', which no sample has"):
-        find.find(f"{stranger}:odd")
+        methods.find(f"{stranger}:odd")
     with pytest.raises(ValueError, match="is a int, not a"):
-        find.find(f"{stranger}:number")
+        methods.find(f"{stranger}:number")
     with pytest.raises(ValueError, match="cannot load method"):
-        find.find(f"{stranger}:absent")
+        methods.find(f"{stranger}:absent")

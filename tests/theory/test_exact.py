@@ -16,12 +16,11 @@ from nas import estimators, policy, step
 from nas.methods import METHODS, Method
 from nas.optimisers import sgd
 from theory import architectures, exact, outcomes
-from theory.card import BY_T4
 from theory.landscapes import Landscape, Table, make
 
-UNBIASED = (*BY_T4, "muprop", "binomial_reinforce")
+UNBIASED = (*[m.name for m in METHODS.values() if m.unbiased_by], "muprop", "binomial_reinforce")
 BIASED_BY_CURVATURE = ("advantage", "advantage_with_baseline", "darts", "proxyless", "nasp", "binomial_advantage")
-WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimate is not None]
+WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimator is not None]
 INTEGRATED = ("gdas", "snas", "ars")
 P = np.array([[F(1, 3), F(2, 3)], [F(1, 5), F(4, 5)]])
 

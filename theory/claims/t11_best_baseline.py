@@ -8,7 +8,6 @@ import sympy
 from nas import estimators, objective
 from nas.arrays import expand
 from nas.methods import METHODS, Method
-from nas.samples import ONE_HOT
 from theory import exact, symbols
 from theory.claim import Claim, Control
 from theory.landscapes import Landscape
@@ -22,15 +21,13 @@ def best_baseline(p: Any, alternative_losses: Any) -> Any:
     return weighted / np.where(spread == 0, 1 + 0 * spread, spread)
 
 
-BEST = Method(
-    "best_baseline",
-    "Best baseline",
-    ONE_HOT,
-    lambda s, m: estimators.credited(
-        s.probabilities, s.gates, expand(s.loss, 1) - best_baseline(s.probabilities, s.alternative_losses)
-    ),
-    frozenset({"loss", "alternative_losses"}),
-)
+def with_best_baseline(probabilities: Any, gates: Any, loss: Any, alternative_losses: Any) -> Any:
+    """REINFORCE whose baseline is b*_e, edge by edge."""
+    credit = expand(loss, 1) - best_baseline(probabilities, alternative_losses)
+    return estimators.credited(probabilities, gates, credit)
+
+
+BEST = Method("best_baseline", "Best baseline", with_best_baseline, unbiased_by="T4", colour="#808080")
 
 
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

@@ -1,6 +1,5 @@
 """T4: is the exact advantage unbiased? Yes, because the zeroed loss does not depend on the edge's own operation."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,18 +23,18 @@ def unbiased(method: Method) -> Checker:
     return slack
 
 
-WRONG_SIGN = replace(
-    EXACT,
-    name="wrong_sign",
-    estimate=lambda s, m: -estimators.exact_advantage(s.probabilities, s.gates, s.loss, s.zeroed_loss),
-)
-OWN_BASELINE = replace(
-    EXACT,
-    name="own_baseline",
-    estimate=lambda s, m: estimators.credited(
-        s.probabilities, s.gates, expand(s.loss, 1) - s.zeroed_loss * s.gates[..., 0]
-    ),
-)
+def wrong_sign(probabilities: Any, gates: Any, loss: Any, zeroed_loss: Any) -> Any:
+    """The exact advantage, upside down."""
+    return -estimators.exact_advantage(probabilities, gates, loss, zeroed_loss)
+
+
+def own_baseline(probabilities: Any, gates: Any, loss: Any, zeroed_loss: Any) -> Any:
+    """A baseline that depends on the edge's own operation."""
+    return estimators.credited(probabilities, gates, expand(loss, 1) - zeroed_loss * gates[..., 0])
+
+
+WRONG_SIGN = Method("wrong_sign", "Wrong sign", wrong_sign)
+OWN_BASELINE = Method("own_baseline", "Own baseline", own_baseline)
 
 
 def symbolic() -> list[Any]:

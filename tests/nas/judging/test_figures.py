@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from nas import tasks
 from nas.__main__ import main
 from nas.judging import colours, figures
-from nas.methods import METHODS
+from nas.methods import EXACT, METHODS
 from nas.running import config, runs
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
@@ -99,6 +99,8 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_every_method_has_a_colour_of_its_own() -> None:
-    assert METHODS.keys() <= colours.METHODS.keys()
-    assert len({*colours.METHODS.values(), *colours.SPARE}) == len(colours.METHODS) + len(colours.SPARE)
+    own = [method.colour for method in (*METHODS.values(), EXACT)]
+    assert all(own)
+    assert len({*own, *colours.SPARE}) == len(own) + len(colours.SPARE)
+    assert colours.of_method("advantage") == METHODS["advantage"].colour
     assert colours.of_method("mine:method") in colours.SPARE  # the control: one that is not listed

@@ -130,7 +130,7 @@ def test_every_method_takes_a_step(name: str) -> None:
         state, sample = step.architecture_step(method, adam, state, network.objective(), uniforms, 0.1, 0.5)
     assert torch.isfinite(state.logits).all()
     assert torch.isfinite(sample.loss).all()
-    if method.estimate is not None:
+    if method.estimator is not None:
         assert state.logits.abs().max() > 0
 
 
