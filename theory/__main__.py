@@ -29,7 +29,9 @@ def _add_verify(commands: program.Commands) -> None:
     parser = commands.add_parser("verify", help="do the theorems T1 to T13 hold, and are their controls caught?")
     parser.add_argument("--only", metavar="T1,T4", help="these claims (default: all)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, metavar="SECONDS", help="more seconds, wider search (default: 40)")
+    parser.add_argument(
+        "--cases", type=int, metavar="N", help="random cases a claim, more for a wider search (default: 5000)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ledger")
     parser.add_argument("--proofs", type=Path, metavar="FILE", help="a record of proofs/check.py --json FILE")
     parser.set_defaults(run_command=_verify)
@@ -41,11 +43,11 @@ def _verify(options: argparse.Namespace) -> int:
 
     only = [name.strip() for name in options.only.split(",")] if options.only is not None else list(CLAIMS)
     _check_writable(options.json)
-    budget = ledger.DEFAULT_BUDGET if options.budget is None else options.budget
-    rows = ledger.verify(only, options.seed, budget, options.proofs)
+    cases = ledger.DEFAULT_CASES if options.cases is None else options.cases
+    rows = ledger.verify(only, options.seed, cases, options.proofs)
     print(ledger.table(rows))
     if options.json:
-        ledger.write(options.json, rows, options.seed, budget)
+        ledger.write(options.json, rows, options.seed, cases)
     return 0 if ledger.passed(rows) else 1
 
 

@@ -2,8 +2,9 @@
 
 Every claim is tried five ways: its symbolic derivation must reduce to zero; its checker must hold in `Fraction` on
 random cases and, where Hypothesis is installed, on a structured property test; it must hold in float64 on as many
-random cases as the budget allows; and each of its negative controls, a false statement next to it, must be refuted.
-Counterexamples are minimised and printed as Python that makes them again.
+random cases as are asked for; and each of its negative controls, a false statement next to it, must be refuted.
+Counterexamples are minimised and printed as Python that makes them again. All of it is counted in cases, so that the
+evidence is the same on a busy machine and an idle one; seconds are printed beside it.
 """
 
 import hashlib
@@ -26,11 +27,15 @@ from theory.cases import Case, Domain, minimise, random_case
 from theory.claim import Checker, Claim, Control, holds, try_case
 from theory.claims import CLAIMS, t8_logit_step
 
-DEFAULT_BUDGET = 40.0
+DEFAULT_CASES = 5000  # float cases a claim: about 40 s for all claims on two idle cores
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 PROOF_RECORD = PROOFS.parent / "runs" / "proofs.json"
 NOT_CHECKED = "not checked here"
-FEWEST_EXACT, FEWEST_EXISTS, FEWEST_FLOAT, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 300, 100, 25, 2000
+EXACT_SHARE, STARTS_SHARE = (
+    12,
+    250,
+)  # float cases that cost about one exact case, or one start on each size of T8's search
+FEWEST_EXACT, FEWEST_EXISTS, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 300, 25, 2000
 
 
 @dataclass(frozen=True)
@@ -70,41 +75,39 @@ class Row:
 # ------------------------------------------------------------------ the ledger
 
 
-def verify(only: Sequence[str], seed: int = 0, budget: float = DEFAULT_BUDGET, proofs: Path | None = None) -> list[Row]:
-    """The rows of the claims in `only`, on as many processes as there are cores, in about `budget` seconds.
+def verify(only: Sequence[str], seed: int = 0, cases: int = DEFAULT_CASES, proofs: Path | None = None) -> list[Row]:
+    """The rows of the claims in `only`, each on `cases` float cases, on as many processes as there are cores.
 
     proofs: the JSON that `proofs/check.py --json` recorded, by default what its last run here left in runs/.
-    Raises: ValueError for an unknown claim or a budget that is not positive.
+    Raises: ValueError for an unknown claim or a number of cases that is not positive.
     """
     for name in only:
         if name not in CLAIMS:
             raise ValueError(f"unknown claim {name!r}; known: {', '.join(CLAIMS)}")
-    if not budget > 0:
-        raise ValueError(f"the budget must be a positive number of seconds, not {budget}")
+    if cases < 1:
+        raise ValueError(f"a claim needs at least one case, not {cases}")
     recorded = _recorded_proofs(proofs)
     workers = max(1, min(os.cpu_count() or 1, len(only)))
-    share = budget * workers / len(only)
     rows: dict[str, Row] = {}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(examine, name, seed, share, recorded.get(name, NOT_CHECKED)) for name in only]
+        running = [pool.submit(examine, name, seed, cases, recorded.get(name, NOT_CHECKED)) for name in only]
         for done in tqdm(as_completed(running), total=len(running), desc="claims", leave=False, disable=None):
             rows[done.result().id] = done.result()
     return [rows[name] for name in only]
 
 
-def examine(name: str, seed: int, seconds: float, proofs: str = NOT_CHECKED) -> Row:
-    """One claim, in about `seconds`; at least `FEWEST_EXACT` exact and `FEWEST_FLOAT` float cases, however long."""
+def examine(name: str, seed: int, cases: int, proofs: str = NOT_CHECKED) -> Row:
+    """One claim on `cases` float cases and a twelfth of that exact ones (at least `FEWEST_EXACT`), however long."""
     claim = CLAIMS[name]
     start = time.monotonic()
     stream = np.random.default_rng([seed, list(CLAIMS).index(name)])
     symbolic = all(expression == 0 for expression in claim.symbolic())
     controls = tuple(_try_control(control, stream) for control in claim.controls)
     examples, broken = _property(claim, seed)
-    rest = max(0.0, seconds - (time.monotonic() - start))
     exact_slack, exact_domain = claim.exact_slack or claim.slack, claim.exact_domain or claim.domain
     fewest = FEWEST_EXISTS if claim.exists else FEWEST_EXACT
-    exactly = _search(exact_slack, exact_domain, stream, True, rest / 5, fewest, claim.exists)
-    floating = _search(claim.slack, claim.domain, stream, False, rest * 4 / 5, FEWEST_FLOAT, claim.exists)
+    exactly = _search(exact_slack, exact_domain, stream, True, max(fewest, cases // EXACT_SHARE), claim.exists)
+    floating = _search(claim.slack, claim.domain, stream, False, cases, claim.exists)
     counterexample: str | None = None
     notes: tuple[str, ...] = ()
     if claim.exists:
@@ -122,7 +125,7 @@ def examine(name: str, seed: int, seconds: float, proofs: str = NOT_CHECKED) -> 
         elif not holds(floating.worst, False):
             counterexample = str(minimise(floating.case, lambda c: _violates(claim.slack, c, False)))
     if name == "T8":
-        notes += (_open_question(seed, seconds),)
+        notes += (_open_question(seed, cases),)
     return Row(
         claim.id,
         claim.title,
@@ -199,9 +202,9 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(text)
 
 
-def write(path: Path, rows: Sequence[Row], seed: int, budget: float) -> None:
-    """The ledger as JSON: {"seed", "budget", "passed", "claims": [one object a claim]}."""
-    content = {"seed": seed, "budget": budget, "passed": passed(rows), "claims": [asdict(row) for row in rows]}
+def write(path: Path, rows: Sequence[Row], seed: int, cases: int) -> None:
+    """The ledger as JSON: {"seed", "cases", "passed", "claims": [one object a claim]}."""
+    content = {"seed": seed, "cases": cases, "passed": passed(rows), "claims": [asdict(row) for row in rows]}
     write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -215,14 +218,11 @@ class _Found:
     case: Case
 
 
-def _search(
-    slack: Checker, domain: Domain, rng: np.random.Generator, exact: bool, seconds: float, fewest: int, largest: bool
-) -> _Found:
-    """The smallest slack (or the largest) over random cases."""
-    end = time.monotonic() + seconds
+def _search(slack: Checker, domain: Domain, rng: np.random.Generator, exact: bool, cases: int, largest: bool) -> _Found:
+    """The smallest slack (or the largest) over random cases; it ends at the first violation."""
     where = random_case(rng, domain)
     number, worst = 1, try_case(slack, where, exact)
-    while (largest or holds(worst, exact)) and (number < fewest or time.monotonic() < end):
+    while (largest or holds(worst, exact)) and number < cases:
         case = random_case(rng, domain)
         found = try_case(slack, case, exact)
         number += 1
@@ -288,9 +288,9 @@ def _property(claim: Claim, seed: int) -> tuple[int | None, str | None]:
     return tried, None
 
 
-def _open_question(seed: int, seconds: float) -> str:
+def _open_question(seed: int, cases: int) -> str:
     """T8 for E >= 3: the largest ratio of the hard search, and the cases that attain 1/2."""
-    starts = max(2, int(seconds))
+    starts = max(2, cases // STARTS_SHARE)
     best, sizes = 0.0, ((3, 2), (3, 3), (4, 2), (5, 2))
     for edges, candidates in sizes:
         best = max(best, t8_logit_step.hard_search(edges, candidates, starts, seed)[0])

@@ -1,6 +1,8 @@
 """The ledger: all claims hold, a broken claim is found and minimised, the command keeps its contract."""
 
+import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,20 @@ from theory.claims import CLAIMS
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_holds_and_its_controls_are_caught(name: str) -> None:
-    row = ledger.examine(name, seed=1, seconds=0.0)
+    row = ledger.examine(name, seed=1, cases=100)
     assert row.holds
     assert row.symbolic
     assert row.controls_caught == row.controls >= 1
     assert row.counterexample is None
-    assert row.searched >= ledger.FEWEST_FLOAT
+    assert row.searched == 100
+    assert row.exact_cases == (ledger.FEWEST_EXISTS if CLAIMS[name].exists else ledger.FEWEST_EXACT)
 
 
 def test_a_false_claim_is_refuted_with_a_minimal_case(monkeypatch: pytest.MonkeyPatch) -> None:
     """T1 with its own control's checker: wrong, and the ledger must say so."""
     wrong = replace(CLAIMS["T1"], slack=CLAIMS["T1"].controls[0].slack)
     monkeypatch.setitem(CLAIMS, "T1", wrong)
-    row = ledger.examine("T1", seed=0, seconds=0.0)
+    row = ledger.examine("T1", seed=0, cases=100)
     assert not row.holds
     assert not ledger.passed([row])
     assert row.counterexample is not None
@@ -38,10 +41,10 @@ def test_a_false_claim_is_refuted_with_a_minimal_case(monkeypatch: pytest.Monkey
 def test_a_false_derivation_and_an_uncaught_control_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "CONTROL_TRIES", 20)
     monkeypatch.setitem(CLAIMS, "T2", replace(CLAIMS["T2"], symbolic=lambda: [1]))
-    assert not ledger.examine("T2", 0, 0.0).holds
+    assert not ledger.examine("T2", 0, 100).holds
     harmless = Control("a true statement", CLAIMS["T4"].slack)
     monkeypatch.setitem(CLAIMS, "T4", replace(CLAIMS["T4"], controls=(harmless,)))
-    row = ledger.examine("T4", 0, 0.0)
+    row = ledger.examine("T4", 0, 100)
     assert row.holds
     assert (row.controls_caught, row.controls) == (0, 1)
     assert not ledger.passed([row])
@@ -50,16 +53,31 @@ def test_a_false_derivation_and_an_uncaught_control_fail(monkeypatch: pytest.Mon
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, proofs = tmp_path / "ledger.json", _record(tmp_path, {"T4": True, "T2": True})
-    arguments = ["verify", "--only", "T4,T2", "--seed", "3", "--budget", "1", "--json", str(file)]
+    arguments = ["verify", "--only", "T4,T2", "--seed", "3", "--cases", "300", "--json", str(file)]
     assert main([*arguments, "--proofs", str(proofs)]) == 0
     written: dict[str, Any] = json.loads(file.read_text())
     assert [claim["id"] for claim in written["claims"]] == ["T4", "T2"]
+    assert [written["cases"], *(claim["searched"] for claim in written["claims"])] == [300] * 3
     for claim in written["claims"]:
         assert claim["holds"] is True
         assert claim["controls_caught"] == claim["controls"]
         assert -1e-9 <= claim["worst_slack"] <= 0
     assert [claim["proofs"] for claim in written["claims"]] == ["proved", "proved"]
     assert "T4 the exact advantage is unbiased" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["T4", "T8"])
+def test_the_evidence_does_not_depend_on_how_busy_the_machine_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same clock and one that says that every look at it is an hour later: the same row, but for the time shown."""
+    monkeypatch.setattr(ledger, "CONTROL_TRIES", 50)
+    quick = ledger.examine(name, 3, 600)
+    hours = itertools.count(0, 3600)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(hours)))
+    slow = ledger.examine(name, 3, 600)
+    assert slow.seconds > quick.seconds
+    assert replace(slow, seconds=0.0) == replace(quick, seconds=0.0)
+    assert (quick.searched, quick.exact_cases) == (600, 50)
+    assert name != "T8" or "of 8 BFGS searches" in quick.notes[0]
 
 
 def _record(folder: Path, proved: dict[str, bool], **changed: str) -> Path:
@@ -75,7 +93,7 @@ def test_the_proofs_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert ledger._recorded_proofs(None) == {}
     record = _record(tmp_path, {"T4": True, "T2": False})
     assert ledger._recorded_proofs(None) == {"T4": "proved", "T2": "not proved"}
-    row = ledger.examine("T4", 0, 0.0)
+    row = ledger.examine("T4", 0, 100)
     assert row.proofs == ledger.NOT_CHECKED
     assert "make proofs" in ledger.table([row])
     assert ledger.passed([replace(row, proofs="proved")])
@@ -90,8 +108,7 @@ def test_the_proofs_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("arguments", "message"),
     [
         (["--only", "T99"], "unknown claim 'T99'; known: T1, T2"),
-        (["--budget", "0"], "the budget must be a positive number"),
-        (["--budget", "nan"], "the budget must be a positive number"),
+        (["--cases", "0"], "a claim needs at least one case, not 0"),
         (["--seed", "-1"], "--seed must not be negative"),
         (["--json", "/nowhere/at/all.json"], "cannot write /nowhere/at/all.json: no writable folder"),
         (["--proofs", "/nowhere/at/all.json"], "is not a record of proofs/check.py"),
