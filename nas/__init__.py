@@ -1,1 +1,72 @@
-"""What runs: estimators, policies, methods, parent networks and the search loop."""
+"""What runs: estimators, policies, methods, parent networks and the search loop. The names to start with:
+
+    estimators   advantage, reinforce, exact_advantage, debiased_advantage: plain functions of arrays
+    methods      Method, METHODS, find_method; start, architecture_step: one step of any method
+    networks     Edge, EdgeNetwork, Batches, Supernet, Space: a network of your own becomes searchable
+    search       search, SearchSettings, Found
+
+>>> import nas
+>>> nas.METHODS["advantage"].label  # every method that is known by name
+'AdvantageNAS'
+"""
+
+from typing import TYPE_CHECKING
+
+from nas.front_door import opened
+
+__all__ = [
+    "METHODS",
+    "Batches",
+    "Edge",
+    "EdgeNetwork",
+    "Found",
+    "Method",
+    "SearchSettings",
+    "Space",
+    "Supernet",
+    "advantage",
+    "architecture_step",
+    "debiased_advantage",
+    "exact_advantage",
+    "find_method",
+    "reinforce",
+    "search",
+    "start",
+]
+
+if TYPE_CHECKING:
+    from nas.estimators import advantage, debiased_advantage, exact_advantage, reinforce
+    from nas.methods import METHODS, Method
+    from nas.methods import find as find_method
+    from nas.progress import Found
+    from nas.search import SearchModule, SearchSettings
+    from nas.spaces.space import Space
+    from nas.step import architecture_step, start
+    from nas.supernets.edge import Edge, EdgeNetwork
+    from nas.supernets.supernet import Batches, Supernet
+
+    search: SearchModule
+    __version__: str
+else:
+    __getattr__, __dir__ = opened(
+        __name__,
+        {
+            "METHODS": "nas.methods",
+            "Batches": "nas.supernets.supernet",
+            "Edge": "nas.supernets.edge",
+            "EdgeNetwork": "nas.supernets.edge",
+            "Found": "nas.progress",
+            "Method": "nas.methods",
+            "SearchSettings": "nas.search",
+            "Space": "nas.spaces.space",
+            "Supernet": "nas.supernets.supernet",
+            "advantage": "nas.estimators",
+            "architecture_step": "nas.step",
+            "debiased_advantage": "nas.estimators",
+            "exact_advantage": "nas.estimators",
+            "find_method": "nas.methods:find",
+            "reinforce": "nas.estimators",
+            "search": "nas.search",
+            "start": "nas.step",
+        },
+    )

@@ -39,6 +39,10 @@ def advantage(probabilities: A, gates: A, gate_gradient: A) -> A:
     operations that ran are read.
     Returns: (..., E, K). Its bias is the Taylor remainder of theorem T5: zero where the loss is affine in each
     edge's output, and possibly fatal elsewhere.
+
+    >>> import numpy as np
+    >>> advantage(np.array([[0.25, 0.75]]), np.array([[1.0, 0.0]]), np.array([[2.0, 0.0]]))  # credit 2
+    array([[ 1.5, -1.5]])
     """
     return credited(probabilities, gates, first_order_credit(gates, gate_gradient))
 
@@ -61,6 +65,10 @@ def reinforce(probabilities: A, gates: A, loss: A, baseline: A) -> A:
 
     Args: probabilities, gates (..., E, K); loss and baseline (...,), baseline independent of this step's gates.
     Returns: (..., E, K), unbiased.
+
+    >>> import numpy as np
+    >>> reinforce(np.array([[0.25, 0.75]]), np.array([[1.0, 0.0]]), loss=np.array(3.0), baseline=np.array(1.0))
+    array([[ 1.5, -1.5]])
     """
     return (expand(loss, 2) - expand(baseline, 2)) * (gates - probabilities)
 
@@ -72,6 +80,12 @@ def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
 
     Args: probabilities, gates (..., E, K); loss (...,); zeroed_loss (..., E), from E more forward passes.
     Returns: (..., E, K), unbiased, because the zeroed loss does not depend on a_e (T4).
+
+    >>> import numpy as np
+    >>> p, a = np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> exact_advantage(p, a, loss=np.array(3.0), zeroed_loss=np.array([1.0, 2.0]))  # worth 2 and 1
+    array([[ 1.5, -1.5],
+           [-0.5,  0.5]])
     """
     return credited(probabilities, gates, expand(loss, 1) - zeroed_loss)
 
@@ -90,6 +104,13 @@ def debiased_advantage(
     Args: probabilities, gates, gate_gradient (..., E, K); loss and zeroed_loss (...,), the latter with the one chosen
     edge zeroed; chosen (..., E) one-hot; chosen_probability q (..., E), by default 1/E for every edge.
     Returns: (..., E, K), unbiased for every q > 0 that does not depend on the gates.
+
+    >>> import numpy as np
+    >>> p, a = np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> g = np.array([[1.0, 0.0], [0.0, 1.0]])  # credit 1 each; edge 0, really zeroed, is worth 2
+    >>> debiased_advantage(p, a, g, np.array(3.0), zeroed_loss=np.array(1.0), chosen=np.array([1.0, 0.0]))
+    array([[ 2.25, -2.25],
+           [-0.5 ,  0.5 ]])
     """
     credit = first_order_credit(gates, gate_gradient)
     weight = chosen * gates.shape[-2] if chosen_probability is None else chosen / chosen_probability

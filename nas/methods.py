@@ -487,6 +487,11 @@ def find(name: str, landscape: bool = False) -> Method:
 
     landscape: whether the losses of all architectures are at hand, so that the expected gradient can be asked for.
     Raises: ValueError in one line, with the known names, or with what is wrong with the user's object.
+
+    >>> find("reinforce").label
+    'REINFORCE'
+    >>> find("nas.estimators:advantage").needs
+    frozenset({'gradients'})
     """
     if name in METHODS:
         found = METHODS[name]

@@ -43,6 +43,15 @@ class Found:
     where the space has no zero operation. records: one an epoch at least, oldest first, each with the epoch's figures
     under "validation". network: with its trained weights. ranking: (architecture, held-out loss), best first, where the
     search stands for the best of a ranking. forked_from: the warm-up that it went on from, and the seconds of that.
+
+    >>> import nas
+    >>> from torch import nn
+    >>> batches = nas.Batches(torch.randn(60, 3), torch.arange(60) % 2, size=20)
+    >>> model = nas.EdgeNetwork(nn.Sequential(nas.Edge([nn.Linear(3, 4), None], name="layer"), nn.Linear(4, 2)))
+    >>> network = nas.Supernet(model.space("example"), model, nn.functional.cross_entropy, batches, batches, batches)
+    >>> found = nas.search(network, epochs=4)
+    >>> found.method, found.steps, len(found.records), len(found.probabilities)  # 4 epochs of 3 steps, one edge
+    ('advantage', 12, 4, 1)
     """
 
     space: str

@@ -7,9 +7,12 @@ loop: `nas.running.searching`.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -18,7 +21,7 @@ from nas import derive, methods, optimisers, step
 from nas.derive import Seen
 from nas.methods import Method
 from nas.optimisers import Optimiser
-from nas.progress import Progress
+from nas.progress import Found, Progress, empty_window, found_at, progress_bar, record
 from nas.running import config
 from nas.samples import ONE_HOT, Sample
 from nas.schedule import cosine
@@ -74,6 +77,51 @@ def steps(
         yield now
 
 
+def search(
+    network: ParentNetwork,
+    method: str | Method | Callable[..., Any] = "advantage",
+    epochs: int = 20,
+    seed: int = 0,
+    **settings: Any,
+) -> Found:
+    """Search an architecture in one call, without a run folder. `nas.search(...)` is the same.
+
+    Args: method, a name, a `Method`, or a plain function whose parameters name what it needs (`nas.methods.method_of`);
+    settings, further fields of `SearchSettings`. Of the epochs a quarter is warm-up unless `warmup_epochs` is given;
+    Adam's `rate` is by default so that a logit can move by `REACH` in all, and at most `FASTEST` a step.
+    Returns: what was found, with records and the trained network.
+    Raises: ValueError for an unknown setting, or another optimiser without its rate; Diverged, a ValueError too, at the
+    first loss that is not finite.
+
+    >>> from torch import nn
+    >>> from nas.supernets import Batches, Edge, EdgeNetwork, Supernet
+    >>> _ = torch.manual_seed(0)
+    >>> inputs = torch.randn(200, 3)
+    >>> batches = Batches(inputs, (inputs[:, 0] > 0).long(), size=20)
+    >>> layer = Edge([nn.Identity(), nn.Threshold(9.0, 0.0)], name="layer")  # lets the input through, or hides it
+    >>> model = EdgeNetwork(nn.Sequential(layer, nn.Linear(3, 2)))
+    >>> space = model.space("example", ["seen", "hidden"])
+    >>> network = Supernet(space, model, nn.functional.cross_entropy, batches, batches, batches)
+    >>> search(network, method="advantage", epochs=8, seed=0).architecture
+    'layer=seen'
+    """
+    credited, chosen = _chosen(network, method, epochs, settings)
+    derive.check(network, credited, chosen.derive)
+    (warmup, _), end = chosen.lengths(network.steps_per_epoch), chosen.end(network.steps_per_epoch)
+    window, records, clock = empty_window(network), list[dict[str, Any]](), time.perf_counter()
+    with progress_bar(warmup, end, 0) as show:
+        for now in steps(network, chosen, seed, method=credited):
+            show(now.step)
+            window = window.add(now)
+            if chosen.recorded(now.step, network.steps_per_epoch):
+                window, seconds = window.checked(), time.perf_counter() - clock
+                kept = chosen.kept(now.step, network.steps_per_epoch)
+                records.append(record(network, credited, now, window, seconds, validate=kept))
+                window = window.emptied()
+    derived = derive.derive(network, credited, now, chosen.derive)
+    return found_at(network, credited, now, seed, time.perf_counter() - clock, records, derived=derived)
+
+
 def beginning(network: ParentNetwork, settings: "SearchSettings", seed: int, method: Method | None = None) -> Progress:
     """Before the first step: all architectures are equally probable."""
     method = method or build_method(settings)
@@ -105,6 +153,9 @@ class SearchSettings:
     for its end. warmup: "own" draws the warm-up's gates as the method does; "shared" evenly, one operation an edge,
     whatever the method, so that many searches can go on from one warm-up (`nas.running.warmup`). derive: what the
     search stands for, see `nas.derive`.
+
+    >>> SearchSettings(epochs=20, warmup_epochs=5).lengths(steps_per_epoch=10)  # steps of the warm-up, and in all
+    (50, 200)
     """
 
     method: str = "advantage"
@@ -137,6 +188,10 @@ class SearchSettings:
         if self.until is not None and not 0 < self.until <= self.epochs:
             raise ValueError(f"need 0 < until <= epochs, not {self.until} and {self.epochs}")
         derive.ranks(self.derive)
+        for setting in fields(self):
+            if get_origin(setting.type) is Literal and getattr(self, setting.name) not in get_args(setting.type):
+                choices = ", ".join(get_args(setting.type))
+                raise ValueError(f"{setting.name} is one of {choices}, not {getattr(self, setting.name)!r}")
 
     def lengths(self, steps_per_epoch: int) -> tuple[int, int]:
         """Steps of the warm-up, and of the whole search."""
@@ -155,6 +210,33 @@ class SearchSettings:
         return step % steps_per_epoch == 0 or step == self.end(steps_per_epoch)
 
 
+REACH = 10.0  # a logit gap of 10 leaves the other operations 5 in 100,000: more would be spent on nothing
+FASTEST = 0.1  # Adam's rate at which a dozen steps in one direction settle an edge: too fast to find out
+
+
+def _chosen(
+    network: ParentNetwork, method: str | Method | Callable[..., Any], epochs: int, settings: dict[str, Any]
+) -> tuple[Method, SearchSettings]:
+    """The method, and all settings of a search that was asked for in one call."""
+    known = [field.name for field in fields(SearchSettings) if field.name not in ("method", "epochs")]
+    for name in settings:
+        if name not in known:
+            raise ValueError(f"unknown setting {name!r} of a search; known: {', '.join(known)}")
+    if "rate" not in settings and settings.get("optimiser", "adam") != "adam":
+        raise ValueError(f"optimiser {settings['optimiser']!r} needs a rate: there is a default for adam alone")
+    warmup = settings.get("warmup_epochs", epochs // 4)
+    steps = max(1, (epochs - warmup) * network.steps_per_epoch)
+    usual = {"warmup_epochs": warmup, "rate": min(2 * REACH / steps, FASTEST)}  # a cosine's mean is a half
+    if isinstance(method, str):
+        chosen = SearchSettings(method=method, epochs=epochs, **{**usual, **settings})
+        return build_method(chosen), chosen
+    if not isinstance(method, Method):
+        method = methods.method_of(method, getattr(method, "__name__", type(method).__name__))
+    if "zero_policy" in settings:
+        method = replace(method, zero_policy=settings["zero_policy"])
+    return method, SearchSettings(method=method.name, epochs=epochs, **{**usual, **settings})
+
+
 def build_method(settings: SearchSettings) -> Method:
     """The method of the settings, with their policy where it has a rule for the zero operation.
 
@@ -167,3 +249,12 @@ def build_method(settings: SearchSettings) -> Method:
 def build_optimiser(settings: SearchSettings) -> Optimiser:
     """The logits' optimiser of the settings."""
     return optimisers.build(settings.optimiser, settings.beta1, settings.beta2, settings.decay)
+
+
+class SearchModule(ModuleType):
+    """`nas.search` is this module by Python's rules and the search by its name, whatever is imported first: so both."""
+
+    __call__ = staticmethod(search)
+
+
+sys.modules[__name__].__class__ = SearchModule

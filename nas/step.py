@@ -52,6 +52,16 @@ def architecture_step(
     averages are averaged.
     Returns: the new state and the sample, for records; its arrays have an axis of S before their own if S > 1.
     Raises: ValueError if the estimator returns anything but a gradient (..., E, K), or for S > 1 without a gradient.
+
+    >>> import numpy as np
+    >>> from nas import methods, optimisers
+    >>> from theory.landscapes import make
+    >>> method, sgd, problem = methods.find("reinforce"), optimisers.sgd(), make("additive", edges=2, candidates=3)
+    >>> state = start(method, sgd, np.zeros((2, 3)))
+    >>> state, sample = architecture_step(method, sgd, state, problem, np.array([0.1, 0.9]), rate=0.1)
+    >>> sample.gates
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
     """
     logits, memory = (state.logits, state.memory) if samples == 1 else _spread(method, state, samples)
     sample = measure(method, draw(method, logits, uniforms, progress), problem)
@@ -73,7 +83,13 @@ def architecture_step(
 
 
 def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
-    """The state before the first step, from logits (..., E, K)."""
+    """The state before the first step, from logits (..., E, K).
+
+    >>> import numpy as np
+    >>> from nas import methods, optimisers
+    >>> start(methods.find("reinforce"), optimisers.adam(), np.zeros((2, 3))).memory  # the baseline, and of how many
+    {'loss': array(0.), 'loss.count': array(0.)}
+    """
     xp = namespace(logits)
     zero = xp.zeros_like(logits)
     memory: Memory = {}

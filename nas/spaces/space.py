@@ -14,6 +14,13 @@ class Space:
     is a candidate. write: operation indices, one an edge -> architecture string; read: its inverse, which raises
     ValueError saying what is wrong with the string. normalising: operations whose output stays as it is when their
     input is scaled by a positive factor.
+
+    >>> from nas.spaces import nasbench201
+    >>> space = nasbench201.space()
+    >>> space.shape  # of logits, probabilities and gates
+    (6, 4)
+    >>> space.write([0, 1, 2, 3, 0, 1])
+    '|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|skip_connect~1|nor_conv_1x1~2|'
     """
 
     name: str

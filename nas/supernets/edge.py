@@ -51,6 +51,10 @@ class Edge(nn.Module):
     operations: modules that take the same input and give outputs of one shape; one may be `None`, the zero operation.
     Edges of the same `name` share one row of the architecture, as the cells of a stack usually do.
     Raises: ValueError if there is no operation beside zero, or more than one zero.
+
+    >>> network = nn.Sequential(Edge([nn.Linear(3, 8), nn.Sequential(nn.Linear(3, 8), nn.Tanh())]), nn.Linear(8, 2))
+    >>> EdgeNetwork(network).candidates
+    2
     """
 
     def __init__(self, operations: Sequence[nn.Module | None], name: str | None = None) -> None:
@@ -98,6 +102,13 @@ class EdgeNetwork(nn.Module):
 
     Rows of the architecture are the edges in the order in which `network.modules()` meets them, one row a name.
     Raises: ValueError if there is no edge or edges differ in their number of operations or in their zero operation.
+
+    >>> model = EdgeNetwork(nn.Sequential(Edge([nn.Identity(), None], name="skip"), nn.Linear(3, 2)))
+    >>> model.space("example", ["kept", "cut"]).write([1])
+    'skip=cut'
+    >>> gates = torch.tensor([[1.0, 0.0]])
+    >>> model(torch.ones(4, 3), choose(gates, gates)).shape
+    torch.Size([4, 2])
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -29,6 +29,10 @@ class Batches:
 
     inputs (N, …) and targets (N,) of which each epoch takes all once in a new order, whole minibatches only; transform
     (inputs, generator) -> inputs, such as augmentation. In order and untransformed with `shuffle` off.
+
+    >>> batches = Batches(torch.arange(6.0), torch.arange(6), size=2, shuffle=False)
+    >>> batches.steps, batches.at(4)  # the second minibatch of the second epoch
+    (3, (tensor([2., 3.]), tensor([2, 3])))
     """
 
     inputs: Tensor
@@ -129,6 +133,14 @@ class Supernet:
     decayed or slowed.
     figures: more about an architecture for the record, from its operation indices.
     Raises: ValueError if several processes cannot share a minibatch evenly.
+
+    >>> from nas.supernets.edge import Edge, EdgeNetwork
+    >>> model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))  # is this layer needed?
+    >>> batches = Batches(torch.randn(100, 3), torch.arange(100) % 2, size=20)
+    >>> space = model.space("example", ["linear", "nothing"])
+    >>> network = Supernet(space, model, nn.functional.cross_entropy, batches, batches, batches)
+    >>> sorted(network.validate(torch.tensor([[0.0, 1.0]])).items())  # without it: chance, and the loss is ln 2
+    [('accuracy', 50.0), ('loss', 0.693147...)]
     """
 
     def __init__(

@@ -4,13 +4,18 @@ import copy
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from nas.methods import method_of
+import nas
+from nas.methods import METHODS, method_of
 from nas.progress import Progress
+from nas.running.runs import Diverged, open_run, records
+from nas.running.searching import search_in
 from nas.schedule import cosine
 from nas.search import SearchSettings, beginning, build_method, steps
 from tests.nas.tiny import Tiny
@@ -100,6 +105,96 @@ def test_the_beginning_is_even() -> None:
     begun = beginning(Tiny(), SETTINGS, 0)
     assert torch.equal(begun.state.logits, torch.zeros(2, 3))
     assert (begun.step, begun.state.step) == (0, 0)
+
+
+# ------------------------------------------------------------------ in one call
+
+
+def test_a_call_finds_what_a_run_folder_finds(tmp_path: Path) -> None:
+    settings = SearchSettings(epochs=12, warmup_epochs=3, rate=0.1, record_every=7)
+    with open_run(tmp_path / "run", settings) as run:
+        result = search_in(run, Tiny(), settings, 4)
+    called = nas.search(Tiny(), "advantage", 12, 4, rate=0.1, record_every=7)  # a quarter is warm-up
+    assert result is not None
+    assert {**called.result, "seconds": 0} == {**result, "seconds": 0}
+    assert without_seconds(called.records) == without_seconds(records(tmp_path / "run"))
+    other = nas.search(Tiny(), "advantage", 12, 5, rate=0.1, record_every=7)
+    assert without_seconds(other.records) != without_seconds(called.records)  # the control
+
+
+def without_seconds(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in told]
+
+
+@pytest.mark.parametrize("method", ["advantage", "reinforce", "debiased_advantage", "parsec", "gdas", "random"])
+def test_the_defaults_find_the_best_cell(method: str) -> None:
+    found = nas.search(Tiny(), method, seed=1)
+    assert found.architecture == "0-0"
+    assert found.choices == [0, 0]
+    assert "validation" in found.records[-1]
+
+
+def test_a_method_that_is_at_hand_is_taken_as_it_is() -> None:
+    named, own = nas.search(Tiny()), nas.search(Tiny(), replace(METHODS["advantage"], name="mine"))
+    assert (named.method, own.method) == ("advantage", "mine")
+    assert named.probabilities == own.probabilities
+    assert nas.search(Tiny(), METHODS["reinforce"]).probabilities != own.probabilities  # the control
+
+
+def test_a_plain_function_is_a_method() -> None:
+    def mine(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+        return (loss - baseline)[..., None, None] * (gates - probabilities)
+
+    own = nas.search(Tiny(), mine)
+    assert own.method == "mine"
+    assert own.probabilities == nas.search(Tiny(), "reinforce").probabilities  # it is REINFORCE
+    with pytest.raises(ValueError, match="takes 'x'"):
+        nas.search(Tiny(), lambda x: x)
+
+
+def test_a_zero_policy_is_the_methods_own_unless_asked_for() -> None:
+    class WithZero(Tiny):
+        space = replace(Tiny.space, zero="worse")
+        zero_operation = 2
+
+    plain = replace(METHODS["advantage"], zero_policy="plain")
+    assert nas.search(WithZero(), plain, epochs=2).zero_policy == "plain"
+    assert nas.search(WithZero(), plain, epochs=2, zero_policy="worst").zero_policy == "worst"
+    assert nas.search(WithZero(), epochs=2, zero_policy="plain").zero_policy == "plain"
+    assert nas.search(Tiny(), plain, epochs=2).zero_policy is None
+
+
+def test_what_was_found_is_told_in_one_line() -> None:
+    found = nas.search(Tiny(), epochs=8)
+    assert str(found).startswith(f"{found.architecture} by advantage in 80 steps, ")
+    assert str(found).endswith(f" s (loss {found.records[-1]['validation']['loss']:.4g})")
+    assert "architecture='" in repr(found)
+    assert "network" not in repr(found)
+
+
+def test_a_call_with_what_does_not_go_is_refused() -> None:
+    for asked, says in (
+        ({"lr": 0.1}, "unknown setting 'lr' of a search; known: optimiser, rate,"),
+        ({"optimiser": "natural"}, "optimiser 'natural' needs a rate"),
+        ({"optimiser": "adm", "rate": 1.0}, "optimiser is one of adam, sgd, natural, asng, exponentiated, not 'adm'"),
+        ({"schedule": "linear"}, "schedule is one of cosine, constant, not 'linear'"),
+        ({"epochs": 0}, "epochs >= 1, not 0, 0"),
+        ({"warmup_epochs": 21}, "need 0 <= warmup_epochs <= epochs and epochs >= 1, not 21, 20"),
+        ({"method": "advantag"}, "unknown method 'advantag'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            nas.search(Tiny(), **asked)
+    assert nas.search(Tiny(), epochs=2, optimiser="natural", rate=0.01).steps == 20  # the control
+
+
+def test_a_call_stops_at_a_loss_that_is_not_finite() -> None:
+    network = Tiny()
+    network.broken_at = 34
+    with pytest.raises(Diverged, match="not finite at step 34;"):
+        nas.search(network)
+
+
+# ------------------------------------------------------------------ settings
 
 
 def test_bad_settings_are_refused() -> None:
