@@ -294,3 +294,28 @@ def test_softmax_is_not_moved_by_a_shift_and_survives_large_logits() -> None:
     weights = np.exp(logits)
     np.testing.assert_allclose(policy.softmax(logits), weights / weights.sum(), rtol=1e-14)
     np.testing.assert_allclose(policy.softmax(logits + 5000), weights / weights.sum(), rtol=1e-10)
+
+
+def test_a_uniform_that_was_rounded_to_one_still_draws_a_possible_operation() -> None:
+    """Short floats round to 1: the last possible operation is drawn, and Gumbel's noise stays finite."""
+    for p in ([[0.5, 0.5, 0.0]], [[0.1, 0.2, 0.0]], [[3.0, 1.0, 0.0]]):
+        assert policy.draw(np.array(p), np.array([1.0])).tolist() == [[0, 1, 0]]
+    for u in ([[0.0, 1.0]], [[1.0, 0.0]], [[1.0, 1.0]]):
+        z = policy.gumbel_softmax(np.zeros((1, 2)), np.array(u), 1.0)
+        assert np.isfinite(z).all()
+        np.testing.assert_allclose(z.sum(), 1)
+
+
+def test_pairs_of_a_batch_are_those_of_its_members() -> None:
+    """(2, 3, E = 4, K = 5) and the smallest, K = 2, where the pair is always both."""
+    rng = np.random.default_rng(0)
+    p, u = policy.softmax(rng.normal(size=(2, 3, 4, 5))), rng.random((2, 3, 4, 2))
+    p[0, 0, 0] = [0.0, 1.0, 0.0, 0.0, 0.0]
+    first, second = policy.draw_pair(p, u)
+    for index in np.ndindex(2, 3, 4):
+        alone = policy.draw_pair(p[index][None], u[index][None])
+        assert (alone[0][0] == first[index]).all()
+        assert (alone[1][0] == second[index]).all()
+        assert (first[index] @ second[index], second[index].sum()) == (0, 1)
+    one, other = policy.draw_pair(np.full((3, 4, 2), 0.5), rng.random((3, 4, 2)))
+    assert (one + other == 1).all()

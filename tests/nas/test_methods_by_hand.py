@@ -1,0 +1,191 @@
+"""Variance is a fact too: exact mean and variance of each method with a baseline, worked out beside the test.
+
+A turned sign in a baseline leaves the mean where it is. `theory.exact` sets each moving average to its expectation, so
+that the numbers here are those of a search whose averages have settled.
+"""
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction as F
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import methods, samples
+from nas.methods import METHODS
+from theory import exact
+from theory.landscapes import Table
+
+ONE = np.array([[F(1, 4), F(3, 4)]])
+TABLE = np.array([F(4), F(8), F(2)])  # one edge: L = 4 or 8, zeroed 2; J = 7, credits 2 and 6, their mean 5
+
+
+def moments(name: str, table: Any, p: Any) -> exact.Moments:
+    return exact.moments(METHODS[name], Table(table), p)
+
+
+@pytest.mark.parametrize(
+    ("name", "gradients"),
+    [
+        # (what a gate of its own would give: gradient of component 0 where a = 0, where a = 1)
+        ("reinforce_without_baseline", (F(4) * F(3, 4), F(8) * F(-1, 4))),  # L (a - p) = (3, -2)
+        ("reinforce", (F(4 - 7) * F(3, 4), F(8 - 7) * F(-1, 4))),  # L - J = (-3, 1)
+        ("advantage", (F(2) * F(3, 4), F(6) * F(-1, 4))),  # credit (2, 6), affine: exact
+        ("advantage_with_baseline", (F(2 - 5) * F(3, 4), F(6 - 5) * F(-1, 4))),
+        ("exact_advantage", (F(2) * F(3, 4), F(6) * F(-1, 4))),
+        ("exact_advantage_with_baseline", (F(2 - 5) * F(3, 4), F(6 - 5) * F(-1, 4))),
+        ("counterfactual", (F(4 - 7) * F(3, 4), F(8 - 7) * F(-1, 4))),  # sum_k p_k L_k = 7
+        ("marginalised", (F(1, 4) * (4 - 7), F(1, 4) * (4 - 7))),  # p_0 (L_0 - 7), whatever was drawn
+        ("muprop", (F(1, 4) * (4 - 7), F(1, 4) * (4 - 7))),  # affine: the control variate leaves no remainder
+    ],
+)
+def test_one_edge_by_hand(name: str, gradients: tuple[F, F]) -> None:
+    """The mean is p_0 (q_0 - J) = -3/4 for all; the variance of both components is twice that of the first."""
+    mean = F(1, 4) * gradients[0] + F(3, 4) * gradients[1]
+    second = F(1, 4) * gradients[0] ** 2 + F(3, 4) * gradients[1] ** 2
+    assert mean == F(-3, 4)
+    found = moments(name, TABLE, ONE)
+    assert found.mean.tolist() == [[F(-3, 4), F(3, 4)]]
+    assert found.total_variance == 2 * (second - mean**2)
+
+
+def test_these_variances_tell_methods_and_signs_apart() -> None:
+    """REINFORCE 3/2, without a baseline 75/8, exact advantage 27/8; with the baseline's sign turned 54."""
+    found = {name: moments(name, TABLE, ONE).total_variance for name in METHODS if name in (
+        "reinforce", "reinforce_without_baseline", "exact_advantage", "marginalised")}  # fmt: skip
+    # 1/4 (9/4)^2 + 3/4 (1/4)^2 - 9/16 = 3/4; 1/4 * 9 + 3/4 * 4 - 9/16 = 75/16; 1/4 * 9/4 + 3/4 * 9/4 - 9/16 = 27/16
+    assert found == {
+        "reinforce": F(3, 2), "reinforce_without_baseline": F(75, 8), "exact_advantage": F(27, 8), "marginalised": 0,
+    }  # fmt: skip
+
+    def turned(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+        return (loss + baseline)[..., None, None] * (gates - probabilities)
+
+    wrong = exact.moments(methods.method_of(turned, "turned"), Table(TABLE), ONE)
+    # (4 + 7) 3/4 = 33/4 and (8 + 7)(-1/4) = -15/4: mean -3/4 as before, 1/4 (33/4)^2 + 3/4 (15/4)^2 - 9/16 = 27
+    assert (wrong.mean[0, 0], wrong.total_variance) == (F(-3, 4), 54)
+
+
+# ------------------------------------------------------------------ two edges: what each edge is charged, loop by loop
+
+TWO = np.array([[F(1, 3), F(2, 3)], [F(1, 4), F(3, 4)]])
+LOSSES = np.array([[F(5), F(-1), F(2)], [F(0), F(7), F(1)], [F(3), F(4), F(6)]])  # the last of each edge: zeroed
+J = sum(TWO[0, i] * TWO[1, j] * LOSSES[i, j] for i in range(2) for j in range(2))
+
+
+def zeroed(i: int, j: int) -> tuple[F, F]:
+    return LOSSES[2, j], LOSSES[i, 2]
+
+
+def mean_advantage(edge: int) -> F:
+    """E[L - L with the edge zeroed]."""
+    found: F = sum(TWO[0, i] * TWO[1, j] * (LOSSES[i, j] - zeroed(i, j)[edge]) for i in range(2) for j in range(2))
+    return found
+
+
+CHARGES: dict[str, Any] = {
+    "reinforce_without_baseline": lambda i, j, e: LOSSES[i, j],
+    "reinforce": lambda i, j, e: LOSSES[i, j] - J,
+    "advantage": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e],
+    "advantage_with_baseline": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e] - mean_advantage(e),
+    "exact_advantage": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e],
+    "exact_advantage_with_baseline": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e] - mean_advantage(e),
+    "counterfactual": lambda i, j, e: (
+        LOSSES[i, j] - sum(TWO[e, k] * (LOSSES[k, j] if e == 0 else LOSSES[i, k]) for k in range(2))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHARGES)
+def test_two_edges_loop_by_loop(name: str) -> None:
+    """A table is affine in each edge's gates, so that first-order credit is the exact advantage."""
+    mean, second = np.full((2, 2), F(0)), F(0)
+    for i, j in itertools.product(range(2), repeat=2):
+        for e, k in itertools.product(range(2), repeat=2):
+            g = CHARGES[name](i, j, e) * ((k == (i, j)[e]) - TWO[e, k])
+            mean[e, k] += TWO[0, i] * TWO[1, j] * g
+            second += TWO[0, i] * TWO[1, j] * g * g
+    found = moments(name, LOSSES, TWO)
+    assert (found.mean == mean).all()
+    assert found.total_variance == second - (mean * mean).sum()
+
+
+def test_muprop_on_two_edges_keeps_the_remainder_of_the_expansion() -> None:
+    """L(a) - L(p) - <g(p), a - p> is I (a_0 - p_0)(b_0 - p_0) for two binary edges, I the interaction."""
+    interaction = LOSSES[0, 0] - LOSSES[1, 0] - LOSSES[0, 1] + LOSSES[1, 1]
+    second, mean = F(0), np.full((2, 2), F(0))
+    field = [TWO[0, 0] * (sum(TWO[1, j] * LOSSES[0, j] for j in range(2)) - J),
+             TWO[1, 0] * (sum(TWO[0, i] * LOSSES[i, 0] for i in range(2)) - J)]  # fmt: skip
+    for i, j in itertools.product(range(2), repeat=2):
+        remainder = interaction * ((i == 0) - TWO[0, 0]) * ((j == 0) - TWO[1, 0])
+        for e, k in itertools.product(range(2), repeat=2):
+            g = remainder * ((k == (i, j)[e]) - TWO[e, k]) + (1 if k == 0 else -1) * field[e]
+            mean[e, k] += TWO[0, i] * TWO[1, j] * g
+            second += TWO[0, i] * TWO[1, j] * g * g
+    found = moments("muprop", LOSSES, TWO)
+    assert (found.mean == mean).all()
+    assert found.total_variance == second - (mean * mean).sum()
+
+
+def test_debiased_credit_pays_for_the_chosen_edge() -> None:
+    """On a table credit is exact, so there is nothing to correct: the exact advantage's variance."""
+    assert (
+        moments("debiased_advantage", LOSSES, TWO).total_variance
+        == moments("exact_advantage", LOSSES, TWO).total_variance
+    )
+
+
+def test_leave_one_out_by_hand() -> None:
+    """One edge, p = 1/2, L = 6 + 2 X with X = +-1: the gradient is S (1 - mean(X)^2) / (S - 1) in component 1.
+
+    Its mean is 1; E mean(X)^4 = (3 S - 2) / S^3, so its variance is S^2 / (S - 1)^2 (2 S - 2) / S^3 = 2 / (S (S - 1)).
+    """
+    number = samples.SAMPLES
+    found = moments("reinforce_leave_one_out", np.array([F(4), F(8), F(0)]), np.array([[F(1, 2), F(1, 2)]]))
+    assert found.mean.tolist() == [[-1, 1]]
+    assert found.total_variance == 2 * F(2, number * (number - 1))
+
+
+def test_binomial_reinforce_by_hand() -> None:
+    """k ~ Binomial(2, 1/2), L = (0, 2, 6): J = 5/2, (L - J)(k - 1) = (5/2, 0, 7/2), mean 3/2, square 74/16."""
+    found = moments("binomial_reinforce", np.array([F(0), F(2), F(6), F(0)]), np.array([[F(1, 4), F(1, 2), F(1, 4)]]))
+    assert found.mean.tolist() == [[F(3, 2), 0, 0]]
+    assert found.total_variance == F(74, 16) - F(9, 4)
+
+
+def test_binomial_advantage_by_hand() -> None:
+    """The same with the zeroed loss 1: credits (-1, 1, 5), times k - 1: (1, 0, 5); mean 3/2, square 26/4."""
+    found = moments("binomial_advantage", np.array([F(0), F(2), F(6), F(1)]), np.array([[F(1, 4), F(1, 2), F(1, 4)]]))
+    assert found.mean.tolist() == [[F(3, 2), 0, 0]]
+    assert found.total_variance == F(26, 4) - F(9, 4)
+
+
+def test_proxyless_by_hand() -> None:
+    """p = (1/2, 1/4, 1/4), gate gradients (4, 8, 0) of an additive loss, paths 0 and 1: q = (2/3, 1/3), <q, g> = 16/3.
+
+    gradient (2/3 (4 - 16/3), 1/3 (8 - 16/3)) = (-8/9, 8/9), 0 for the path that was not drawn.
+    """
+    p = np.array([[F(1, 2), F(1, 4), F(1, 4)]])
+    pair = np.array([[[1, 0, 0], [0, 1, 0]]], dtype=object)
+    found = methods.proxyless(p, pair, np.array([[F(4), F(8), F(0)]]))
+    assert found.tolist() == [[F(-8, 9), F(8, 9), 0]]
+
+
+def test_the_temperatures_are_the_papers() -> None:
+    """GDAS from 10 to 0.1 on a line, SNAS on half a cosine from 1, with a floor of 0.01."""
+    gdas, snas = METHODS["gdas"].temperature, METHODS["snas"].temperature
+    assert gdas is not None
+    assert snas is not None
+    assert [gdas(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([10.0, 5.05, 0.1])
+    assert [snas(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.01])
+    assert {name for name, method in METHODS.items() if method.temperature} == {"gdas", "snas"}
+
+
+def test_zero_is_charged_in_the_paper_methods_alone() -> None:
+    assert {name for name, method in METHODS.items() if method.zero_policy == "worst"} == {
+        "advantage",
+        "advantage_with_baseline",
+    }
+    with pytest.raises(ValueError, match="reads no gate gradient"):
+        replace(METHODS["reinforce"], zero_policy="worst")
