@@ -9,6 +9,7 @@ over architectures and minibatches, which an estimator's noise comes from.
 
 import argparse
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from nas.__main__ import add_machine
 from nas.estimators import first_order_credit
 from nas.judging import audit
 from nas.samples import ONE_HOT
+from nas.tasks import experiments
 
 
 def main() -> None:
@@ -39,7 +41,9 @@ def main() -> None:
 
 def answers(options: argparse.Namespace, precision: str) -> tuple[Tensor, Tensor]:
     """Losses (n,) and first-order credits (n, E) of n architectures on n minibatches."""
-    network, policy, _, _ = audit.reopened(options.run, precision, options.data, options.device, options.seed)
+    experiment = experiments.audited(experiments.reload(options.run))
+    experiment = replace(experiment, network=replace(experiment.network, precision=precision))
+    network, policy, _ = audit.reopened(options.run, experiment, options.data, options.device, options.seed)
     logits = policy.clamp_min(1e-30).log()
     generator = torch.Generator(device=options.device).manual_seed(options.seed)
     losses, credits = [], []

@@ -11,6 +11,7 @@ its 95 % bootstrap interval over the cells.
 import argparse
 import itertools
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ import torch
 from scipy.stats import kendalltau
 from tqdm import tqdm
 
-from nas import policy, tasks
+from nas import policy
 from nas.__main__ import add_machine
 from nas.data import nasbench201
 from nas.judging import audit
 from nas.judging.statistics import bootstrap
 from nas.spaces import nasbench201 as space
 from nas.supernets.parent import ParentNetwork
+from nas.tasks import experiments
 
 RESAMPLES = 2000
 
@@ -38,10 +40,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     add_machine(parser)
     options = parser.parse_args()
-    precision = tasks.reload(options.run).network.precision
-    network, probabilities, _, steps = audit.reopened(
-        options.run, precision, options.data, options.device, options.seed
-    )
+    experiment = experiments.reload(options.run)
+    precision = experiment.network.precision
+    experiment = replace(experiment, network=replace(experiment.network, static=False))
+    network, probabilities, steps = audit.reopened(options.run, experiment, options.data, options.device, options.seed)
     random = np.random.default_rng(options.seed)
     names = network.space.operations if options.operations is None else options.operations.split(",")
     drawn = cells_of([network.space.operations.index(name) for name in names], options.cells, random)

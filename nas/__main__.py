@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from nas import tasks
 from nas.running import program
 
 
@@ -28,12 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_search(commands: program.Commands) -> None:
     parser = commands.add_parser("search", help="search an architecture with a weight-sharing parent network")
-    parser.add_argument("task", help="ptb or cifar10")
-    parser.add_argument("--preset", default="small", choices=("small", "quick", "paper"), help="default: small")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. search.rate=1e-3"
-    )
+    _add_task(parser, usual_preset="small")
     parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
     parser.add_argument(
         "--text", nargs="+", metavar="FILE", help="ptb: your own UTF-8 text, one file or three (train, valid, test)"
@@ -46,27 +42,26 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas import tasks
     from nas.running import config, processes, runs
     from nas.running.searching import search_in
     from nas.search import build_method
+    from nas.tasks import experiments
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
         files = [str(Path(file).resolve()) for file in options.text]
         sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
-    experiment = tasks.load(options.task, options.preset, options.config, sets)
+    experiment = experiments.load(options.task, options.preset, options.config, sets, options.usual_preset)
     build_method(experiment.search)  # an unknown method is refused before any data is read
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
-    folder = runs.folder_of(options.runs, options.task, experiment, options.seed)
+    folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
     stop = _stop_on_sigterm()
     with processes.joined(options.device) as device:
-        network = tasks.build(experiment, options.data, device, options.seed)
+        network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
-        if hasattr(network, "about"):
-            tell(network.about)
+        tell(network.about)
         with processes.open_run(folder, experiment, device) as run:
             tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
             stopped = processes.agreed(stop, device)
@@ -98,11 +93,12 @@ def _add_evaluate(commands: program.Commands) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from nas.judging import evaluate
+    from nas.tasks.task import Request
 
     counts = (options.seeds, options.randoms + 1, 1 if options.epochs is None else options.epochs)
     if min(counts) < 1:
         raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
-    request = evaluate.Request(
+    request = Request(
         options.seeds, options.randoms, options.train, options.epochs, options.data, options.device, _stop_on_sigterm()
     )
     rows = evaluate.evaluate(options.run, request)
@@ -118,10 +114,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _add_compare(commands: program.Commands) -> None:
     parser = commands.add_parser("compare", help="methods and seeds at equal search time, random search among them")
-    parser.add_argument("task", help="ptb or cifar10")
-    parser.add_argument("--preset", default="quick", choices=("small", "quick", "paper"), help="default: quick")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting")
+    _add_task(parser, usual_preset="quick")
     parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
@@ -131,17 +124,18 @@ def _add_compare(commands: program.Commands) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from nas import tasks
     from nas.judging import compare
+    from nas.tasks import experiments
+    from nas.tasks.task import Comparison
 
-    experiment = tasks.load(options.task, options.preset, options.config, options.set)
+    experiment = experiments.load(options.task, options.preset, options.config, options.set, options.usual_preset)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
     machine = (options.data, options.device, _stop_on_sigterm(), options.jobs)
-    found = compare.compare(compare.Comparison(options.task, experiment, named, options.seeds, options.runs, *machine))
-    if found is None:
+    compared = compare.compare(Comparison(experiment, named, options.seeds, options.runs, *machine))
+    if compared is None:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGTERM
-    print(compare.table(found))
+    print(compare.table(compared))
     return 0
 
 
@@ -164,8 +158,8 @@ def _audit(options: argparse.Namespace) -> int:
 
     along = min(options.along, options.samples)
     beside = audit.BESIDE if options.methods is None else tuple(filter(None, options.methods.split(",")))
-    found = audit.audit(options.run, options.data, options.device, options.samples, along, options.seed, beside)
-    print(audit.report(found))
+    audited = audit.audit(options.run, options.data, options.device, options.samples, along, options.seed, beside)
+    print(audit.report(audited))
     return 0
 
 
@@ -222,6 +216,19 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 # ------------------------------------------------------------------ shared by commands
+
+
+def _add_task(parser: argparse.ArgumentParser, usual_preset: str) -> None:
+    """The task that is searched, and its settings."""
+    parser.add_argument("task", metavar="TASK", help=tasks.KNOWN)
+    parser.add_argument(
+        "--preset", help=f"small, quick or paper; default: {usual_preset}, or none where the task has no such preset"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. search.rate=1e-3"
+    )
+    parser.set_defaults(usual_preset=usual_preset)
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:

@@ -21,16 +21,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from nas import estimators, methods, objective, optimisers, policy, step, tasks
+from nas import estimators, methods, objective, optimisers, policy, step
 from nas.estimators import first_order_credit
 from nas.judging.figures import save
 from nas.judging.statistics import standard_error
 from nas.methods import Method
 from nas.running import runs
 from nas.samples import ONE_HOT
-from nas.search import SearchSettings, build_method
+from nas.search import build_method
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
+from nas.tasks import experiments
+from nas.tasks.task import Experiment
 
 Floats = npt.NDArray[np.float64]
 NODES = (0.0, 0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))  # t = 0, then Gauss-Legendre on [0, 1]
@@ -72,9 +74,9 @@ def audit(
     if samples < 2 or not 0 <= along <= samples:
         raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
     others = [_drawable(name) for name in beside]
-    # The audit is about credit, not about rounding, and asks more than the static form can answer.
-    network, probabilities, settings, steps = reopened(folder, "float32", data, device, seed)
-    method = build_method(settings)
+    experiment = experiments.audited(experiments.reload(folder))
+    network, probabilities, steps = reopened(folder, experiment, data, device, seed)
+    settings, method = experiment.search, build_method(experiment.search)
     warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
     progress = max(0.0, (steps - warmup) / max(1, total - warmup))
     measured = measure(network, probabilities, samples, along, seed, others, progress)
@@ -94,20 +96,18 @@ def audit(
 
 
 def reopened(
-    folder: Path, precision: str, data: Path | None, device: str, seed: int
-) -> tuple[ParentNetwork, Tensor, SearchSettings, int]:
-    """A run's last checkpoint, to be asked and not to go on: network, policy (E, K), search settings, steps so far.
+    folder: Path, experiment: Experiment[Any], data: Path | None, device: str, seed: int
+) -> tuple[ParentNetwork, Tensor, int]:
+    """A run's last checkpoint, to be asked and not to go on: network, policy (E, K), steps so far.
 
-    The network is in its sparse form and has minibatches of its own, by `seed`.
+    Args: experiment, the run's, with the network in the form that is wanted; seed, for minibatches of its own.
     Raises: ValueError in one line if the run has no checkpoint or its data is not there.
     """
-    experiment = tasks.reload(folder)
     tensors, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
-    experiment = replace(experiment, network=replace(experiment.network, precision=precision, static=False))
-    network = tasks.build(experiment, data, device, seed)
+    network = experiments.build(experiment, data, device, seed)
     network.load({name.removeprefix("network/"): part for name, part in tensors.items() if name.startswith("network/")})
     probabilities = build_method(experiment.search).draw.probabilities(tensors["logits"].to(device))
-    return network, probabilities, experiment.search, about["step"]
+    return network, probabilities, about["step"]
 
 
 def measure(

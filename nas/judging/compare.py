@@ -2,15 +2,15 @@
 
 Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
 finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
-search time: the shortest of their mean total times. On images the measure is in the record of the search, and curves
-show it against time; on text the architecture that a search stood for, by half of the equal time, by all of it and at
-its end, is trained from scratch, and random cells and an LSTM of the same size are trained beside it.
+search time: the shortest of their mean total times. What they are judged by is the task's `Measure`
+(nas/tasks/task.py): figures that the records of a search lead to, or of trainings from scratch, which are done here,
+once each.
 """
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,85 +18,72 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nas import methods, tasks
-from nas.data import nasbench201
-from nas.data.ptb import Corpus
 from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.figures import save
 from nas.running import config, runs
 from nas.running.pool import side_by_side
 from nas.running.searching import search_in
-from nas.tasks.text import network as ptb
-from nas.tasks.text import scratch as scratch_text
-from nas.tasks.text.lstm import LSTM
+from nas.tasks import experiments
+from nas.tasks.task import Comparison, Experiment, Measure, Points, Row
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
-Points = list[tuple[float, float]]
-Pair = tuple[str, int]  # a method or an architecture, and a seed
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go.
-
-    jobs: searches or trainings side by side, each in a process of its own, where one does not fill the device. They
-    slow each other down, but all methods alike.
-    """
-
-    task: str
-    experiment: tasks.Experiment[Any]
-    methods: tuple[str, ...] = METHODS
-    seeds: int = 3
-    root: Path = Path("runs")
-    data: Path | None = None
-    device: str = "cpu"
-    stopped: Callable[[], bool] = field(default=lambda: False)
-    jobs: int = 1
-
-
-def compare(asked: Comparison) -> dict[str, Any] | None:
+def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     """Search with every method and seed; write ROOT/TASK-comparison.{json,svg,png} and return the JSON's content.
 
-    Returns: None if stopped; the same call goes on from there. Raises: ValueError in one line.
+    Returns: None if stopped; the same call goes on from there.
+    Raises: ValueError in one line; if the task has no measure, before any search.
     """
-    if asked.task not in MEASURES:
-        raise ValueError(f"unknown task {asked.task!r}; known: {', '.join(MEASURES)}")
-    measure = MEASURES[asked.task]
-    if asked.seeds < 1 or asked.jobs < 1:
-        raise ValueError(f"need at least 1 seed and 1 job, not {asked.seeds} and {asked.jobs}")
-    names = tuple(dict.fromkeys((*asked.methods, ALWAYS)))
+    task, measure = tasks.find(comparison.experiment.task), measure_of(comparison)
+    if comparison.seeds < 1 or comparison.jobs < 1:
+        raise ValueError(f"need at least 1 seed and 1 job, not {comparison.seeds} and {comparison.jobs}")
+    names = tuple(dict.fromkeys((*comparison.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
-    searches = [(name, seed) for seed in range(asked.seeds) for name in names]
-    data = measure.data(asked)
-    folders = side_by_side(_search, asked, searches)
+    for name in names:
+        experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
+    searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
+    data = measure.describe(comparison)
+    folders = side_by_side(_search, comparison, searches)
     if folders is None:
         return None
     equal = equal_time({name: [f for (n, _), f in zip(searches, folders, strict=True) if n == name] for name in names})
-    trained = side_by_side(_train, asked, measure.trainings(asked, folders, equal))
+    trained = side_by_side(_train, comparison, measure.trainings(comparison, folders, equal))
     if trained is None:
         return None
     curves: dict[str, list[Points]] = {name: [] for name in names}
     for (name, _), folder in zip(searches, folders, strict=True):
-        curves[name].append(measure.points(asked, folder, equal))
-    found = {
-        "task": asked.task,
+        curves[name].append(measure.points(comparison, folder, equal))
+    compared = {
+        "task": comparison.experiment.task,
         "data": data,
         "measure": measure.label,
         "larger_is_better": measure.larger_is_better,
-        "settings": config.dump(asked.experiment),
+        "settings": config.dump(comparison.experiment),
         **summary(curves, equal),
-        "references": {name: spread(values) for name, values in measure.references(asked).items()},
+        "references": {name: spread(values) for name, values in measure.references(comparison).items()},
         "labels": labels,
         "curves": curves,
         "trained": trained,
         "runs": [str(folder) for folder in folders],
-        "about": runs.about_this_program(asked.device),
+        "about": runs.about_this_program(comparison.device),
     }
-    target = asked.root / f"{asked.task}-comparison.json"
-    runs.write_atomically(target, json.dumps(found, indent=1) + "\n")
-    save(figure(found), target.with_suffix(""))
-    return found
+    target = comparison.root / f"{task.name}-comparison.json"
+    runs.write_atomically(target, json.dumps(compared, indent=1) + "\n")
+    save(figure(compared), target.with_suffix(""))
+    return compared
+
+
+def measure_of(comparison: Comparison[Any]) -> Measure[Any]:
+    """What the task's searches are judged by. Raises: ValueError in one line if it has none."""
+    measure = tasks.find(comparison.experiment.task).measure
+    if measure is None:
+        raise ValueError(
+            f"task {comparison.experiment.task} cannot be compared: give its Task a `measure` (nas/tasks/task.py)"
+        )
+    return measure
 
 
 def equal_time(folders: dict[str, list[Path]]) -> float:
@@ -182,129 +169,30 @@ def figure(found: dict[str, Any]) -> Figure:
     return drawn
 
 
-# ------------------------------------------------------------------ what is measured
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a task's searches are judged by. points: (comparison, run folder, equal time) -> (seconds, measure).
-
-    data: what it is searched on, for people. trainings: (architecture, seed) of all trainings from scratch that points
-    and references ask for; they are done first. references: what else belongs beside them, name -> values.
-    """
-
-    label: str
-    larger_is_better: bool
-    data: Callable[[Comparison], str]
-    points: Callable[[Comparison, Path, float], Points]
-    trainings: Callable[[Comparison, list[Path], float], list[Pair]]
-    references: Callable[[Comparison], dict[str, list[float]]]
-
-
-def table_accuracy(asked: Comparison, folder: Path, equal: float) -> Points:
-    """NAS-Bench-201 test accuracy of what the search stood for at every epoch's end."""
-    table = nasbench201.load(asked.data)
-    test, ends = table.column("cifar10_test"), [row for row in runs.records(folder) if "validation" in row]
-    return [(row["seconds"], float(test[table.find(row["architecture"])])) for row in ends]
-
-
-def images(asked: Comparison) -> str:
-    """What is searched on. Raises: DataError if the table, which judges, is not there."""
-    nasbench201.load(asked.data)
-    network = asked.experiment.network
-    size = f"{network.channels} channels, {network.cells} cells a stage, {asked.experiment.search.epochs} epochs"
-    return f"CIFAR-10, 2 × {network.images:,} training images; {size}"
-
-
-def perplexity(asked: Comparison, folder: Path, equal: float) -> Points:
-    """Test perplexity, trained from scratch, of what the search stood for on the way and at its end."""
-    return [(seconds, _train(asked, *pair)["test"]) for seconds, pair in _stood_for(asked, folder, equal)]
-
-
-def text_trainings(asked: Comparison, folders: list[Path], equal: float) -> list[Pair]:
-    """What `perplexity` and `text_references` train, each once. Raises: ValueError if a search saw another text."""
-    corpus = _corpus(asked)
-    for folder in folders:
-        scratch_text.check_text(folder, corpus)
-    found = [pair for folder in folders for _, pair in _stood_for(asked, folder, equal)]
-    return list(dict.fromkeys([*found, *(pair for pairs in _references(asked).values() for pair in pairs)]))
-
-
-def text_references(asked: Comparison) -> dict[str, list[float]]:
-    """Test perplexity of one random cell and one LSTM a seed, under the same protocol."""
-    return {name: [_train(asked, *pair)["test"] for pair in pairs] for name, pairs in _references(asked).items()}
-
-
-MEASURES = {
-    "cifar10": Measure(
-        label="NAS-Bench-201 test accuracy of the derived cell (%)",
-        larger_is_better=True,
-        data=images,
-        points=table_accuracy,
-        trainings=lambda *_: [],
-        references=lambda _: {},
-    ),
-    "ptb": Measure(
-        label="test perplexity of the derived cell, from scratch",
-        larger_is_better=False,
-        data=lambda asked: str(_corpus(asked)),
-        points=perplexity,
-        trainings=text_trainings,
-        references=text_references,
-    ),
-}
-
-
 # ------------------------------------------------------------------ helpers
 
 
-def _stood_for(asked: Comparison, folder: Path, equal: float) -> list[tuple[float, Pair]]:
-    """When and what: the last records by half of the equal time and by all of it, if there are any, and the end."""
-    records, seed = runs.records(folder), runs.result(folder)["seed"]
-    known = [[record for record in records if record["seconds"] <= moment][-1:] for moment in (equal / 2, equal)]
-    chosen = {record["step"]: record for record in [*known[0], *known[1], records[-1]]}
-    return [
-        (record["seconds"], (scratch_text.derived(asked.experiment.network, record), seed))
-        for record in chosen.values()
-    ]
-
-
-def _corpus(asked: Comparison) -> Corpus:
-    return ptb.corpus_of(asked.experiment.network, asked.data)
-
-
-def _references(asked: Comparison) -> dict[str, list[Pair]]:
-    seeds = range(asked.seeds)
-    return {
-        "random cells": [(scratch_text.random_cell(asked.experiment.network, seed), seed) for seed in seeds],
-        "LSTM of the same size": [(LSTM, seed) for seed in seeds],
-    }
-
-
-def _train(asked: Comparison, architecture: str, seed: int) -> Any:
-    """The figures of one training from scratch, never done twice; None if stopped."""
-    settings = asked.experiment.network
-    ptb.take_threads(settings)
-    corpus = _corpus(asked)
-    final = scratch_text.final_of(settings, corpus, architecture, settings.final_epochs, seed)
-    return scratch_text.train_once(asked.root / "ptb-final", final, corpus, asked.device, asked.stopped)
-
-
-def _search(asked: Comparison, name: str, seed: int) -> Any:
+def _search(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
     """The run folder of one finished search; None if stopped. Times under other circumstances are not taken for these.
 
-    A method that the network's static form cannot serve runs on the other form.
+    A method that the network's form cannot serve runs on the form that can.
     """
-    settings = replace(asked.experiment.search, method=name)
-    experiment = replace(asked.experiment, search=settings)
-    if not tasks.fits(experiment):
-        experiment = replace(experiment, network=replace(experiment.network, static=False))
-    folder = runs.folder_of(asked.root / "compare", f"{asked.task}-{asked.device}-{asked.jobs}", experiment, seed)
+    experiment = experiments.served(_with_method(comparison.experiment, name))
+    circumstances = f"{tasks.find(experiment.task).name}-{comparison.device}-{comparison.jobs}"
+    folder = runs.folder_of(comparison.root / "compare", circumstances, experiment, seed)
     if (folder / runs.RESULT).exists():
         return folder
-    network = tasks.build(experiment, asked.data, asked.device, seed)
-    with runs.open_run(folder, experiment, asked.device) as run:
-        return folder if search_in(run, network, settings, seed, asked.stopped) is not None else None
+    network = experiments.build(experiment, comparison.data, comparison.device, seed)
+    with runs.open_run(folder, experiment, comparison.device) as run:
+        return folder if search_in(run, network, experiment.search, seed, comparison.stopped) is not None else None
+
+
+def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:
+    return replace(experiment, search=replace(experiment.search, method=name))
+
+
+def _train(comparison: Comparison[Any], architecture: str, seed: int) -> Row | None:
+    return measure_of(comparison).train(comparison, architecture, seed)
 
 
 def _text(part: dict[str, Any] | None) -> str:

@@ -1,53 +1,31 @@
 """How good is what a search found, beside what it must beat?
 
-A task's module turns a finished run into rows, one a trained or looked-up architecture: it has
-`evaluate(folder, settings, result, request) -> rows`, None if stopped.
+A task's `evaluate` (nas/tasks/task.py) turns a finished run into rows, one a trained or looked-up architecture.
 """
 
-import importlib
 import json
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from nas import tasks
 from nas.running import runs
-
-Row = dict[str, Any]
-
-EVALUATIONS = {"ptb": "nas.tasks.text.scratch", "cifar10": "nas.tasks.cifar10.scratch"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of an evaluation. seeds: trainings of each model; randoms: random architectures beside them.
-
-    train: whether to train also where a table has the answer.
-    """
-
-    seeds: int = 1
-    randoms: int = 1
-    train: bool = False
-    epochs: int | None = None  # of each training; None: as the settings say
-    data: Path | None = None
-    device: str = "cpu"
-    stopped: Callable[[], bool] = field(default=lambda: False)
+from nas.tasks import experiments
+from nas.tasks.task import Request, Row
 
 
 def evaluate(folder: Path, request: Request) -> list[Row] | None:
     """Evaluate a finished search and write RUN/evaluation.json: the rows, and under "about" what ran where.
 
     Returns: one row for each trained model, or None if stopped (the same call goes on from there).
-    Raises: ValueError in one line if the run is not finished or its data is not there.
+    Raises: ValueError in one line if the run is not finished, its task has no evaluation, or its data is not there.
     """
     result = runs.result(folder)
-    experiment = tasks.reload(folder)
-    if experiment.task not in EVALUATIONS:
-        raise ValueError(f"there is no evaluation of {experiment.task} yet; known: {', '.join(EVALUATIONS)}")
-    task = importlib.import_module(EVALUATIONS[experiment.task])
-    rows: list[Row] | None = task.evaluate(folder, experiment.network, result, request)
+    experiment = experiments.reload(folder)
+    judge = tasks.find(experiment.task).evaluate
+    if judge is None:
+        raise ValueError(f"task {experiment.task} cannot be evaluated: give its Task an `evaluate` (nas/tasks/task.py)")
+    rows = judge(folder, experiment.network, result, request)
     if rows is not None:
         written = {"about": runs.about_this_program(request.device), "rows": rows}
         runs.write_atomically(folder / "evaluation.json", json.dumps(written, indent=2) + "\n")

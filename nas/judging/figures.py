@@ -6,7 +6,7 @@ the epoch. Functions of a space and records, for every space alike; SVG with rea
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from matplotlib.patches import Patch
 from nas import methods, tasks
 from nas.judging import colours
 from nas.running import runs
-from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
+from nas.tasks import experiments
 
 RIBBON = 0.24  # width of a ribbon, in steps between nodes
 STYLE: Any = {
@@ -32,23 +32,19 @@ STYLE: Any = {
     "axes.spines.right": False,
 }
 
-SPACES: dict[str, Callable[[Any], Space]] = {  # of a run's network settings, without its data
-    "ptb": lambda network: recurrent.space(network.nodes, network.zero),
-    "cifar10": lambda network: nasbench201.space(network.zero),
-}
-
 
 def draw(folder: Path) -> list[Path]:
     """Write cell.svg, cell.png, moves.svg and moves.png into a run folder. Returns: their paths.
 
     Raises: ValueError in one line if there is no run, or it has not recorded anything yet.
     """
-    experiment, records = tasks.reload(folder), runs.records(folder)
+    experiment, records = experiments.reload(folder), runs.records(folder)
     if not records:
         raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
-    space = SPACES[experiment.task](experiment.network)
+    task = tasks.find(experiment.task)
+    space = task.space(experiment.network)
     label = methods.find(experiment.search.method).label
-    title = f"{label}, {experiment.task}, after {records[-1]['step']} steps"
+    title = f"{label}, {task.name}, after {records[-1]['step']} steps"
     with mpl.rc_context(STYLE):
         drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
         return [path for name, figure in drawn.items() for path in save(figure, folder / name)]

@@ -25,6 +25,10 @@ class ParentNetwork(Protocol):
         """'cpu' or 'cuda' (with an index): where gates are expected."""
 
     @property
+    def about(self) -> str:
+        """What is searched on which data, in one line for people."""
+
+    @property
     def steps_per_epoch(self) -> int:
         """Weight steps an epoch; an architecture step may follow each."""
 

@@ -131,7 +131,8 @@ class Supernet:
     model: (inputs, Choice) -> predictions; loss: (predictions, targets) -> mean loss; weights, architecture, held_out:
     the minibatches of the three uses. An operation with gate zero does not run in a weight step, and is not moved,
     decayed or slowed.
-    figures: more about an architecture for the record, from its operation indices.
+    figures: more about an architecture for the record, from its operation indices. about: the data, for people; by
+    default its size.
     Raises: ValueError if several processes cannot share a minibatch evenly.
 
     >>> from nas.supernets.edge import Edge, EdgeNetwork
@@ -153,6 +154,7 @@ class Supernet:
         held_out: Batches,
         descent: Descent | None = None,
         figures: Callable[[list[int]], dict[str, float]] | None = None,
+        about: str | None = None,
     ) -> None:
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
@@ -161,6 +163,8 @@ class Supernet:
                 raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes()} processes")
         self.descent = descent or Descent()
         self.figures = figures
+        sizes = f"{len(weights.targets):,} examples for the weights, {len(architecture.targets):,} for the architecture"
+        self.about = sizes if about is None else about
         self.parameters = dict(model.named_parameters())
         self.velocity = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
         self.weight_steps = self.architecture_steps = 0

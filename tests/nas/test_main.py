@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas import tasks
 from nas.__main__ import main
 from nas.data.places import VARIABLE
 from nas.running import runs
+from nas.tasks import experiments
 
 TINY = ["network.units=6", "network.batch=20", "network.window=8", "network.least=60", "search.epochs=1"]
 SEARCH = ["search", "ptb", *(word for setting in TINY for word in ("--set", setting))]
@@ -25,12 +25,12 @@ def test_a_full_device_is_one_line_and_other_errors_are_not_hidden(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for error in (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB.\nMore lines."), MemoryError()):
-        monkeypatch.setattr(tasks, "load", raising(error))
+        monkeypatch.setattr(experiments, "load", raising(error))
         assert main(SEARCH) == 2
         said = capsys.readouterr().err
         assert "no memory is left; ask for a smaller network or batch" in said
         assert said.count("\n") == 1
-    monkeypatch.setattr(tasks, "load", raising(RuntimeError("a fault of this program")))
+    monkeypatch.setattr(experiments, "load", raising(RuntimeError("a fault of this program")))
     with pytest.raises(RuntimeError, match="a fault of this program"):
         main(SEARCH)
 
@@ -89,7 +89,10 @@ def test_what_the_static_form_cannot_do_is_said_before_anything_is_read(
 ) -> None:
     words = ["search", "cifar10", "--set", "network.static=true", "--runs", str(tmp_path), "--data", str(tmp_path)]
     assert main([*words, "--method", method]) == 2
-    assert "runs one operation an edge; set it to false for method" in capsys.readouterr().err
+    assert (
+        f"method {method} asks more than the network answers with network.static=true; set network.static=false"
+        in capsys.readouterr().err
+    )
     assert main([*words, "--method", "quadrature_advantage"]) == 2
     assert "CIFAR-10 not found" in capsys.readouterr().err  # the control: this one it can
 

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
-from nas.methods import Method
 from nas.spaces import nasbench201 as space
 from nas.supernets.edge import Choice
 from nas.supernets.supernet import Batches, Descent, Supernet
@@ -72,11 +71,6 @@ class Settings:
             raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
 
 
-def fits(settings: Settings, method: Method) -> bool:
-    """Whether the method asks no more than the network's form can answer: the static one runs one path at a time."""
-    return not settings.static or (method.propagation == "sparse" and "mean" not in method.needs)
-
-
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
     """The parent network with its images. Raises: ValueError in one line if CIFAR-10 is missing or damaged."""
     train, _ = cifar10.load(data)
@@ -104,9 +98,9 @@ def assemble(
     held_out = batches(parts[1].part(0, settings.held_out), min(256, settings.held_out), device)
     descent = Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
     kind = StaticSupernet if settings.static else Supernet
-    return kind(
-        cell_space, model.to(device), functional.cross_entropy, weights, architecture, held_out, descent, figures
-    )
+    model, loss = model.to(device), functional.cross_entropy
+    about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
+    return kind(cell_space, model, loss, weights, architecture, held_out, descent, figures, about)
 
 
 # ------------------------------------------------------------------ the network

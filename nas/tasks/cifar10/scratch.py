@@ -4,10 +4,10 @@ The recipe is the benchmark's (Dong & Yang, ICLR 2020): 200 epochs on all traini
 cropped and flipped; Nesterov SGD, rate 0.1 with a cosine to zero, momentum 0.9, decay 5e-4; judged on the test images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch.nn import functional
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.nasbench201 import Table
-from nas.judging.evaluate import Request, Row
 from nas.running import runs, training
 from nas.running.runs import Run
 from nas.spaces import nasbench201 as space
@@ -24,6 +23,7 @@ from nas.spaces.space import Space
 from nas.supernets.supernet import Descent, Supernet
 from nas.tasks.cifar10.cell import Norm
 from nas.tasks.cifar10.network import Network, Settings, augment, batches
+from nas.tasks.task import Request, Row
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Recipe:
             )
 
 
-def evaluate(folder: Path, settings: Settings, result: Row, request: Request) -> list[Row] | None:
+def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], request: Request) -> list[Row] | None:
     """Rows for `nas.judging.evaluate`: the found cell, random cells and the best one as the table has them.
 
     With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
@@ -67,7 +67,7 @@ def evaluate(folder: Path, settings: Settings, result: Row, request: Request) ->
     return rows
 
 
-def from_table(table: Table, settings: Settings, result: Row, randoms: int) -> list[Row]:
+def from_table(table: Table, settings: Settings, result: Mapping[str, Any], randoms: int) -> list[Row]:
     """What the table has on the found cell, on random ones and on the best one."""
     generator = torch.Generator().manual_seed(result["seed"])
     operations = space.space(settings.zero)

@@ -16,7 +16,6 @@ from torch import Tensor
 from nas.data import ptb
 from nas.data.places import DataError
 from nas.data.ptb import Corpus
-from nas.methods import Method
 from nas.objective import Gradients
 from nas.running.processes import processes
 from nas.schedule import cosine
@@ -69,11 +68,6 @@ class Settings:
             raise ValueError("need 0 <= dropout <= 0.99 and 0 < held_out < 1")
         if not (0 < self.rate < math.inf and 0 < self.clip < math.inf) or self.threads < 0:
             raise ValueError("rate and clip must be positive and finite, threads must not be negative")
-
-
-def fits(settings: Settings, method: Method) -> bool:
-    """Whether the method asks no more than the network's form can answer: both forms run as many paths as they must."""
-    return True
 
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Network":

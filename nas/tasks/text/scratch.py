@@ -5,7 +5,7 @@ stopped and is never done twice.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from nas.data.ptb import Corpus
-from nas.judging.evaluate import Request, Row
 from nas.running import runs, training
 from nas.running.runs import Run
 from nas.spaces import recurrent
+from nas.tasks.task import Request, Row
 from nas.tasks.text import language_model as language
 from nas.tasks.text import network as ptb
 from nas.tasks.text.cell import Cell
@@ -41,7 +41,7 @@ class Final:
     text: str
 
 
-def evaluate(folder: Path, settings: Settings, result: dict[str, Any], request: Request) -> list[Row] | None:
+def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], request: Request) -> list[Row] | None:
     """Train the derived cell, random cells and an LSTM on the run's text; see `nas.judging.evaluate`."""
     corpus = ptb.corpus_of(settings, request.data)
     check_text(folder, corpus)
@@ -202,7 +202,7 @@ class CellModel:
 Model = CellModel | LSTMModel
 
 
-def derived(settings: Settings, result: dict[str, Any]) -> str:
+def derived(settings: Settings, result: Mapping[str, Any]) -> str:
     """The architecture string that a finished search stands for, by the settings' derivation."""
     if settings.derive == "single":
         space = recurrent.space(settings.nodes, settings.zero)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from nas import __main__ as program
-from nas import tasks
 from nas.data.places import VARIABLE
 from nas.judging import compare
-from nas.judging.compare import Comparison
 from nas.running import runs
+from nas.tasks import experiments
+from nas.tasks.task import Comparison
 
 
 def some_text(folder: Path) -> Path:
@@ -106,7 +106,7 @@ def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
     """Also if stopped when the first search is done and asked again; the order of processes changes nothing."""
     tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
     sets = ["search.epochs=4", *(f"network.{setting}" for setting in tiny)]
-    asked = Comparison("ptb", tasks.load("ptb", "quick", None, sets), ("advantage",), 1, tmp_path / "one")
+    asked = Comparison(experiments.load("ptb", "quick", None, sets), ("advantage",), 1, tmp_path / "one")
     one = compare.compare(asked)
     assert one is not None
     root = tmp_path / "two"

@@ -15,6 +15,7 @@ from nas.methods import EXACT, METHODS
 from nas.running import config, runs
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
+from nas.tasks import experiments
 
 SPACES = {
     "recurrent": recurrent.space(),
@@ -61,7 +62,7 @@ def test_moves_have_a_panel_an_edge_and_a_line_an_operation(name: str) -> None:
 
 
 def run_folder(root: Path, task: str, space: Space) -> Path:
-    experiment = tasks.load(task, "small", None, [])
+    experiment = experiments.load(task, "small")
     folder = root / task
     with runs.open_run(folder, experiment) as run:
         for step in (10, 20):
@@ -74,8 +75,8 @@ def run_folder(root: Path, task: str, space: Space) -> Path:
 def test_draw_writes_whole_files_that_are_the_same_every_time(
     tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = tasks.load(task, "small", None, []).network
-    folder = run_folder(tmp_path, task, figures.SPACES[task](network))
+    network = experiments.load(task, "small").network
+    folder = run_folder(tmp_path, task, tasks.find(task).space(network))
     assert main(["draw", str(folder)]) == 0
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.name for path in written] == ["cell.svg", "cell.png", "moves.svg", "moves.png"]

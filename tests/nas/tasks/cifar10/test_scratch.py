@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from nas import __main__ as program
-from nas import tasks
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
 from nas.running import runs
+from nas.tasks import experiments
 from nas.tasks.cifar10 import scratch as scratch_images
 from nas.tasks.cifar10.scratch import Recipe
 
@@ -75,7 +75,7 @@ def test_a_found_cell_is_trained_without_the_table_too(
     """By the command, on few images; trained once, and never again."""
     monkeypatch.setattr(cifar10, "load", lambda data: (made_up(300, 0), made_up(50, 1)))
     run = tmp_path / "run"
-    with runs.open_run(run, tasks.load("cifar10", "quick", None, [])) as opened:
+    with runs.open_run(run, experiments.load("cifar10", "quick")) as opened:
         opened.finish({"architecture": CELL, "seed": 0})
     command = ["evaluate", str(run), "--train", "--epochs", "1", "--seeds", "2", "--data", str(tmp_path)]
     assert program.main(command) == 0
@@ -96,7 +96,7 @@ def test_a_found_cell_is_judged_by_the_table(tmp_path: Path, capsys: pytest.Capt
     table = nasbench201.load(Path(folder))
     row = scratch_images.look_up(table, "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     assert (row["test"], row["parameters"]) == (10.0, 73_306 + 243_040)  # nothing reaches the output: chance
-    experiment = tasks.load("cifar10", "quick", None, [])
+    experiment = experiments.load("cifar10", "quick")
     run = tmp_path / "run"
     with runs.open_run(run, experiment) as opened:
         opened.finish({"architecture": CELL.replace("none", "skip_connect"), "seed": 0})

@@ -13,10 +13,10 @@ import torch
 from nas.__main__ import main
 from nas.data.ptb import Corpus
 from nas.judging import evaluate
-from nas.judging.evaluate import Request
 from nas.running import runs
 from nas.running.runs import Diverged
 from nas.spaces import recurrent
+from nas.tasks.task import Request
 from nas.tasks.text import network as ptb
 from nas.tasks.text import scratch as scratch_text
 from nas.tasks.text.lstm import LSTM, LSTMModel, lstm_units
