@@ -200,6 +200,6 @@ def _mask_index(parameters: Mapping[str, Tensor], candidates: int, device: str) 
 
 
 def _refuse_many(runs: Tensor) -> None:
-    # Read where that costs nothing; on a GPU it would stop the queue, and `nas.tasks.build` has asked the method.
+    # Read where that costs nothing; on a GPU it would stop the queue, and `nas.tasks.experiments.build` has asked the method.
     if runs.device.type == "cpu" and bool((runs.count_nonzero(dim=-1) > 1).any()):
         raise ValueError("network.static = true runs one operation an edge; set it to false for this method")
