@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.cifar10 import Images
-from nas.spaces.nasbench201 import EDGES, space
+from nas.spaces.nasbench201 import EDGES, cell_space
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.network import Settings, assemble
 
-CHANNELS, CANDIDATES = 16, len(space().operations)
+CHANNELS, CANDIDATES = 16, len(cell_space().operations)
 
 
 # ------------------------------------------------------------------ the plain network

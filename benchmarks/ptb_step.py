@@ -25,7 +25,7 @@ from nas.data.ptb import Corpus
 from nas.policy import gates_of
 from nas.tasks.text import cell as cells
 from nas.tasks.text import language_model as language
-from nas.tasks.text.network import Network, Settings
+from nas.tasks.text.network import Settings, TextNetwork
 
 VOCABULARY = 10_000
 Precision = Literal["float32", "bfloat16"]
@@ -131,11 +131,11 @@ def steps_of(settings: Settings, precision: Precision) -> tuple[Callable[[], obj
     return weight_step, architecture_step
 
 
-def parent(settings: Settings) -> Network:
+def parent(settings: Settings) -> TextNetwork:
     """A parent network on a random text."""
     words = torch.randint(VOCABULARY, (2 * settings.batch * (settings.window + 1) * 3,))
     corpus = Corpus("random words", tuple(map(str, range(VOCABULARY))), words, words[:100], words[:100], "00" * 8)
-    return Network(settings, corpus, str(torch.get_default_device()), 0)
+    return TextNetwork(settings, corpus, str(torch.get_default_device()), 0)
 
 
 def wall() -> float:

@@ -57,23 +57,23 @@ def take_device(device: str) -> None:
         raise ValueError(f"device {device!r} cannot be used here ({reason}); use cpu") from error
 
 
-def processes() -> int:
+def count() -> int:
     """How many processes share the work: 1 unless they are joined."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def rank() -> int:
     """This process's number, from 0."""
-    return distributed.get_rank() if processes() > 1 else 0
+    return distributed.get_rank() if count() > 1 else 0
 
 
 def average(tensors: list[Tensor]) -> list[Tensor]:
     """The mean over the processes of each tensor, in one exchange."""
-    if processes() == 1:
+    if count() == 1:
         return tensors
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     distributed.all_reduce(flat)
-    parts = torch.split(flat / processes(), [tensor.numel() for tensor in tensors])
+    parts = torch.split(flat / count(), [tensor.numel() for tensor in tensors])
     return [part.view_as(tensor).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 
 
@@ -91,7 +91,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
 
 def agreed(stopped: Callable[[], bool], device: str) -> Callable[[], bool]:
     """`stopped` of any process, told to all at the same step: asked often, exchanged every `BETWEEN` times."""
-    if processes() == 1:
+    if count() == 1:
         return stopped
     asked = 0
 
@@ -130,5 +130,5 @@ def _started_together() -> bool:
 
 
 def _wait_for_all() -> None:
-    if processes() > 1:
+    if count() > 1:
         distributed.barrier()

@@ -18,7 +18,7 @@ CELLS = len(OPERATIONS) ** len(EDGES)
 
 
 @cache
-def space(zero: bool = False) -> Space:
+def cell_space(zero: bool = False) -> Space:
     """The cell's space: 4 operations an edge (4^6 = 4,096 cells), or all 5 with `none` (15,625)."""
     operations = OPERATIONS if zero else OPERATIONS[1:]
     return Space(

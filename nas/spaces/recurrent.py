@@ -18,7 +18,7 @@ ZERO = "zero"
 
 
 @cache
-def space(nodes: int = 3, zero: bool = True, edges: Edges | None = None) -> Space:
+def cell_space(nodes: int = 3, zero: bool = True, edges: Edges | None = None) -> Space:
     """The space of cells with `nodes` inner nodes: every edge j -> i with j < i, or only `edges`.
 
     Raises: ValueError for fewer than one node, an edge that does not lead forward, or a node without an edge.

@@ -5,124 +5,20 @@ predictions, a loss, and minibatches. With several processes (torchrun), each co
 and gradients and losses are averaged, so that all processes hold the same weights and see the same numbers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nas.objective import Gradients
-from nas.running.processes import average, processes, rank
-from nas.schedule import cosine
+from nas.running import processes
 from nas.spaces.space import Space
+from nas.supernets.batches import Batches
+from nas.supernets.descent import Descent
 from nas.supernets.edge import Choice, choose
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Minibatches of a data set that stays on one device, as a function of the seed and the position alone.
-
-    inputs (N, …) and targets (N,) of which each epoch takes all once in a new order, whole minibatches only; transform
-    (inputs, generator) -> inputs, such as augmentation. In order and untransformed with `shuffle` off.
-
-    >>> batches = Batches(torch.arange(6.0), torch.arange(6), size=2, shuffle=False)
-    >>> batches.steps, batches.at(4)  # the second minibatch of the second epoch
-    (3, (tensor([2., 3.]), tensor([2, 3])))
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    size: int
-    seed: int = 0
-    transform: Callable[[Tensor, torch.Generator], Tensor] | None = None
-    shuffle: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.size <= len(self.targets):
-            raise ValueError(f"a minibatch of {self.size} does not fit {len(self.targets)} examples")
-
-    @property
-    def steps(self) -> int:
-        """Minibatches an epoch."""
-        return len(self.targets) // self.size
-
-    def at(self, position: int) -> tuple[Tensor, Tensor]:
-        """Minibatch number `position`, counted from 0 over all epochs: this process's share of it."""
-        epoch, place = divmod(position, self.steps)
-        chosen = self._order(epoch)[place * self.size : (place + 1) * self.size]
-        inputs = self.inputs[chosen]
-        if self.transform is not None:
-            inputs = self.transform(inputs, self._generator(2 * position + 1))
-        share = slice(rank(), None, processes())
-        return inputs[share], self.targets[chosen][share]
-
-    def noise(self, position: int) -> int:
-        """A seed for what the network itself draws at random on minibatch `position`, such as dropout masks."""
-        return self._mixed(-1 - position)
-
-    def _order(self, epoch: int) -> Tensor:
-        if not self.shuffle:
-            return self._in_order
-        if self._orders.get("epoch") != epoch:
-            order = torch.randperm(len(self.targets), generator=self._generator(2 * epoch), device=self.inputs.device)
-            self._orders.update(epoch=epoch, order=order)
-        return self._orders["order"]  # type: ignore[no-any-return]
-
-    def _generator(self, stream: int) -> torch.Generator:
-        return torch.Generator(device=self.inputs.device).manual_seed(self._mixed(stream))
-
-    def _mixed(self, stream: int) -> int:
-        # Odd multipliers: PyTorch's generator for the CPU takes 32 bits, and there near seeds still lie far apart.
-        return (self.seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03 + 1) % (1 << 63)
-
-    @cached_property
-    def _orders(self) -> dict[str, Any]:
-        return {}
-
-    @cached_property
-    def _in_order(self) -> Tensor:
-        return torch.arange(len(self.targets), device=self.inputs.device)
-
-
-@dataclass(frozen=True)
-class Descent:
-    """Nesterov SGD with a cosine rate that ends at zero. clip: the largest norm of the whole gradient, before decay."""
-
-    rate: float = 0.1
-    momentum: float = 0.9
-    decay: float = 5e-4
-    clip: float | None = 1.0
-
-    def step(
-        self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], velocity: Sequence[Tensor], at: float
-    ) -> None:
-        """Move parameters in place; `at` in [0, 1] is the position in the schedule."""
-        gradients = list(gradients)
-        if self.clip is not None:
-            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-            gradients = torch._foreach_mul(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
-        gradients = torch._foreach_add(gradients, list(parameters), alpha=self.decay)
-        torch._foreach_mul_(list(velocity), self.momentum)
-        torch._foreach_add_(list(velocity), gradients)
-        torch._foreach_add_(gradients, list(velocity), alpha=self.momentum)
-        torch._foreach_add_(list(parameters), gradients, alpha=-self.rate_at(at))
-
-    def masked_step(self, parameters: Tensor, gradients: Tensor, velocity: Tensor, ran: Tensor, rate: Tensor) -> None:
-        """`step` on flat arrays, in place, where `ran` is one; nothing is read on the host."""
-        if self.clip is not None:
-            gradients = gradients * (self.clip / (gradients.norm() + 1e-6)).clamp(max=1.0)
-        gradients = gradients + self.decay * parameters
-        velocity += ran * (self.momentum * velocity + gradients - velocity)
-        parameters -= rate * ran * (gradients + self.momentum * velocity)
-
-    def rate_at(self, position: float) -> float:
-        """The learning rate at a position in [0, 1] of the schedule."""
-        return self.rate * cosine(position)
 
 
 class Supernet:
@@ -159,8 +55,8 @@ class Supernet:
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
         for size in (weights.size, architecture.size, held_out.size):
-            if size % processes():
-                raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes()} processes")
+            if size % processes.count():
+                raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes.count()} processes")
         self.descent = descent or Descent()
         self.figures = figures
         sizes = f"{len(weights.targets):,} examples for the weights, {len(architecture.targets):,} for the architecture"
@@ -185,7 +81,7 @@ class Supernet:
                 loss = self.loss(self.model(inputs, choice), targets)
             found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
         ran = [name for name, gradient in zip(self.parameters, found, strict=True) if gradient is not None]
-        loss, *gradients = average([loss.detach(), *(gradient for gradient in found if gradient is not None)])
+        loss, *gradients = processes.average([loss.detach(), *(gradient for gradient in found if gradient is not None)])
         with torch.no_grad():
             self.descent.step(
                 [self.parameters[name] for name in ran], gradients, [self.velocity[name] for name in ran], progress
@@ -208,7 +104,7 @@ class Supernet:
                 predictions = self.model(inputs, choice)
                 right = (predictions.argmax(dim=-1) == targets).double().mean() * 100
                 total += torch.stack((self.loss(predictions, targets).double(), right))
-        (total,) = average([total])
+        (total,) = processes.average([total])
         loss, accuracy = (total / self.held_out.steps).tolist()
         more = self.figures(gates.argmax(dim=-1).tolist()) if self.figures is not None else {}
         return {"loss": loss, "accuracy": accuracy, **more}
@@ -255,7 +151,7 @@ class NetworkObjective:
         self.model.train()
         with torch.no_grad(), self._still():
             found = torch.stack([self._loss(row) for row in gates.reshape(-1, *gates.shape[-2:])])
-        return average([found])[0].reshape(gates.shape[:-2])
+        return processes.average([found])[0].reshape(gates.shape[:-2])
 
     def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
         self.model.train()
@@ -263,7 +159,7 @@ class NetworkObjective:
         rows = zip(*(part.expand(shape).reshape(-1, *shape[-2:]) for part in (gates, runs)), strict=True)
         with self._still():
             single = [self._gradients(row, run) for row, run in rows]
-        parts = average([torch.stack(part) for part in zip(*single, strict=True)])
+        parts = processes.average([torch.stack(part) for part in zip(*single, strict=True)])
         return Gradients(*(part.reshape(shape[:-2] + part.shape[1:]) for part in parts))
 
     def _loss(self, gates: Tensor) -> Tensor:

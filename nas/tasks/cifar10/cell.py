@@ -36,7 +36,7 @@ class Norm:
     statistics: Literal["batch", "running"] = "batch"
 
 
-class Cell(nn.Module):
+class ConvolutionalCell(nn.Module):
     """A cell of three computed nodes, (N, C, H, W) -> (N, C, H, W); node j is the sum of its incoming edges.
 
     edges: (source, target) pairs, targets ascending; candidates: for each edge its operations' names.

@@ -22,7 +22,7 @@ from nas.objective import Gradients
 from nas.running.processes import average
 from nas.supernets.recorded import Recorder
 from nas.supernets.supernet import NetworkObjective, Supernet
-from nas.tasks.cifar10.cell import EPSILON, KERNEL, Cell, window_pixels
+from nas.tasks.cifar10.cell import EPSILON, KERNEL, ConvolutionalCell, window_pixels
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Selection:
     probe: Tensor
 
 
-def static_cell(cell: Cell, x: Tensor, selection: Selection) -> Tensor:
+def fixed_graph_cell(cell: ConvolutionalCell, x: Tensor, selection: Selection) -> Tensor:
     """The cell's output by one convolution a source node, (N, C, H, W) -> (N, C, H, W)."""
     nodes: list[Tensor] = [x]
     sums: dict[int, Tensor] = {}
@@ -53,7 +53,7 @@ def static_cell(cell: Cell, x: Tensor, selection: Selection) -> Tensor:
     return nodes[-1]
 
 
-def _kernel(cell: Cell, edge: int, row: Tensor) -> Tensor:
+def _kernel(cell: ConvolutionalCell, edge: int, row: Tensor) -> Tensor:
     """The selected 3×3 kernel (C, 2C, 3, 3): the first half acts on relu(x), the second on x."""
     rectified: Any = 0
     plain: Any = 0
@@ -71,7 +71,7 @@ def _kernel(cell: Cell, edge: int, row: Tensor) -> Tensor:
     return torch.cat((rectified + torch.zeros_like(eye * row.new_zeros(3, 3)), eye * plain), dim=1)
 
 
-def _finished(cell: Cell, edge: int, selection: Selection, z: Tensor, y: Tensor) -> Tensor:
+def _finished(cell: ConvolutionalCell, edge: int, selection: Selection, z: Tensor, y: Tensor) -> Tensor:
     names, row = cell.candidates[edge], selection.runs[edge]
     convolved, pooled = _chosen(row, names, tuple(KERNEL)), _chosen(row, names, ("avg_pool_3x3",))
     border = 9 / window_pixels(z.shape[2], z.shape[3], z.dtype, z.device)
@@ -87,7 +87,7 @@ def _chosen(row: Tensor, names: tuple[str, ...], wanted: tuple[str, ...]) -> Ten
 # ------------------------------------------------------------------ the parent network
 
 
-class StaticSupernet(Supernet):
+class FixedGraphSupernet(Supernet):
     """A `Supernet` of a CIFAR network whose steps never ask the host anything; its weights are one flat array.
 
     On CUDA the two steps are recorded as graphs at their first call and replayed; on the CPU they simply run.
@@ -108,15 +108,15 @@ class StaticSupernet(Supernet):
         loss: Tensor = self.recorder.replayed("weights", self._train)(inputs, targets, gates, rate)[0]
         return loss
 
-    def objective(self) -> "StaticObjective":
+    def objective(self) -> "FixedGraphObjective":
         inputs, targets = self.architecture.at(self.architecture_steps)
         self.architecture_steps += 1
-        return StaticObjective(self, inputs, targets)
+        return FixedGraphObjective(self, inputs, targets)
 
     def scores(self, inputs: Tensor, selection: Selection) -> Tensor:
         """Class scores under a selection."""
         model: Any = self.model
-        found: Tensor = model.run(inputs, lambda cell, x: static_cell(cell, x, selection))
+        found: Tensor = model.run(inputs, lambda cell, x: fixed_graph_cell(cell, x, selection))
         return found
 
     def _train(self, inputs: Tensor, targets: Tensor, gates: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
@@ -145,10 +145,10 @@ class StaticSupernet(Supernet):
         return gates * torch.stack([alive[end] for _, end in edges])[:, None]
 
 
-class StaticObjective(NetworkObjective):
+class FixedGraphObjective(NetworkObjective):
     """`NetworkObjective` without a word to the host: gates are one-hot rows, zero rows, or scaled ones."""
 
-    def __init__(self, network: StaticSupernet, inputs: Tensor, targets: Tensor) -> None:
+    def __init__(self, network: FixedGraphSupernet, inputs: Tensor, targets: Tensor) -> None:
         super().__init__(network.model, network.loss, inputs, targets, network.space.zero_operation)
         self.network = network
 
@@ -200,6 +200,6 @@ def _mask_index(parameters: Mapping[str, Tensor], candidates: int, device: str) 
 
 
 def _refuse_many(runs: Tensor) -> None:
-    # Read where that costs nothing; on a GPU it would stop the queue, and `nas.tasks.experiments.build` has asked the method.
+    # Read where that costs nothing: on a GPU it would stop the queue; nas/tasks/experiments.py has asked the method.
     if runs.device.type == "cpu" and bool((runs.count_nonzero(dim=-1) > 1).any()):
         raise ValueError("network.static = true runs one operation an edge; set it to false for this method")

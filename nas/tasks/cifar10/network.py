@@ -18,10 +18,12 @@ from torch.nn import functional
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.spaces import nasbench201 as space
+from nas.supernets.batches import Batches
+from nas.supernets.descent import Descent
 from nas.supernets.edge import Choice
-from nas.supernets.supernet import Batches, Descent, Supernet
-from nas.tasks.cifar10.cell import Cell, ConvNorm, Norm
-from nas.tasks.cifar10.fixed_graph import StaticSupernet
+from nas.supernets.supernet import Supernet
+from nas.tasks.cifar10.cell import ConvNorm, ConvolutionalCell, Norm
+from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 
 CLASSES = len(cifar10.CLASSES)
 MEAN, DEVIATION = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # of the training pixels, as NAS-Bench-201 rounds them
@@ -86,9 +88,9 @@ def assemble(
 ) -> Supernet:
     """The parent network on given images: the first half trains weights, the second half the architecture."""
     torch.manual_seed(seed)
-    cell_space = space.space(settings.zero)
+    cell_space = space.cell_space(settings.zero)
     candidates = (cell_space.operations,) * len(cell_space.edges)
-    model = Network(settings.channels, settings.cells, candidates, Norm(settings.affine, settings.statistics))
+    model = CellNetwork(settings.channels, settings.cells, candidates, Norm(settings.affine, settings.statistics))
     model.precision = getattr(torch, settings.precision)
     half = len(train.labels) // 2
     parts = [train.part(start, start + min(settings.images, half)) for start in (0, half)]
@@ -97,7 +99,7 @@ def assemble(
     )
     held_out = batches(parts[1].part(0, settings.held_out), min(256, settings.held_out), device)
     descent = Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
-    kind = StaticSupernet if settings.static else Supernet
+    kind = FixedGraphSupernet if settings.static else Supernet
     model, loss = model.to(device), functional.cross_entropy
     about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
     return kind(cell_space, model, loss, weights, architecture, held_out, descent, figures, about)
@@ -106,7 +108,7 @@ def assemble(
 # ------------------------------------------------------------------ the network
 
 
-class Network(nn.Module):
+class CellNetwork(nn.Module):
     """Images (N, 3, H, W) uint8 and a `Choice` -> class scores (N, 10) float32. H and W are multiples of 4.
 
     candidates: for each edge of the cell its operations' names, so that a single one gives the benchmark's network.
@@ -121,7 +123,8 @@ class Network(nn.Module):
         self.stem = ConvNorm(3, channels, 3, 1, norm, relu=False)
         widths = [channels, 2 * channels, 4 * channels]
         self.stages = nn.ModuleList(
-            nn.ModuleList(Cell(width, space.EDGES, candidates, norm) for _ in range(cells)) for width in widths
+            nn.ModuleList(ConvolutionalCell(width, space.EDGES, candidates, norm) for _ in range(cells))
+            for width in widths
         )
         self.reductions = nn.ModuleList(Reduction(width, 2 * width, norm) for width in widths[:-1])
         self.norm = nn.BatchNorm2d(widths[-1], affine=norm.affine, track_running_stats=norm.statistics == "running")
@@ -132,7 +135,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
         return self.run(images, lambda cell, x: cell(x, choice))
 
-    def run(self, images: Tensor, through: Callable[[Cell, Tensor], Tensor]) -> Tensor:
+    def run(self, images: Tensor, through: Callable[[ConvolutionalCell, Tensor], Tensor]) -> Tensor:
         """The class scores, with `through` computing each cell."""
         wide = self.linear.weight.dtype
         x = (images.to(wide) - self.image_mean) / self.image_deviation
@@ -197,7 +200,7 @@ def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[s
     if table is None:
         return None
     test, valid = table.cube("cifar10_test"), table.cube("cifar10_valid")
-    first = space.OPERATIONS.index(space.space(zero).operations[0])
+    first = space.OPERATIONS.index(space.cell_space(zero).operations[0])
 
     def figures(choices: list[int]) -> dict[str, float]:
         cell = tuple(first + choice for choice in choices)

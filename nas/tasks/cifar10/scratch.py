@@ -20,9 +20,10 @@ from nas.running import runs, training
 from nas.running.runs import Run
 from nas.spaces import nasbench201 as space
 from nas.spaces.space import Space
-from nas.supernets.supernet import Descent, Supernet
+from nas.supernets.descent import Descent
+from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.cell import Norm
-from nas.tasks.cifar10.network import Network, Settings, augment, batches
+from nas.tasks.cifar10.network import CellNetwork, Settings, augment, batches
 from nas.tasks.task import Request, Row
 
 
@@ -70,7 +71,7 @@ def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], reques
 def from_table(table: Table, settings: Settings, result: Mapping[str, Any], randoms: int) -> list[Row]:
     """What the table has on the found cell, on random ones and on the best one."""
     generator = torch.Generator().manual_seed(result["seed"])
-    operations = space.space(settings.zero)
+    operations = space.cell_space(settings.zero)
     drawn = torch.randint(len(operations.operations), (randoms, len(space.EDGES)), generator=generator)
     best = table.architectures[int(table.column("cifar10_test").argmax())]
     asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
@@ -149,7 +150,7 @@ def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
     torch.manual_seed(recipe.seed)
     names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
     alone = Space("one cell", space.EDGES, ("it",), lambda choices: recipe.architecture, lambda text: (0,) * 6)
-    model = Network(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
+    model = CellNetwork(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
     model.precision = getattr(torch, recipe.precision)
     weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
     judged = batches(test, min(250, len(test.labels)), device)

@@ -14,7 +14,7 @@ from nas.tasks.task import Task
 
 def space(settings: Settings) -> Space:
     """The cell's space, with or without `none`."""
-    return nasbench201.space(settings.zero)
+    return nasbench201.cell_space(settings.zero)
 
 
 def form(settings: Settings, method: Method) -> Settings:

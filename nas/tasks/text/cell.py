@@ -28,7 +28,7 @@ backward_of = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecurrentCell:
     """The shape of a cell: its edges by source, its operations' names and its number of units H."""
 
     nodes: int
@@ -83,7 +83,7 @@ def is_plain(mix: Mix) -> bool:
 
 
 def forward(
-    cell: Cell, weights: Weights, mix: Mix, x: Tensor, start: Tensor, record: bool
+    cell: RecurrentCell, weights: Weights, mix: Mix, x: Tensor, start: Tensor, record: bool
 ) -> tuple[Tensor, Tape | None]:
     """Run the cell over inputs x (T, B, H) from hidden state `start` (B, H). Returns: hidden states (T, B, H), tape.
 
@@ -125,7 +125,7 @@ def forward(
 
 
 def backward(
-    cell: Cell, weights: Weights, mix: Mix, tape: Tape, grad: Tensor, with_weights: bool, with_gates: bool
+    cell: RecurrentCell, weights: Weights, mix: Mix, tape: Tape, grad: Tensor, with_weights: bool, with_gates: bool
 ) -> CellGradients:
     """Gradients from `grad` (T, B, H) = dL/d(hidden states). The tape is used up."""
     steps, batch, units = tape.x.shape
@@ -168,7 +168,7 @@ def backward(
 
 
 def _operate(
-    cell: Cell,
+    cell: RecurrentCell,
     mix: Mix,
     source: "_Source",
     new: Tensor,
@@ -192,7 +192,7 @@ def _operate(
 
 
 def _operate_backward(
-    cell: Cell, mix: Mix, source: "_Source", grad: Tensor, into: Tensor, step: int, tape: Tape
+    cell: RecurrentCell, mix: Mix, source: "_Source", grad: Tensor, into: Tensor, step: int, tape: Tape
 ) -> None:
     """dL/d(new values) from dL/do, written to `into` (B, edges, H), which holds o itself where one operation runs."""
     for position, edge in enumerate(source.edges):
@@ -260,7 +260,7 @@ class _Source:
 
 
 @cache
-def _sources(cell: Cell, dtype: torch.dtype, device: torch.device) -> tuple[_Source, ...]:
+def _sources(cell: RecurrentCell, dtype: torch.dtype, device: torch.device) -> tuple[_Source, ...]:
     every = [target for _, target in cell.edges]
     found = []
     for node, edges in cell.leaving():
@@ -298,7 +298,7 @@ def _add_product(to: Tensor, a: Tensor, weight: Tensor) -> None:
         to += a.to(weight.dtype) @ weight
 
 
-def _weight_gradients(cell: Cell, weights: Weights, tape: Tape, into_first: Tensor) -> Weights:
+def _weight_gradients(cell: RecurrentCell, weights: Weights, tape: Tape, into_first: Tensor) -> Weights:
     """One product over the whole window for each matrix."""
     rows, units = into_first.shape[0], cell.units
     before = torch.cat((tape.start[None], tape.hidden[:-1])).view(rows, units)

@@ -17,14 +17,14 @@ from nas.data import ptb
 from nas.data.places import DataError
 from nas.data.ptb import Corpus
 from nas.objective import Gradients
-from nas.running.processes import processes
+from nas.running import processes
 from nas.schedule import cosine
 from nas.spaces import recurrent
 from nas.spaces.space import Space
 from nas.supernets.recorded import Recorder
 from nas.tasks.text import cell as cells
 from nas.tasks.text import language_model as language
-from nas.tasks.text.cell import Cell, Mix
+from nas.tasks.text.cell import Mix, RecurrentCell
 from nas.tasks.text.language_model import Passed, State, Stream, Weights, Window
 
 
@@ -70,12 +70,12 @@ class Settings:
             raise ValueError("rate and clip must be positive and finite, threads must not be negative")
 
 
-def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Network":
+def build(settings: Settings, data: Path | None, device: str, seed: int) -> "TextNetwork":
     """The parent network with its text. Raises: ValueError in one line if the text is missing, damaged or too short."""
-    if processes() > 1:
+    if processes.count() > 1:
         raise ValueError("several processes share minibatches of images, not a text: search ptb with one")
     take_threads(settings)
-    return Network(settings, corpus_of(settings, data), device, seed)
+    return TextNetwork(settings, corpus_of(settings, data), device, seed)
 
 
 def take_threads(settings: Settings) -> None:
@@ -96,7 +96,7 @@ def corpus_of(settings: Settings, data: Path | None) -> Corpus:
 # ------------------------------------------------------------------ the parent network
 
 
-class Network:
+class TextNetwork:
     """The recurrent parent network: weights of every edge, two streams of text, SGD. See `ParentNetwork`.
 
     Its hidden states are carried on from window to window, one for each stream; the architecture stream's is the one
@@ -107,8 +107,8 @@ class Network:
         self, settings: Settings, corpus: Corpus, device: str, seed: int, dtype: torch.dtype = torch.float32
     ) -> None:
         self.settings, self.corpus, self.device = settings, corpus, device
-        self.space: Space = recurrent.space(settings.nodes, settings.zero)
-        self.cell = Cell(settings.nodes, settings.units, self.space.edges, self.space.operations)
+        self.space: Space = recurrent.cell_space(settings.nodes, settings.zero)
+        self.cell = RecurrentCell(settings.nodes, settings.units, self.space.edges, self.space.operations)
         shapes = {**language.shapes(len(corpus.words), settings.units), **self.cell.shapes()}
         self.weights = language.initial(shapes, seed, dtype, device)
         text = corpus.train.to(device)
@@ -241,7 +241,7 @@ def digest_of(corpus: Corpus) -> Tensor:
 class FrozenWindow:
     """An `Objective`: one architecture window, the same words, masks and first hidden state for every question."""
 
-    def __init__(self, network: Network, window: Window, state: State) -> None:
+    def __init__(self, network: TextNetwork, window: Window, state: State) -> None:
         self.network, self.window, self.state = network, window, state
         self.zero_operation = network.space.zero_operation
         self._asked = False
@@ -277,7 +277,7 @@ class FrozenWindow:
 class CellCore:
     """A cell under given gates, as a `language.Core`."""
 
-    cell: Cell
+    cell: RecurrentCell
     mix: Mix
 
     def start(self, batch: int, like: Tensor) -> State:

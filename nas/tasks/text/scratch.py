@@ -20,7 +20,7 @@ from nas.spaces import recurrent
 from nas.tasks.task import Request, Row
 from nas.tasks.text import language_model as language
 from nas.tasks.text import network as ptb
-from nas.tasks.text.cell import Cell
+from nas.tasks.text.cell import RecurrentCell
 from nas.tasks.text.language_model import Core, Stream
 from nas.tasks.text.lstm import LSTM, LSTMModel, lstm_units
 from nas.tasks.text.network import CellCore, Settings
@@ -179,9 +179,9 @@ class CellModel:
         return self.architecture
 
     @property
-    def cell(self) -> Cell:
+    def cell(self) -> RecurrentCell:
         edges, _ = recurrent.parse(self.architecture)
-        return Cell(max(target for _, target in edges), self.units, edges, recurrent.OPERATIONS)
+        return RecurrentCell(max(target for _, target in edges), self.units, edges, recurrent.OPERATIONS)
 
     @property
     def core(self) -> Core:
@@ -205,7 +205,7 @@ Model = CellModel | LSTMModel
 def derived(settings: Settings, result: Mapping[str, Any]) -> str:
     """The architecture string that a finished search stands for, by the settings' derivation."""
     if settings.derive == "single":
-        space = recurrent.space(settings.nodes, settings.zero)
+        space = recurrent.cell_space(settings.nodes, settings.zero)
         return recurrent.single_predecessor(result["probabilities"], space)
     architecture: str = result["architecture"]
     return architecture
@@ -214,7 +214,7 @@ def derived(settings: Settings, result: Mapping[str, Any]) -> str:
 def random_cell(settings: Settings, seed: int) -> str:
     """A uniformly random architecture, derived like the found one."""
     generator = torch.Generator().manual_seed(seed)
-    space = recurrent.space(settings.nodes, settings.zero)
+    space = recurrent.cell_space(settings.nodes, settings.zero)
     if settings.derive == "single":
         return recurrent.single_predecessor(torch.rand(space.shape, generator=generator).tolist(), space)
     return space.write(torch.randint(len(space.operations), (len(space.edges),), generator=generator).tolist())

@@ -13,7 +13,7 @@ from nas.tasks.text.scratch import evaluate
 
 def space(settings: Settings) -> Space:
     """The cell's space, with or without `zero`."""
-    return recurrent.space(settings.nodes, settings.zero)
+    return recurrent.cell_space(settings.nodes, settings.zero)
 
 
 def audited(settings: Settings) -> Settings:

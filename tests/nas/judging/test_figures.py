@@ -18,10 +18,10 @@ from nas.spaces.space import Space
 from nas.tasks import experiments
 
 SPACES = {
-    "recurrent": recurrent.space(),
-    "recurrent, 8 nodes": recurrent.space(8),
-    "nasbench201": nasbench201.space(),
-    "nasbench201, zero": nasbench201.space(True),
+    "recurrent": recurrent.cell_space(),
+    "recurrent, 8 nodes": recurrent.cell_space(8),
+    "nasbench201": nasbench201.cell_space(),
+    "nasbench201, zero": nasbench201.cell_space(True),
 }
 
 

@@ -35,7 +35,7 @@ def _stopping(number: int, port: int, folder: str) -> None:
         stopped = processes.agreed(signalled, device)
         while not stopped():
             asked += 1
-        Path(folder, str(number)).write_text(f"{asked} {processes.rank()} {processes.processes()}")
+        Path(folder, str(number)).write_text(f"{asked} {processes.rank()} {processes.count()}")
 
 
 def test_all_stop_at_the_same_step(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_control_alone_one_stops_when_it_hears() -> None:
     answers = iter([False, True])
     stopped = processes.agreed(lambda: next(answers), "cpu")
     assert [stopped(), stopped()] == [False, True]
-    assert processes.processes() == 1
+    assert processes.count() == 1
     with processes.joined("cpu") as device:
         assert device == "cpu"
 

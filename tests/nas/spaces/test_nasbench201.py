@@ -16,7 +16,7 @@ def test_a_string_by_hand() -> None:
 
 @pytest.mark.parametrize(("zero", "cells"), [(False, 4_096), (True, 15_625)])
 def test_all_cells_round_trip(zero: bool, cells: int) -> None:
-    space = nasbench201.space(zero)
+    space = nasbench201.cell_space(zero)
     everything = list(itertools.product(range(space.shape[1]), repeat=space.shape[0]))
     texts = {space.write(choices) for choices in everything}
     assert len(texts) == len(everything) == cells
@@ -24,10 +24,10 @@ def test_all_cells_round_trip(zero: bool, cells: int) -> None:
 
 
 def test_the_zero_operation() -> None:
-    assert nasbench201.space(zero=True).zero_operation == 0
-    assert nasbench201.space().zero_operation is None
-    assert nasbench201.space().operations == OPERATIONS[1:]
-    assert nasbench201.space().edges == EDGES
+    assert nasbench201.cell_space(zero=True).zero_operation == 0
+    assert nasbench201.cell_space().zero_operation is None
+    assert nasbench201.cell_space().operations == OPERATIONS[1:]
+    assert nasbench201.cell_space().edges == EDGES
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,6 @@ def test_a_wrong_string_is_refused(text: str, reason: str) -> None:
 
 def test_an_operation_outside_the_space_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown operation 'none'.*known: skip_connect"):
-        nasbench201.space().read("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+        nasbench201.cell_space().read("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     with pytest.raises(ValueError, match="each 0 to 3"):
-        nasbench201.space().write((0, 0, 0, 0, 0, 4))
+        nasbench201.cell_space().write((0, 0, 0, 0, 0, 4))

@@ -71,7 +71,7 @@ def images_network(static: bool = True, **settings: Any) -> ParentNetwork:
 def text_network(static: bool = True, **settings: Any) -> ParentNetwork:
     words = (torch.empty(count, dtype=torch.int64) for count in (300, 40, 50))
     text = Corpus("letters", tuple("abcdefghijk"), *words, digest="00")
-    return ptb.Network(ptb.Settings(units=6, batch=4, window=3, static=static, **settings), text, DEVICE, 0)
+    return ptb.TextNetwork(ptb.Settings(units=6, batch=4, window=3, static=static, **settings), text, DEVICE, 0)
 
 
 def search_steps(network: ParentNetwork, count: int = 2, **settings: Any) -> Tensor:

@@ -50,10 +50,10 @@ def images_network(device: str, **changed: object) -> Supernet:
     return network
 
 
-def text_network(device: str, static: bool) -> ptb.Network:
+def text_network(device: str, static: bool) -> ptb.TextNetwork:
     words = torch.arange(400) ** 2 % 11
     text = Corpus("letters", tuple("abcdefghijk"), words[:300], words[300:350], words[350:], digest="00")
-    return ptb.Network(replace(TEXT, static=static), text, device, 0, torch.float64)
+    return ptb.TextNetwork(replace(TEXT, static=static), text, device, 0, torch.float64)
 
 
 def cells(count: int, edges: int, candidates: int) -> list[torch.Tensor]:

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.supernets.batches import Batches
 from nas.supernets.edge import Edge, EdgeNetwork, choose
-from nas.supernets.supernet import Batches, Supernet
+from nas.supernets.supernet import Supernet
 
 
 class Counting(nn.Module):

@@ -14,8 +14,10 @@ from nas.running.runs import CHECKPOINT, open_run, read_checkpoint
 from nas.running.searching import search_in
 from nas.search import SearchSettings
 from nas.supernets import supernet
+from nas.supernets.batches import Batches
+from nas.supernets.descent import Descent
 from nas.supernets.edge import Edge, EdgeNetwork, choose
-from nas.supernets.supernet import Batches, Descent, Supernet
+from nas.supernets.supernet import Supernet
 
 
 def noisy(inputs: Tensor, generator: torch.Generator) -> Tensor:

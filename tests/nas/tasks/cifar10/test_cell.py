@@ -14,15 +14,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas.data.cifar10 import Images
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
-from nas.tasks.cifar10.cell import EPSILON, Cell, Norm
+from nas.tasks.cifar10.cell import EPSILON, ConvolutionalCell, Norm
 from nas.tasks.cifar10.network import Settings, assemble
 
 MODES = ("one-hot", "dense mixture", "one-hot, all run", "scaled and zeroed")
 
 
-def make(norm: Norm | None = None, candidates: tuple[str, ...] = OPERATIONS, channels: int = 4) -> Cell:
+def make(norm: Norm | None = None, candidates: tuple[str, ...] = OPERATIONS, channels: int = 4) -> ConvolutionalCell:
     torch.manual_seed(0)
-    cell = Cell(channels, EDGES, (candidates,) * len(EDGES), norm or Norm()).double()
+    cell = ConvolutionalCell(channels, EDGES, (candidates,) * len(EDGES), norm or Norm()).double()
     for name, parameter in cell.named_parameters():
         if "scale" in name or "shift" in name:
             torch.nn.init.normal_(parameter)
@@ -41,7 +41,7 @@ def gates_of(mode: str, candidates: int = len(OPERATIONS)) -> tuple[Tensor, Tens
     return scaled, chosen
 
 
-def oracle(cell: Cell, x: Tensor, gates: Tensor, runs: Tensor, probe: Tensor) -> Tensor:
+def oracle(cell: ConvolutionalCell, x: Tensor, gates: Tensor, runs: Tensor, probe: Tensor) -> Tensor:
     """The cell in plain differentiable PyTorch, edge by edge as method.md and the benchmark define it."""
     nodes = [x]
     for target in (1, 2, 3):

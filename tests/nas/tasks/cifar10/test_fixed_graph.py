@@ -8,7 +8,7 @@ from torch.nn import functional
 from nas import objective
 from nas.data.cifar10 import Images
 from nas.supernets.supernet import Supernet
-from nas.tasks.cifar10.fixed_graph import StaticSupernet
+from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 from nas.tasks.cifar10.network import Settings, assemble
 
 
@@ -17,7 +17,7 @@ def made_up() -> Images:
     return Images(random.integers(0, 256, (64, 3, 32, 32), np.uint8), random.integers(0, 10, 64).astype(np.uint8))
 
 
-def pair(zero: bool = True) -> tuple[Supernet, StaticSupernet]:
+def pair(zero: bool = True) -> tuple[Supernet, FixedGraphSupernet]:
     settings = Settings(channels=2, cells=2, zero=zero, batch=8, images=32, held_out=16)
     networks = []
     for static in (False, True):
@@ -31,7 +31,7 @@ def pair(zero: bool = True) -> tuple[Supernet, StaticSupernet]:
             torch.set_default_dtype(before)
         networks.append(network)
     sparse, fixed = networks
-    assert isinstance(fixed, StaticSupernet)
+    assert isinstance(fixed, FixedGraphSupernet)
     return sparse, fixed
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nas.spaces import recurrent
 from nas.tasks.text import cell as cells
-from nas.tasks.text.cell import Cell, Mix
+from nas.tasks.text.cell import Mix, RecurrentCell
 
 STEPS, BATCH, UNITS = 4, 3, 5
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -21,7 +21,7 @@ OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def plain_cell(cell: Cell, weights: dict[str, Tensor], gates: Tensor, x: Tensor, h: Tensor) -> Tensor:
+def plain_cell(cell: RecurrentCell, weights: dict[str, Tensor], gates: Tensor, x: Tensor, h: Tensor) -> Tensor:
     """The cell of the docstring, word for word, edge by edge: the oracle."""
     places = {edge: (f"source{j}", n, len(edges)) for j, edges in cell.leaving() for n, edge in enumerate(edges)}
     hidden = []
@@ -52,9 +52,11 @@ def mix_of(gates: Tensor, runs: Tensor, operations: tuple[str, ...]) -> Mix:
     ]
 
 
-def case(kind: str, nodes: int, edges: recurrent.Edges | None = None) -> tuple[Cell, dict[str, Tensor], Tensor, Tensor]:
-    space = recurrent.space(nodes, edges=edges)
-    cell = Cell(nodes, UNITS, space.edges, space.operations)
+def case(
+    kind: str, nodes: int, edges: recurrent.Edges | None = None
+) -> tuple[RecurrentCell, dict[str, Tensor], Tensor, Tensor]:
+    space = recurrent.cell_space(nodes, edges=edges)
+    cell = RecurrentCell(nodes, UNITS, space.edges, space.operations)
     generator = torch.Generator().manual_seed(nodes)
     weights = {n: torch.randn(s, generator=generator, dtype=torch.float64) for n, s in cell.shapes().items()}
     one_hot = torch.eye(5, dtype=torch.float64)[torch.arange(len(space.edges)) % 5]

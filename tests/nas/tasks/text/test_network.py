@@ -14,7 +14,7 @@ from nas.data.ptb import Corpus
 from nas.policy import gates_of
 from nas.tasks.text import language_model as language
 from nas.tasks.text.language_model import Window
-from nas.tasks.text.network import Network, Settings
+from nas.tasks.text.network import Settings, TextNetwork
 
 SETTINGS = Settings(units=6, batch=4, window=5, rate=1.0)
 VOCABULARY = 11
@@ -27,8 +27,8 @@ def text(words: int, seed: int) -> Tensor:
 CORPUS = Corpus("letters", tuple("abcdefghijk"), text(300, 1), text(40, 2), text(50, 3))
 
 
-def network(settings: Settings = SETTINGS, seed: int = 0, dtype: torch.dtype = torch.float32) -> Network:
-    return Network(settings, CORPUS, "cpu", seed, dtype)
+def network(settings: Settings = SETTINGS, seed: int = 0, dtype: torch.dtype = torch.float32) -> TextNetwork:
+    return TextNetwork(settings, CORPUS, "cpu", seed, dtype)
 
 
 def one_hot(*choices: int) -> Tensor:
@@ -39,7 +39,7 @@ GATES = one_hot(0, 1, 2, 3, 4, 1)
 OTHER = one_hot(1, 1, 3, 0, 2, 2)
 
 
-def finite_difference(network: Network, name: str, index: tuple[int, ...], window: Window, state: Any) -> float:
+def finite_difference(network: TextNetwork, name: str, index: tuple[int, ...], window: Window, state: Any) -> float:
     step, losses = 1e-6, []
     for sign in (1, -1):
         network.weights[name][index] += sign * step
@@ -149,7 +149,7 @@ def test_dropout_keeps_the_stated_share() -> None:
     assert abs(float((mask > 0).float().mean()) - 0.5) < 5 * 0.5 / 1000
 
 
-def train(net: Network, steps: int, first: int = 0) -> list[float]:
+def train(net: TextNetwork, steps: int, first: int = 0) -> list[float]:
     losses = []
     for step in range(first, first + steps):
         losses.append(float(net.weight_step(GATES, step / 20)))
@@ -225,7 +225,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Tensor, name, refuse)
 
 
-def two_networks() -> list[Network]:
+def two_networks() -> list[TextNetwork]:
     return [network(replace(SETTINGS, static=static), dtype=torch.float64) for static in (False, True)]
 
 
