@@ -189,9 +189,9 @@ def test_the_networks_own_noise_is_the_minibatchs() -> None:
 
 
 def test_processes_that_cannot_share_a_minibatch_evenly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supernet, "processes", lambda: 4)
+    monkeypatch.setattr(supernet.processes, "count", lambda: 4)
     make()  # minibatches of 8, 8 and 20
-    monkeypatch.setattr(supernet, "processes", lambda: 3)
+    monkeypatch.setattr(supernet.processes, "count", lambda: 3)
     with pytest.raises(ValueError, match="a minibatch of 8 cannot be shared evenly by 3 processes"):
         make()
 
