@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from nas.search import SearchModule, SearchSettings
     from nas.spaces.space import Space
     from nas.step import architecture_step, start
+    from nas.supernets.batches import Batches
     from nas.supernets.edge import Edge, EdgeNetwork
-    from nas.supernets.supernet import Batches, Supernet
+    from nas.supernets.supernet import Supernet
 
     search: SearchModule
     __version__: str
@@ -52,7 +53,7 @@ else:
         __name__,
         {
             "METHODS": "nas.methods",
-            "Batches": "nas.supernets.supernet",
+            "Batches": "nas.supernets.batches",
             "Edge": "nas.supernets.edge",
             "EdgeNetwork": "nas.supernets.edge",
             "Found": "nas.progress",
