@@ -19,6 +19,9 @@ MUTATED := $(addprefix nas/,estimators.py policy.py optimisers.py samples.py obj
 mutants: $(VENV) ## would the tests notice? A sample of 40 small changes to the algorithm and the theory, and what survives
 	OMP_NUM_THREADS=1 $(RUN) tests/mutants.py $(MUTANTS) $(MUTATED)
 
+examples: $(VENV) ## the scripts of examples/, one after another (seconds each)
+	for script in examples/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
 verify: $(VENV)  ## the ledger: every claim checked in four ways, every control caught (about 90 s)
 	$(RUN) -m theory verify
 
