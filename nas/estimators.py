@@ -8,16 +8,18 @@ The heart is one line: an edge's gradient is its *credit* times its score a_e - 
 with the whole loss; AdvantageNAS credits each edge with its own share.
 
 These are rational functions (see `nas.arrays`), so the same code is proved on SymPy symbols, summed exactly on
-`Fraction`, simulated in NumPy and run on a GPU in torch.
+`Fraction`, simulated in NumPy and run on a GPU in torch. Shapes that do not fit are refused at the door (`nas.shapes`).
 """
 
 from typing import Any
 
 from nas.arrays import A, expand
+from nas.shapes import shaped
 
 # ------------------------------------------------------------------ credit times score
 
 
+@shaped(probabilities="E K", gates="E K", credit="E/1")
 def credited(probabilities: A, gates: A, credit: A) -> A:
     """Score-function gradient in which edge e is charged `credit_e`.
 
@@ -30,6 +32,7 @@ def credited(probabilities: A, gates: A, credit: A) -> A:
     return expand(credit, 1) * (gates - probabilities)
 
 
+@shaped(probabilities="E K", gates="E K", gate_gradient="E K")
 def advantage(probabilities: A, gates: A, gate_gradient: A) -> A:
     """AdvantageNAS: credit of an edge to first order, from one backward pass.
 
@@ -47,6 +50,7 @@ def advantage(probabilities: A, gates: A, gate_gradient: A) -> A:
     return credited(probabilities, gates, first_order_credit(gates, gate_gradient))
 
 
+@shaped(probabilities="E K", gates="E K", gate_gradient="E K", baseline="E/1")
 def advantage_with_baseline(probabilities: A, gates: A, gate_gradient: A, baseline: A) -> A:
     """AdvantageNAS with a per-edge baseline, usually a moving average of the edge's credit.
 
@@ -58,6 +62,7 @@ def advantage_with_baseline(probabilities: A, gates: A, gate_gradient: A, baseli
     return credited(probabilities, gates, first_order_credit(gates, gate_gradient) - baseline)
 
 
+@shaped(probabilities="E K", gates="E K", loss="", baseline="")
 def reinforce(probabilities: A, gates: A, loss: A, baseline: A) -> A:
     """REINFORCE: every edge is charged the whole loss.
 
@@ -73,6 +78,7 @@ def reinforce(probabilities: A, gates: A, loss: A, baseline: A) -> A:
     return (expand(loss, 2) - expand(baseline, 2)) * (gates - probabilities)
 
 
+@shaped(probabilities="E K", gates="E K", loss="", zeroed_loss="E")
 def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
     """The quantity that AdvantageNAS approximates: what the loss loses when the edge's output is zeroed.
 
@@ -93,6 +99,9 @@ def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
 # ------------------------------------------------------------------ repairs of first-order credit
 
 
+@shaped(
+    probabilities="E K", gates="E K", gate_gradient="E K", loss="", zeroed_loss="", chosen="E", chosen_probability="E/1"
+)
 def debiased_advantage(
     probabilities: A, gates: A, gate_gradient: A, loss: A, zeroed_loss: A, chosen: A, chosen_probability: Any = None
 ) -> A:
@@ -117,6 +126,7 @@ def debiased_advantage(
     return credited(probabilities, gates, credit + weight * (expand(loss, 1) - expand(zeroed_loss, 1) - credit))
 
 
+@shaped(probabilities="E K", gates="E K", gate_gradients="Q E K", weights="Q/1")
 def quadrature_advantage(probabilities: A, gates: A, gate_gradients: A, weights: A) -> A:
     """Exact advantage by quadrature along each edge's own gate: L(a) - L(a, e zeroed) = int_0^1 dL/dt_e dt.
 
@@ -134,6 +144,7 @@ def quadrature_advantage(probabilities: A, gates: A, gate_gradients: A, weights:
 # ------------------------------------------------------------------ several samples or alternatives
 
 
+@shaped(probabilities="E K", gates="S E K", loss="S")
 def reinforce_leave_one_out(probabilities: A, gates: A, loss: A) -> A:
     """REINFORCE on S samples, each with the mean loss of the others as its baseline (RLOO).
 
@@ -149,6 +160,7 @@ def reinforce_leave_one_out(probabilities: A, gates: A, loss: A) -> A:
     return (expand(centred, 2) * (gates - probabilities[..., None, :, :])).sum(axis=-3) / (samples - 1)
 
 
+@shaped(probabilities="E K", gates="E K", loss="", alternative_losses="E K")
 def counterfactual(probabilities: A, gates: A, loss: A, alternative_losses: A) -> A:
     """Advantage over the marginal of the edge itself, all other edges held (COMA's baseline).
 
@@ -160,6 +172,7 @@ def counterfactual(probabilities: A, gates: A, loss: A, alternative_losses: A) -
     return credited(probabilities, gates, expand(loss, 1) - (probabilities * alternative_losses).sum(axis=-1))
 
 
+@shaped(probabilities="E K", alternative_losses="E K")
 def marginalised(probabilities: A, alternative_losses: A) -> A:
     """Rao-Blackwellised gradient: edge e is summed out, the other edges are sampled.
 
@@ -171,6 +184,7 @@ def marginalised(probabilities: A, alternative_losses: A) -> A:
     return softmax_pullback(probabilities, alternative_losses)
 
 
+@shaped(probabilities="E K", gates="S E K", weights="S/1")
 def parsec(probabilities: A, gates: A, weights: A) -> A:
     """PARSEC: importance-weighted empirical Bayes over S samples.
 
@@ -182,6 +196,7 @@ def parsec(probabilities: A, gates: A, weights: A) -> A:
     return (expand(weights, 2) * (probabilities[..., None, :, :] - gates)).sum(axis=-3)
 
 
+@shaped(reference="E", swapped_losses="K")
 def ars(reference: A, swapped_losses: A) -> A:
     """ARS, the categorical form of ARM: K antithetic passes that swap every operation with a reference operation.
 
@@ -196,6 +211,7 @@ def ars(reference: A, swapped_losses: A) -> A:
     return centred[..., None, :] * (1 - candidates * expand(reference, 1))
 
 
+@shaped(probabilities="E K", gates="E K", loss="", mean_loss="", mean_gate_gradient="E K")
 def muprop(probabilities: A, gates: A, loss: A, mean_loss: A, mean_gate_gradient: A) -> A:
     """REINFORCE with the first-order expansion at the mean gates as control variate (MuProp).
 
@@ -213,6 +229,7 @@ def muprop(probabilities: A, gates: A, loss: A, mean_loss: A, mean_gate_gradient
 # ------------------------------------------------------------------ relaxations
 
 
+@shaped(probabilities="E K", gate_gradient="E K")
 def darts(probabilities: A, gate_gradient: A) -> A:
     """DARTS: the loss at the mean gates, differentiated through the softmax.
 
@@ -224,6 +241,7 @@ def darts(probabilities: A, gate_gradient: A) -> A:
     return softmax_pullback(probabilities, gate_gradient)
 
 
+@shaped(gate_gradient="E K", gate_gradient_plus="E K", gate_gradient_minus="E K", weight_step="1 1", radius="1 1")
 def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, weight_step: Any, radius: Any) -> A:
     """Second-order DARTS: the validation gate gradient after one weight step, corrected for that step.
 
@@ -236,6 +254,7 @@ def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, we
     return gate_gradient - weight_step * (gate_gradient_plus - gate_gradient_minus) / (2 * radius)
 
 
+@shaped(z="E K", gate_gradient="E K", temperature="1 1")
 def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
     """GDAS and SNAS: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
 
@@ -248,6 +267,7 @@ def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
     return softmax_pullback(z, gate_gradient) / temperature
 
 
+@shaped(gates="E K", gate_gradient="E K", output_gradient="E")
 def fill_idle(gates: A, gate_gradient: A, output_gradient: A) -> A:
     """GDAS's acceleration: an operation that did not run counts as if its output had been one everywhere.
 
@@ -258,6 +278,7 @@ def fill_idle(gates: A, gate_gradient: A, output_gradient: A) -> A:
     return gates * gate_gradient + (1 - gates) * expand(output_gradient, 1)
 
 
+@shaped(probabilities="E K", gates="E K", gate_gradient="E K")
 def reinmax(probabilities: A, gates: A, gate_gradient: A) -> A:
     """ReinMax: a straight-through estimator that is exact for losses quadratic in the gates of one edge.
 
@@ -270,6 +291,7 @@ def reinmax(probabilities: A, gates: A, gate_gradient: A) -> A:
     return softmax_pullback(midpoint, gate_gradient) * 2 - softmax_pullback(probabilities, gate_gradient) / 2
 
 
+@shaped(pair_probabilities="E 2", pair_gate_gradient="E 2")
 def proxyless(pair_probabilities: A, pair_gate_gradient: A) -> A:
     """ProxylessNAS: the two drawn paths of each edge against each other.
 
@@ -281,6 +303,7 @@ def proxyless(pair_probabilities: A, pair_gate_gradient: A) -> A:
     return softmax_pullback(pair_probabilities, pair_gate_gradient)
 
 
+@shaped(gate_gradient="E K")
 def nasp(gate_gradient: A) -> A:
     """NASP: the dense gate gradient at the one-hot argmax is itself the step; the method projects to [0, 1].
 
@@ -294,6 +317,7 @@ def nasp(gate_gradient: A) -> A:
 # ------------------------------------------------------------------ ordered candidates
 
 
+@shaped(success="E", count="E", trials="1", credit="E/1")
 def binomial(success: A, count: A, trials: Any, credit: A) -> A:
     """Ordered candidates (channel counts): k ~ Binomial(trials, success = sigmoid(phi)).
 
@@ -308,11 +332,13 @@ def binomial(success: A, count: A, trials: Any, credit: A) -> A:
 # ------------------------------------------------------------------ shared pieces
 
 
+@shaped(gates="E K", gate_gradient="E K")
 def first_order_credit(gates: A, gate_gradient: A) -> A:
     """credit_e = sum_k a_ek g_ek: (..., E, K) twice -> (..., E), in loss units. Equals <dL/doutput_e, output_e>."""
     return (gates * gate_gradient).sum(axis=-1)
 
 
+@shaped(probabilities="E K", gradient="E K")
 def softmax_pullback(probabilities: A, gradient: A) -> A:
     """Transposed Jacobian of softmax: p_e (g_e - <p_e, g_e>), (..., E, K) twice -> (..., E, K), rows sum to zero."""
     return probabilities * (gradient - (probabilities * gradient).sum(axis=-1, keepdims=True))
