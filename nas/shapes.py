@@ -39,15 +39,20 @@ def shaped(**shapes: str) -> Callable[[F], F]:
         if unknown := sorted(shapes.keys() - parameters.keys()):
             raise ValueError(f"{function.__name__} has no parameter {unknown[0]!r}")
         arrays = {name for name, axes in shapes.items() if len(axes.split()) > 1 and not axes.startswith("1")}
-        rules = tuple(
-            _Rule(place, name, tuple(shapes[name].split()), name in (arrays or shapes), parameter.default is None)
-            for place, (name, parameter) in enumerate(parameters.items())
-            if name in shapes
-        )
+        rules: tuple[_Rule, ...] = ()
+        for place, (name, parameter) in enumerate(parameters.items()):
+            if name in shapes:
+                axes = tuple(shapes[name].split())
+                first = rules[0].axes if rules else axes
+                plain = tuple(axis.removesuffix("/1") for axis in axes)
+                alike = plain == first[: len(axes)] and not any(map(str.isdigit, first))
+                missing = len(first) - len(axes) if alike else None
+                rules += (_Rule(place, name, axes, missing, name in (arrays or shapes), parameter.default is None),)
 
         @functools.wraps(function)
         def checked(*arguments: Any, **named: Any) -> Any:
-            _check(function.__name__, rules, arguments, named)
+            if not _alike(rules, arguments, named):
+                _check(function.__name__, rules, arguments, named)
             return function(*arguments, **named)
 
         shown = ", ".join(f"{rule.name} {rule.written}" for rule in rules)
@@ -62,11 +67,14 @@ def shaped(**shapes: str) -> Callable[[F], F]:
 
 
 class _Rule(NamedTuple):
-    """One argument: its place, its axes, whether it sets the leading axes, whether it may be None."""
+    """One argument: its place, its axes, and how many of the first argument's they lack at the end, if they begin so;
+    whether it sets the leading axes, whether it may be None.
+    """
 
     place: int
     name: str
     axes: tuple[str, ...]
+    missing: int | None
     leads: bool
     optional: bool
 
@@ -80,6 +88,28 @@ class _Rule(NamedTuple):
     def number(self) -> bool:
         """Whether a plain number will do."""
         return all(axis == "1" or axis.endswith("/1") for axis in self.axes)
+
+
+def _alike(rules: tuple[_Rule, ...], arguments: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Whether every argument has the first one's shape, but for the last axes that its rule lacks: what steps pass.
+
+    The short way through the door, about a microsecond; what is not alike may still fit.
+    """
+    ahead, first = len(arguments), None
+    for place, name, axes, missing, _, optional in rules:
+        value = arguments[place] if place < ahead else named.get(name)
+        if value is None and optional:
+            continue
+        shape = getattr(value, "shape", None)
+        if shape is None or missing is None:
+            return False
+        if first is None:
+            first = shape
+            if len(first) < len(axes):
+                return False
+        elif shape != (first[:-missing] if missing else first):
+            return False
+    return True
 
 
 def _check(function: str, rules: tuple[_Rule, ...], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:

@@ -89,6 +89,15 @@ def test_a_wrong_argument_is_refused_in_one_line(name: str, argument: str) -> No
         assert re.match(rf"{name}: \w+ (has the shape|is) .*it must be [^\n]*$", said), said
 
 
+def test_two_arguments_that_agree_on_a_wrong_size_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"proxyless: pair_probabilities has the shape \(2, 5\), it must be \(..., E, 2\)"
+    ):
+        estimators.proxyless(np.ones((2, 5)), np.ones((2, 5)))
+    with pytest.raises(ValueError, match=r"darts: probabilities has the shape \(3,\)"):
+        estimators.darts(np.ones(3), np.ones(3))
+
+
 @pytest.mark.parametrize(("name", "argument"), EVERY)
 def test_what_is_no_array_is_refused(name: str, argument: str) -> None:
     for value, says in ((None, "is None"), ([1.0, 2.0], "is a list")):
