@@ -146,6 +146,9 @@ def build(name: str, beta1: float = 0.5, beta2: float = 0.999, decay: float = 0.
 
 def clip_norm(gradient: Any, largest: float) -> Any:
     """Scale gradients (..., E, K) so that the norm over (E, K) is at most `largest`."""
-    xp = namespace(gradient)
-    norm = (gradient * gradient).sum(axis=-1).sum(axis=-1)[..., None, None] ** 0.5
-    return gradient * xp.where(norm > largest, largest / xp.where(norm > 0, norm, xp.ones_like(norm)), 1.0)
+    return gradient * clip_scale((gradient * gradient).sum(axis=-1).sum(axis=-1)[..., None, None] ** 0.5, largest)
+
+
+def clip_scale(norm: Any, largest: float) -> Any:
+    """What a gradient of this norm (...,) is multiplied with, so that it is at most `largest`: largest / norm, or one."""
+    return largest / namespace(norm).clip(norm, largest, None)

@@ -17,21 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from nas import estimators, objective
+from nas import estimators, objective, quadrature
+from nas.quadrature import Rule
 from theory import exact
 from theory.landscapes import Landscape
 
-GAUSS = {
-    1: ((0.5,), (1.0,)),
-    2: ((0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2), (0.5, 0.5)),
-    3: ((0.5 - 0.15**0.5, 0.5, 0.5 + 0.15**0.5), (5 / 18, 8 / 18, 5 / 18)),
-}
-RULES: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-    "first order": ((1.0,), (1.0,)),
-    "midpoint": GAUSS[1],
-    "trapezoid": ((0.0, 1.0), (0.5, 0.5)),
-    "Gauss, 2 nodes": GAUSS[2],
-    "Gauss, 3 nodes": GAUSS[3],
+RULES: dict[str, Rule] = {
+    "first order": quadrature.END,
+    "midpoint": quadrature.GAUSS_1,
+    "trapezoid": quadrature.TRAPEZOID,
+    "Gauss, 2 nodes": quadrature.GAUSS_2,
+    "Gauss, 3 nodes": quadrature.GAUSS_3,
 }
 
 

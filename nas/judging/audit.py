@@ -26,6 +26,7 @@ from nas.estimators import first_order_credit
 from nas.judging.figures import save
 from nas.judging.statistics import standard_error
 from nas.methods import Method
+from nas.quadrature import GAUSS_3
 from nas.running import runs
 from nas.samples import ONE_HOT
 from nas.search import build_method
@@ -35,8 +36,7 @@ from nas.tasks import experiments
 from nas.tasks.task import Experiment
 
 Floats = npt.NDArray[np.float64]
-NODES = (0.0, 0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))  # t = 0, then Gauss-Legendre on [0, 1]
-WEIGHTS = (5 / 18, 8 / 18, 5 / 18)
+NODES = (0.0, *GAUSS_3.nodes)  # t = 0, then the rule's
 BESIDE = ("reinforce", "gdas", "proxyless", "parsec")  # methods whose gradients are measured beside
 
 
@@ -274,7 +274,7 @@ def taylor(measured: Measured) -> dict[str, Any] | None:
         return None
     difference = (measured.credit - measured.exact)[:m].ravel()
     last = measured.credit[:m]
-    predicted = (last - measured.slopes[..., 1:] @ np.array(WEIGHTS)).ravel()
+    predicted = (last - measured.slopes[..., 1:] @ np.array(GAUSS_3.weights)).ravel()
     quadratic = ((last - measured.slopes[..., 0]) / 2).ravel()
     found: dict[str, Any] = {"n": len(difference), "measured": _size(difference)}
     for name, part in (("predicted", predicted), ("quadratic", quadratic)):
