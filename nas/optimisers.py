@@ -150,5 +150,5 @@ def clip_norm(gradient: Any, largest: float) -> Any:
 
 
 def clip_scale(norm: Any, largest: float) -> Any:
-    """What a gradient of this norm (...,) is multiplied with, so that it is at most `largest`: largest / norm, or one."""
+    """What makes of a gradient of this norm (...,) one of norm `largest` at most: largest / norm, or one."""
     return largest / namespace(norm).clip(norm, largest, None)

@@ -25,7 +25,7 @@ class Descent:
         gradients = list(gradients)
         if self.clip is not None:
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-            gradients = torch._foreach_mul(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+            gradients = torch._foreach_mul(gradients, _clip_scale(norm, self.clip))
         gradients = torch._foreach_add(gradients, list(parameters), alpha=self.decay)
         torch._foreach_mul_(list(velocity), self.momentum)
         torch._foreach_add_(list(velocity), gradients)
@@ -35,7 +35,7 @@ class Descent:
     def masked_step(self, parameters: Tensor, gradients: Tensor, velocity: Tensor, ran: Tensor, rate: Tensor) -> None:
         """`step` on flat arrays, in place, where `ran` is one; nothing is read on the host."""
         if self.clip is not None:
-            gradients = gradients * (self.clip / (gradients.norm() + 1e-6)).clamp(max=1.0)
+            gradients = gradients * _clip_scale(gradients.norm(), self.clip)
         gradients = gradients + self.decay * parameters
         velocity += ran * (self.momentum * velocity + gradients - velocity)
         parameters -= rate * ran * (gradients + self.momentum * velocity)
@@ -43,3 +43,8 @@ class Descent:
     def rate_at(self, position: float) -> float:
         """The learning rate at a position in [0, 1] of the schedule."""
         return self.rate * cosine(position)
+
+
+def _clip_scale(norm: Tensor, largest: float) -> Tensor:
+    """As `nas.optimisers.clip_scale`, with PyTorch's 1e-6 on the norm, as the published weights' SGD clips."""
+    return (largest / (norm + 1e-6)).clamp(max=1.0)

@@ -259,3 +259,37 @@ def test_clip_takes_the_norm_over_all_edges() -> None:
     gradient = np.array([[3.0, 0.0], [0.0, 4.0]])
     np.testing.assert_allclose(optimisers.clip_norm(gradient, 2.5), gradient / 2, rtol=1e-15)
     np.testing.assert_array_equal(optimisers.clip_norm(gradient, 5.1), gradient)
+
+
+def test_what_is_short_enough_keeps_its_bits_and_the_rest_keeps_its_direction() -> None:
+    rng = np.random.default_rng(0)
+    for scale in (1e-3, 1.0, 1e3):
+        gradient = scale * rng.normal(size=(50, 3, 4))
+        norm = np.sqrt((gradient**2).sum(axis=(-1, -2)))
+        clipped = optimisers.clip_norm(gradient, 2.0)
+        short = norm <= 2.0
+        np.testing.assert_array_equal(clipped[short], gradient[short])
+        np.testing.assert_allclose(clipped[~short], 2.0 * (gradient / norm[:, None, None])[~short])
+    assert (optimisers.clip_norm(np.zeros((1, 2)), 1.0) == 0).all()
+
+
+def test_build_gives_each_optimiser_the_settings_it_has() -> None:
+    logits, gradient, step = np.ones((1, 2)), np.array([[1.0, -2.0]]), 3
+    settings = {"beta1": 0.3, "beta2": 0.7, "decay": 0.1}
+    by_hand = {
+        "adam": optimisers.adam(0.3, 0.7, decay=0.1),
+        "sgd": optimisers.sgd(decay=0.1),
+        "natural": optimisers.natural(),
+        "asng": optimisers.asng(),
+        "exponentiated": optimisers.exponentiated(),
+    }
+    assert by_hand.keys() == optimisers.OPTIMISERS.keys()
+    for name, expected in by_hand.items():
+        built = optimisers.build(name, **settings)
+        ours, theirs = (o.update(logits, gradient, o.start(logits), 0.1, step)[0] for o in (built, expected))
+        np.testing.assert_array_equal(ours, theirs)
+        plain = optimisers.build(name)  # the control: where there are such settings, they matter
+        moved = plain.update(logits, gradient, plain.start(logits), 0.1, step)[0]
+        assert (moved == theirs).all() == (name not in ("adam", "sgd"))
+    with pytest.raises(ValueError, match="unknown optimiser 'adamw'; known: adam, sgd, natural, asng, exponentiated"):
+        optimisers.build("adamw")

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from nas.optimisers import clip_scale
+
 State = tuple[Tensor, ...]
 Weights = dict[str, Tensor]
 
@@ -127,7 +129,7 @@ def whole_stream(core: Core, weights: Weights, words: Tensor, like: Tensor) -> f
 def sgd(weights: Weights, gradients: Weights, rate: Tensor | float, clip: float) -> None:
     """One step of SGD in place, the gradient's norm over all weights clipped; nothing is read on the host."""
     norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients.values()]).norm()
-    scale = -rate * (clip / norm.clamp_min(clip))
+    scale = -rate * clip_scale(norm, clip)
     for name, gradient in gradients.items():
         weights[name].addcmul_(gradient, scale.to(gradient.dtype))
 
