@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,12 @@ import numpy as np
 from nas import policy
 from nas.methods import METHODS, Method
 from nas.running.runs import write_atomically
-from theory import exact, sampled
-from theory.cases import Case, Domain, Kind, random_case
-from theory.claims import t5_taylor_bias, t7_variance, t8_logit_step, t11_best_baseline
-from theory.landscapes import Bilinear, Landscape, Network
+from theory import exact, sampled, verdict
+from theory.claims import t7_variance, t8_logit_step, t11_best_baseline
+from theory.landscapes import Bilinear, Landscape
 from theory.quantities import expected_loss, exponential_step
 
 DELTA = 0.05
-PROBED = ((1, 2), (2, 2), (1, 3))  # edges, candidates: a factor that is right for two candidates only is found out
 NOT_HERE = "does not apply"
 
 
@@ -28,9 +26,11 @@ NOT_HERE = "does not apply"
 class Card:
     """One method on one landscape at one policy. Losses in the landscape's units; passes of one step.
 
-    t1_applies, t8_applies: whether the mean is the gradient here. bias_error, variance_error: standard errors where
-    noise was integrated, else zero. t1_step: the largest step in probabilities; t8_step: the largest in logits, for the
-    expected gradient; sampled_step: the largest logit step that lowers the loss in expectation from one sample.
+    known, unbiased, verdict: what is known of its bias and how (`theory.verdict`); unbiased is None where no probe
+    could be run. t1_applies, t8_applies: whether the mean is the gradient here. bias_error, variance_error: standard
+    errors where noise was integrated, else zero. t1_step: the largest step in probabilities; t8_step: the largest in
+    logits, for the expected gradient; sampled_step: the largest logit step that lowers the loss in expectation from one
+    sample.
     samples_95: samples that make a 1 / C step improve with probability 95 %.
 
     softmax: whether the policy has K logits an edge. Where it has one, as the binomial ones, gradient and mean stand in
@@ -44,7 +44,8 @@ class Card:
     expected_loss: float
     gradient: list[list[float]]
     mean: list[list[float]]
-    unbiased: bool
+    known: str
+    unbiased: bool | None
     verdict: str
     bias_norm: float
     bias_error: float
@@ -77,7 +78,11 @@ def card(method: Method, landscape: Landscape, probabilities: Any, progress: flo
     """The report card of one method. Raises: ValueError as `theory.exact.moments`."""
     found = exact.moments(method, landscape, probabilities, progress)
     spread = float(landscape.max_loss - landscape.min_loss)
-    unbiased, verdict = bias_verdict(method, found, spread)
+    judged = verdict.judge(method, landscape, found)
+    # the mean is the gradient here: always, as far as is known, or at this policy alone
+    is_gradient = judged.unbiased is not False or (
+        judged.known == "biased" and found.bias_norm <= verdict.rounding(spread)
+    )
     norm = math.sqrt((found.gradient * found.gradient).sum())
     softmax = method.draw.probabilities is policy.softmax
     return Card(
@@ -88,8 +93,9 @@ def card(method: Method, landscape: Landscape, probabilities: Any, progress: flo
         expected_loss=float(found.expected_loss),
         gradient=found.gradient.astype(float).tolist(),
         mean=found.mean.astype(float).tolist(),
-        unbiased=unbiased,
-        verdict=verdict,
+        known=judged.known,
+        unbiased=judged.unbiased,
+        verdict=judged.text,
         bias_norm=found.bias_norm,
         bias_error=found.error,
         relative_bias=found.bias_norm / norm if norm > 0 else math.nan,
@@ -101,40 +107,8 @@ def card(method: Method, landscape: Landscape, probabilities: Any, progress: flo
         forward=found.cost.forward,
         backward=found.cost.backward,
         operations=found.cost.operations,
-        **(_of_logits(landscape, found, unbiased or found.bias_norm <= _rounding(spread)) if softmax else NO_LOGITS),
+        **(_of_logits(landscape, found, is_gradient, judged.known != "not a function") if softmax else NO_LOGITS),
     )
-
-
-def bias_verdict(method: Method, found: exact.Moments, spread: float) -> tuple[bool, str]:
-    """Whether the method is unbiased, and how that is known; spread = max L - min L of the landscape of `found`.
-
-    Unbiased needs both: no bias beyond rounding (and 6 standard errors, where noise was integrated) on the landscape
-    at hand, and, where the method is rational, exact probes: general tables, which are affine in every gate, and
-    networks with an outer loss of degree 6, at random rational policies. T5's formula is quoted for a method whose
-    bias it gives on those networks.
-    """
-    none_here = found.bias_norm <= 6 * found.error * math.sqrt(found.mean.size) + _rounding(spread)
-    rng = np.random.default_rng(0)
-    try:
-        tables = [_probe(method, case.problem(True), case) for case in _cases(rng, "table")]
-        networks = [_probe(method, _sixth_power(case), case) for case in _cases(rng, "quadratic")]
-    except ValueError:
-        if none_here:
-            return True, f"no bias beyond the integration error {found.error:.2g} (6 standard errors)"
-        return False, f"biased here by {found.bias_norm:.4g} (integrated to {found.error:.2g})"
-    if any(probe.biased for probe in tables):
-        return False, f"biased, also where the loss is affine in every gate; here by {found.bias_norm:.4g}"
-    if any(probe.biased for probe in networks):
-        known = " (T5: p_k (E[r | k] - E[r]), r = int t phi'' dt)" if all(probe.taylor for probe in networks) else ""
-        return False, (
-            f"biased where the loss is curved in a gate{known}; "
-            f"exactly unbiased on {len(tables)} affine probes; here {found.bias_norm:.4g}"
-        )
-    probes = len(tables) + len(networks)
-    if not none_here:
-        return False, f"biased here by {found.bias_norm:.4g}, though by nothing on {probes} rational probes"
-    known = f" ({method.unbiased_by})" if method.unbiased_by else ""
-    return True, f"unbiased{known}: exactly zero on {probes} rational probes, {found.bias_norm:.2g} here"
 
 
 def table(cards: Sequence[Card]) -> str:
@@ -145,6 +119,10 @@ def table(cards: Sequence[Card]) -> str:
         rows.append((name, [value(c) for c in cards]))
 
     add("expected loss J", lambda c: f"{c.expected_loss:.6g}")
+    add(
+        "unbiased",
+        lambda c: {True: c.known, False: "no" if c.known == "biased" else c.known, None: "not probed"}[c.unbiased],
+    )
     add("||bias||", lambda c: _number(c.bias_norm, c.bias_error))
     add("||bias|| / ||grad J||", lambda c: f"{c.relative_bias:.3g}")
     add("cosine to grad J", lambda c: f"{c.cosine:.4f}")
@@ -246,8 +224,12 @@ NO_LOGITS: dict[str, Any] = {
 }
 
 
-def _of_logits(landscape: Landscape, found: exact.Moments, is_gradient: bool) -> dict[str, Any]:
-    """The fields of a card that speak of K logits an edge; is_gradient: whether the mean is the gradient here."""
+def _of_logits(landscape: Landscape, found: exact.Moments, is_gradient: bool, is_function: bool) -> dict[str, Any]:
+    """The fields of a card that speak of K logits an edge.
+
+    is_gradient: whether the mean is the gradient here; is_function: whether the method is one, so that steps of it have
+    these moments at all.
+    """
     p = found.probabilities
     plain = exact.moments(METHODS["reinforce"], landscape, p)
     best = exact.moments(t11_best_baseline.BEST, landscape, p)
@@ -269,46 +251,13 @@ def _of_logits(landscape: Landscape, found: exact.Moments, is_gradient: bool) ->
         "t1_step": 1 / room if is_gradient and room > 0 else None,
         "t8_applies": is_gradient,
         "t8_step": 2 / smooth if smooth > 0 else math.inf,
-        "t10_descends": found.bias_norm < float(np.linalg.norm(gradient)),
+        "t10_descends": found.bias_norm < float(np.linalg.norm(gradient)) if is_function else None,
         "expected_step_changes_loss": float(expected_loss(landscape, moved) - found.expected_loss),
-        "sampled_step": max(0.0, 2 * along / (smooth * second)) if smooth * second > 0 else 0.0,
-        "samples_95": enough if math.isfinite(enough) else None,
+        "sampled_step": (max(0.0, 2 * along / (smooth * second)) if smooth * second > 0 else 0.0)
+        if is_function
+        else None,
+        "samples_95": enough if is_function and math.isfinite(enough) else None,
     }
-
-
-@dataclass(frozen=True)
-class _Probed:
-    """Whether a method was biased on a probe, and whether by what T5 says."""
-
-    biased: bool
-    taylor: bool
-
-
-def _probe(method: Method, problem: Landscape, case: Case) -> _Probed:
-    p = case.policy(True)
-    bias = exact.moments(method, problem, p).bias
-    if not isinstance(bias.ravel()[0], Fraction):  # a quadrature's nodes are floats
-        return _Probed(bool(abs(bias).max() > _rounding(float(problem.max_loss - problem.min_loss))), False)
-    return _Probed(bool((bias != 0).any()), bool((bias == t5_taylor_bias.remainder(problem, p)[0]).all()))
-
-
-def _cases(rng: np.random.Generator, kind: Kind) -> list[Case]:
-    """One case of each size, inside the simplex."""
-    found = []
-    for edges, candidates in PROBED:
-        case = random_case(rng, Domain(kind, (edges, edges), (candidates, candidates)))
-        found.append(replace(case, weights=np.maximum(case.weights, 1)))
-    return found
-
-
-def _sixth_power(case: Case) -> Landscape:
-    """A quadratic case with the sixth power of the miss as loss."""
-    land, y = case.problem(True), np.array([Fraction(int(value)) for value in case.losses[-1]])
-    return Network(land.outputs, lambda s: (s - y) ** 6, lambda s: 6 * (s - y) ** 5)  # type: ignore[attr-defined]
-
-
-def _rounding(spread: float) -> float:
-    return 1e-9 * (1 + spread)
 
 
 def _boundary(landscape: Landscape, p: Any) -> list[float] | None:
@@ -323,7 +272,7 @@ def _applying(value: float | None, text: str) -> str:
 
 
 def _samples(card: Card) -> str:
-    if not card.softmax:
+    if not card.softmax or card.known == "not a function":
         return NOT_HERE
     return f"{math.ceil(card.samples_95):,}" if card.samples_95 is not None else "none suffice"
 
