@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import nas
+import theory
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (nas,)
+PACKAGES = (nas, theory)
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -44,6 +44,11 @@ class Claim:
     symbolic() returns expressions that must all be zero. slack is the checker, `exact_slack` its rational form where
     the statement itself needs exponentials or logarithms (default: the same). exists: the statement says that some case
     has positive slack, not that all have.
+
+    >>> from theory.claims import CLAIMS
+    >>> claim: Claim = CLAIMS["T2"]
+    >>> all(expression == 0 for expression in claim.symbolic())  # derived with SymPy
+    True
     """
 
     id: str

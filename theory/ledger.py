@@ -80,6 +80,9 @@ def verify(only: Sequence[str], seed: int = 0, cases: int = DEFAULT_CASES, proof
 
     proofs: the JSON that `proofs/check.py --json` recorded, by default what its last run here left in runs/.
     Raises: ValueError for an unknown claim or a number of cases that is not positive.
+
+    >>> passed(verify(["T2"], cases=12))
+    True
     """
     for name in only:
         if name not in CLAIMS:

@@ -13,7 +13,13 @@ from theory import exact
 
 
 def expected_loss(problem: Objective[Any], probabilities: Any) -> Any:
-    """J = E[L] at probabilities (E, K)."""
+    """J = E[L] at probabilities (E, K).
+
+    >>> from fractions import Fraction
+    >>> from theory.landscapes import make
+    >>> expected_loss(make("xor", 3, 2, exact=True), np.full((3, 2), Fraction(1, 2)))
+    Fraction(1, 2)
+    """
     total: Any = 0
     for weight, _, loss in exact.weighted_losses(problem, probabilities):
         total = total + (weight * loss).sum()
@@ -21,7 +27,13 @@ def expected_loss(problem: Objective[Any], probabilities: Any) -> Any:
 
 
 def conditional_losses(problem: Objective[Any], probabilities: Any) -> Any:
-    """q_ek = E[L | a_ek = 1], (E, K), where p_ek > 0; J elsewhere."""
+    """q_ek = E[L | a_ek = 1], (E, K), where p_ek > 0; J elsewhere.
+
+    >>> from theory.landscapes import make
+    >>> conditional_losses(make("xor", 2, 2), np.array([[1.0, 0.0], [0.5, 0.5]]))  # the second edge decides
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
     known = exact.truth(problem, probabilities)
     positive = probabilities > 0
     return known.expected_loss + known.gradient / np.where(positive, probabilities, 1 + 0 * probabilities)

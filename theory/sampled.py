@@ -29,7 +29,15 @@ from theory.quantities import expected_loss, exponential_step
 
 
 def samples_for_full_step(found: Moments, delta: float) -> float:
-    """n that suffices for a step of 1 / C to improve with probability 1 - delta; infinite where ||b|| >= ||grad J||."""
+    """n that suffices for a step of 1 / C to improve with probability 1 - delta; infinite where ||b|| >= ||grad J||.
+
+    >>> from nas.methods import find
+    >>> from theory.exact import moments
+    >>> from theory.landscapes import make
+    >>> found = moments(find("reinforce"), make("additive", 2, 2), np.full((2, 2), 0.5))
+    >>> round(samples_for_full_step(found, 0.1) / samples_for_full_step(found, 0.5), 9)
+    5.0
+    """
     room = math.sqrt((found.gradient * found.gradient).sum()) - found.bias_norm
     return float(found.total_variance) / (delta * room * room) if room > 0 else math.inf
 
