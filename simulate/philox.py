@@ -34,6 +34,11 @@ def uniforms(seed: int, stream: int, replicates: Any, step: Any, shape: tuple[in
 
     seed below 2^64 and stream below 2^32 name the sequence; step is a number or a 0-d int64 array below 2^32. dtype is
     NumPy's or torch's float32 or float64, of the same world as `replicates`.
+
+    >>> import numpy as np
+    >>> together = uniforms(0, 0, np.arange(5), 7, (2,), np.float64)
+    >>> bool((together[3:4] == uniforms(0, 0, np.array([3]), 7, (2,), np.float64)).all())  # replicate 3, alone
+    True
     """
     xp = namespace(replicates)
     count = math.prod(shape)

@@ -38,7 +38,11 @@ KILLED = "KilledWorker"  # what Dask raises for a cell whose workers died again 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """A study file. about: the question, in a sentence; it heads the report."""
+    """A study file. about: the question, in a sentence; it heads the report.
+
+    >>> StudySettings(name="rates", grid={"rate": [0.01, 0.1]}).machine.dtype
+    'float64'
+    """
 
     name: str = "study"
     about: str = ""
@@ -63,7 +67,11 @@ def load(file: Path) -> StudySettings:
 
 
 def cells(settings: StudySettings) -> list[Setting]:
-    """All cells of the grid, checked. Raises: ValueError if there are none, too many, or a setting is wrong."""
+    """All cells of the grid, checked. Raises: ValueError if there are none, too many, or a setting is wrong.
+
+    >>> [(cell.method, cell.rate) for cell in cells(StudySettings(grid={"method": ["advantage"], "rate": [0.1, 1.0]}))]
+    [('advantage', 0.1), ('advantage', 1.0)]
+    """
     count = len(settings.cases or [{}])
     for name, values in settings.grid.items():
         if not values:
@@ -205,6 +213,9 @@ class Cell:
     """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name.
 
     seeds: those of its replicates; cells that differ in nothing else are one cell with the replicates of all.
+
+    >>> Cell(Setting(), np.array([0]), {"entropy": np.ones((1, 2))}).values["entropy"].mean()
+    np.float64(1.0)
     """
 
     setting: Setting
@@ -217,6 +228,15 @@ def read(folder: Path) -> list[Cell]:
     """All finished cells of a study's run folder, in a fixed order.
 
     Raises: RunError if there are none, or a file is damaged or of another version.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:  # what `python -m simulate study` leaves there
+    ...     cell = Setting(steps=20, replicates=3)
+    ...     (Path(folder) / "cells").mkdir()
+    ...     _ = (Path(folder) / "cells" / file_name(cell)).write_bytes(run_cell(cell, Machine("numpy")))
+    ...     [found] = read(Path(folder))
+    >>> found.setting == cell, found.values["entropy"].shape
+    (True, (2, 3))
     """
     files = sorted((folder / "cells").glob("*.parquet"))
     if not files:

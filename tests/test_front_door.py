@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import nas
+import simulate
 import theory
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (nas, theory)
+PACKAGES = (nas, theory, simulate)
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
