@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_own_network_finds_the_two_sensors_that_matter() -> None:
     for line in output("own_network.py").splitlines():
         assert "sensors 0 and 2" in line
         assert float(NUMBER.findall(line)[-1]) > 90
+
+
+def test_own_landscape_tells_biased_credit_from_unbiased() -> None:
+    biased, unbiased = (
+        re.split(" bias |  found | on average, the best in | %", line) for line in output(OWN).splitlines()
+    )
+    assert Fraction(unbiased[1]) == 0 < Fraction(biased[1])
+    assert float(unbiased[2]) < float(biased[2])
+    assert float(unbiased[3]) > 50 > float(biased[3])
 
 
 def test_a_search_goes_on_as_if_it_had_not_been_stopped_and_learns() -> None:
