@@ -112,7 +112,7 @@ def debiased_advantage(
 
     Args: probabilities, gates, gate_gradient (..., E, K); loss and zeroed_loss (...,), the latter with the one chosen
     edge zeroed; chosen (..., E) one-hot; chosen_probability q (..., E), by default 1/E for every edge.
-    Returns: (..., E, K), unbiased for every q > 0 that does not depend on the gates.
+    Returns: (..., E, K), unbiased for every q > 0, one that depends on the gates included (T16).
 
     >>> import numpy as np
     >>> p, a = np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -124,6 +124,21 @@ def debiased_advantage(
     credit = first_order_credit(gates, gate_gradient)
     weight = chosen * gates.shape[-2] if chosen_probability is None else chosen / chosen_probability
     return credited(probabilities, gates, credit + weight * (expand(loss, 1) - expand(zeroed_loss, 1) - credit))
+
+
+@shaped(probabilities="E K", gates="E K", control="E/1", worth="E/1", looked_up="E", looked_up_probability="E/1")
+def budgeted_advantage(probabilities: A, gates: A, control: A, worth: A, looked_up: A, looked_up_probability: A) -> A:
+    """An unbiased credit that is looked up on some edges only, corrected by a control that every edge has.
+
+    control_e + (1[e looked up] / pi_e)(worth_e - control_e), charged to (a_e - p_e)
+                                                                        (T16; docs/notation.md, eq. 22)
+
+    Args: probabilities, gates (..., E, K); control (..., E), for instance a scale times `first_order_credit`; worth
+    (..., E), L - b_e with b_e independent of a_e, read where looked_up is one; looked_up (..., E) of zeros and ones;
+    looked_up_probability pi (..., E), each edge's chance > 0 of being looked up, given the gates.
+    Returns: (..., E, K), unbiased if control and pi are known before it is drawn which edges are looked up.
+    """
+    return credited(probabilities, gates, control + looked_up / looked_up_probability * (worth - control))
 
 
 @shaped(probabilities="E K", gates="E K", gate_gradients="Q E K", weights="Q/1")

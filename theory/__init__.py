@@ -1,4 +1,4 @@
-"""What must the algorithms do? Landscapes with a known truth, exact moments of any estimator, and claims T1-T13.
+"""What must the algorithms do? Landscapes with a known truth, exact moments of any estimator, and the claims.
 
     exact     truth, moments (Truth, Moments), expected_loss, conditional_losses: sums over every architecture
     cards     card (Card), samples_for_full_step: what an estimator is worth on a landscape

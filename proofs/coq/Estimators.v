@@ -39,6 +39,9 @@ Definition debiased_advantage p gates gate_gradient loss (zeroed_loss : R) chose
   let credit := first_order_credit gates gate_gradient in
   credited p gates (fun e => credit e + chosen e / chosen_probability e * (loss - zeroed_loss - credit e)).
 
+Definition budgeted_advantage p gates (control worth looked_up looked_up_probability : E -> R) :=
+  credited p gates (fun e => control e + looked_up e / looked_up_probability e * (worth e - control e)).
+
 Definition softmax_pullback p (g : E -> K -> R) e k := p e k * (g e k - \sum_j p e j * g e j).
 
 Definition counterfactual p gates loss alternative_losses :=

@@ -67,6 +67,14 @@ CASES: dict[str, Callable[[np.random.Generator, tuple[int, ...], int, int], tupl
         rationals(r, *b),
         one_hot(r, *b, e),
     ),
+    "budgeted_advantage": lambda r, b, e, k: (
+        simplex(r, *b, e, k),
+        one_hot(r, *b, e, k),
+        rationals(r, *b, e),
+        rationals(r, *b, e),
+        one_hot(r, *b, e),
+        simplex(r, *b, e),
+    ),
     "quadrature_advantage": lambda r, b, e, k: (
         simplex(r, *b, e, k),
         one_hot(r, *b, e, k),

@@ -22,6 +22,7 @@ WITHOUT_ANALYSIS = (
     "Taylor",
     "Spread",
     "Variance",
+    "Budgeted",
     "Rationals",
     "Computed",
 )

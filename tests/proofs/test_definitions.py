@@ -17,7 +17,7 @@ import pytest
 
 from nas import estimators, objective, policy
 from nas.methods import METHODS
-from theory import exact, quantities
+from theory import exact, quantities, repairs
 from theory.architectures import choices, one_hot
 from theory.claims import t7_variance, t8_logit_step, t9_exponentiated, t11_best_baseline
 from theory.landscapes import Network, Table
@@ -71,7 +71,7 @@ def coq(value: Any) -> str:
 DEFINITIONS = f"""
 From Coq Require Import ZArith QArith Qcanon.
 From mathcomp Require Import all_ssreflect all_algebra.
-From NAS Require Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Rationals Computed Evaluate.
+From NAS Require Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Budgeted Rationals Computed Evaluate.
 Local Open Scope ring_scope.
 Definition p := entry {coq(P)}.
 Lemma p1 e : \\sum_k p e k = 1.
@@ -139,6 +139,16 @@ def _variances(method: Any) -> Any:
     return exact.moments(method, TABLE, P).edge_variances
 
 
+def _corrections() -> repairs.Corrections:
+    """Those of the loss as the credit and T11's b* as its control: what `missed` and `best_scale` are made of."""
+    every = [(w, gates, loss[:, None]) for w, gates, loss in exact.weighted_losses(TABLE, P)]
+    weight, gates, x = (np.concatenate(parts) for parts in zip(*every, strict=True))
+    spread = weight[:, None] * ((gates - P) ** 2).sum(axis=-1)
+    worth, product, control = (((spread * v)[..., None] * gates).sum(axis=0) for v in (x * x, x * BEST, BEST * BEST))
+    return repairs.Corrections(worth, product, control, P, worth.sum())
+
+
+CORRECTIONS = _corrections()
 Q = quantities.conditional_losses(TABLE, P)
 POLICY: dict[str, tuple[str, Any]] = {
     "probability": (
@@ -182,6 +192,10 @@ ESTIMATORS: dict[str, tuple[str, Any]] = {
         estimators.debiased_advantage(
             P, GATES, G, np.array(LOSS, dtype=object), np.array(ZEROED[1], dtype=object), SECOND, CHOICE
         ),
+    ),
+    "budgeted_advantage": (
+        per_entry("budgeted_advantage p gates baselines zeroed second choice"),
+        estimators.budgeted_advantage(P, GATES, BASELINES, ZEROED, SECOND, CHOICE),
     ),
     "softmax_pullback": (per_entry("softmax_pullback p g"), estimators.softmax_pullback(P, G)),
     "counterfactual": (
@@ -236,6 +250,14 @@ VARIANCES: dict[str, tuple[str, Any]] = {
         )
         + "]",
         t7_variance.boundary(COSTS, P),
+    ),
+    "missed": (
+        f"[:: {'; '.join(f'missed p e{e} loss (best e{e}) t' for e in range(E))}]",
+        repairs.missed(CORRECTIONS, FADE).sum(axis=-1),
+    ),
+    "best_scale": (
+        f"[:: {'; '.join(f'best_scale p e{e} loss (best e{e})' for e in range(E))}]",
+        repairs.best_scale(CORRECTIONS)[:, 0],
     ),
     "centred_sum": ("[:: centred_sum p v a]", ((ONE_HOT - P) * V).sum()),
     "curvature": ("[:: curvature p v loss]", t8_logit_step.curvature(TABLE, P, V)),

@@ -1,4 +1,4 @@
-"""The claims T1 to T13, one a file."""
+"""The claims T1 to T13, T16, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -15,6 +15,7 @@ from theory.claims import (
     t11_best_baseline,
     t12_scale,
     t13_sampled_steps,
+    t16_budgeted,
 )
 
 CLAIMS: dict[str, Claim] = {
@@ -33,5 +34,6 @@ CLAIMS: dict[str, Claim] = {
         t11_best_baseline,
         t12_scale,
         t13_sampled_steps,
+        t16_budgeted,
     )
 }
