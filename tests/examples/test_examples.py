@@ -65,9 +65,8 @@ def test_own_network_finds_the_two_sensors_that_matter() -> None:
 
 
 def test_own_landscape_tells_biased_credit_from_unbiased() -> None:
-    biased, unbiased = (
-        re.split(" bias |  found | on average, the best in | %", line) for line in output(OWN).splitlines()
-    )
+    between = " bias |  found | on average, the best in | %"
+    biased, unbiased = (re.split(between, line) for line in output("own_landscape.py").splitlines())
     assert Fraction(unbiased[1]) == 0 < Fraction(biased[1])
     assert float(unbiased[2]) < float(biased[2])
     assert float(unbiased[3]) > 50 > float(biased[3])
