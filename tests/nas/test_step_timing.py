@@ -263,3 +263,28 @@ def test_every_question_is_asked_once_a_step() -> None:
     state = step.start(method, ours, np.zeros((1, 2)))
     step.architecture_step(method, ours, state, Counted([1.0]), np.full((4, 1), 0.1), 0.1, samples=4)
     assert next(asked) == 1
+
+
+def test_without_progress_a_step_is_the_first_of_its_schedule() -> None:
+    problem, method, ours = TorchQuadratic(), METHODS["snas"], optimisers.sgd()
+    state = step.start(method, ours, torch.zeros(2, 3, dtype=torch.float64))
+    uniforms = torch.rand(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    default, sample = step.architecture_step(method, ours, state, problem, uniforms, 0.1)
+    first, _ = step.architecture_step(method, ours, state, problem, uniforms, 0.1, progress=0.0)
+    torch.testing.assert_close(default.logits, first.logits, rtol=0, atol=0)
+    assert sample.temperature == step.draw(method, state.logits, uniforms).temperature == 1.0
+
+
+def test_the_paths_of_all_samples_may_move() -> None:
+    """Two samples of two paths, (0, 1) and (1, 2) of four: three operations keep their weight together, one its own."""
+    problem = Scripted([1.0])
+    method, ours = METHODS["proxyless"], optimisers.sgd()
+    state = step.start(method, ours, np.log([[0.25, 0.25, 0.25, 0.25]]))
+    # first path, second path among the rest, and which of the two is active
+    uniforms = np.array([[[0.1, 0.1, 0.2]], [[0.3, 0.5, 0.2]]])
+    after, sample = step.architecture_step(method, ours, state, problem, uniforms, 1.0, samples=2)
+    assert sample.runs[:, 0].tolist() == [[1, 1, 0, 0], [0, 1, 1, 0]]
+    moved = np.exp(after.logits[0])
+    assert moved[3] == pytest.approx(0.25)
+    assert moved[:3].sum() == pytest.approx(0.75)
+    assert (np.abs(moved[:3] - 0.25) > 1e-3).sum() >= 2
