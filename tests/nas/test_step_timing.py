@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from nas import optimisers, policy, step
-from nas.methods import METHODS
+from nas.methods import CREDIT_AVERAGE, METHODS, Method
 from nas.objective import Gradients
-from nas.samples import Sample
+from nas.samples import SEVERAL, Sample
 
 
 class Scripted:
@@ -288,3 +288,33 @@ def test_the_paths_of_all_samples_may_move() -> None:
     assert moved[3] == pytest.approx(0.25)
     assert moved[:3].sum() == pytest.approx(0.75)
     assert (np.abs(moved[:3] - 0.25) > 1e-3).sum() >= 2
+
+
+def test_each_edge_charges_its_own_worst() -> None:
+    """E = 2, K = 3, zero is operation 1: averages (5, 99, 2) and (-4, 99, -1) charge 5 and -1; edge 1 drew operation 0."""
+    gates = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    means = np.array([[5.0, 99.0, 2.0], [-4.0, 99.0, -1.0]])
+    sample = Sample(gates / 3, gates, gates, gate_gradient=7 * gates, zero_operation=1)
+    assert step.charge_zero(sample, means).gate_gradient.tolist() == [[0, 5, 0], [7, -1, 0]]
+    both = np.array([[0.0, 1.0, 0.0]] * 2)
+    sample = Sample(both / 3, both, both, gate_gradient=0 * both, zero_operation=1)
+    assert step.charge_zero(sample, means).gate_gradient.tolist() == [[0, 5, 0], [0, -1, 0]]
+
+
+def test_a_method_that_draws_several_averages_over_its_own_samples() -> None:
+    """Eight samples on three edges, credit remembered edge by edge: the mean of the updates that each would make."""
+
+    def centred(probabilities: Any, gates: Any, gate_gradient: Any, baseline: Any) -> Any:
+        return 0 * probabilities
+
+    method = Method("centred", "Centred", centred, draw=SEVERAL, baseline=CREDIT_AVERAGE)
+    state = step.start(method, optimisers.sgd(), np.zeros((2, 3, 4)))
+    uniforms = np.random.default_rng(0).random((2, 8, 3))
+    memory = {"credit": np.full((2, 3), 1.0), "credit.count": np.array([[0.0, 1.0, 4.0]] * 2)}
+    state = replace(state, memory=memory)
+    after, sample = step.architecture_step(method, optimisers.sgd(), state, Scripted([2.0]), uniforms, 1.0)
+    credit = 2.0 * (1 + sample.gates.argmax(axis=-1))  # g = L (1 + k) of the operation that was drawn
+    assert credit.shape == (2, 8, 3)
+    expected = (1.0 + (credit - 1.0) / np.array([1.0, 2.0, 5.0])).mean(axis=1)
+    np.testing.assert_allclose(after.memory["credit"], expected)
+    np.testing.assert_allclose(after.memory["credit.count"], memory["credit.count"] + 1)

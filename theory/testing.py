@@ -1,0 +1,213 @@
+"""How do you test an estimator of your own? What this project's own tests are made of, with exact answers.
+
+    assert_unbiased        its mean is the gradient of E[L], on every kind of loss or on one
+    assert_bias            its bias on one landscape at one policy is exactly this
+    assert_variance_below  it never has more total variance than another estimator
+    assert_descends        its mean step never climbs
+    landscapes, policies   Hypothesis strategies, in fractions, that shrink to small integers
+
+Every statement is tried on random cases in `Fraction` and compared with ``==``. One that fails is made smaller until
+nothing can be left out; the message shows it as numbers and as Python to paste. An estimator is a plain function whose
+parameters are named as what it needs (`nas.methods.method_of`), or a `Method`. The strategies need `hypothesis`.
+
+>>> def wrong(probabilities, gates, loss):
+...     return loss[..., None, None] * gates
+>>> assert_unbiased(wrong, "table")  # doctest: +ELLIPSIS
+Traceback (most recent call last):
+...
+AssertionError: wrong is biased: ...
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.methods import Method, method_of
+from theory import exact, verdict
+from theory.cases import Case, Domain, Kind, minimise, random_case
+from theory.landscapes import Landscape
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = [
+    "assert_bias",
+    "assert_descends",
+    "assert_unbiased",
+    "assert_variance_below",
+    "landscapes",
+    "moments",
+    "policies",
+]
+
+Estimator = Callable[..., Any] | Method
+Range = tuple[int, int]
+
+KINDS: tuple[Kind, ...] = ("additive", "table", "quadratic")  # from the tamest: the first that fails is shown
+EDGES: Range = (1, 2)
+CANDIDATES: Range = (2, 3)
+CASES = 40
+
+
+def moments(estimator: Estimator, landscape: Landscape, probabilities: Any) -> exact.Moments:
+    """Exact mean, bias and covariance of an estimator at probabilities (E, K); see `theory.exact.moments`."""
+    return exact.moments(_method(estimator), landscape, probabilities)
+
+
+# ------------------------------------------------------------------ what can be asserted
+
+
+def assert_unbiased(
+    estimator: Estimator,
+    *kinds: Kind,
+    edges: Range = EDGES,
+    candidates: Range = CANDIDATES,
+    cases: int = CASES,
+    seed: int = 0,
+) -> None:
+    """The mean over all architectures is the gradient of E[L], p (q - J), on `cases` random cases of each kind.
+
+    kinds: "additive", "table" (any loss of architectures and zeroed edges: affine in every gate), "quadratic" (curved);
+    by default all three. First of all the estimator must be a function of its sample (`theory.verdict.impurities`).
+    Raises: AssertionError with the smallest case found; ValueError for an estimator that does not run on fractions.
+    """
+    method = _method(estimator)
+    faults = verdict.impurities(method)
+    if faults:
+        raise AssertionError(f"{method.name} is no function of its sample: {'; '.join(faults)}")
+
+    def shown(case: Case) -> str | None:
+        found = exact.moments(method, case.problem(True), case.policy(True))
+        if (found.bias == 0).all():
+            return None
+        return f"{method.name} is biased: its mean is {_matrix(found.mean)}, the gradient {_matrix(found.gradient)}"
+
+    _everywhere(shown, kinds or KINDS, edges, candidates, cases, seed)
+
+
+def assert_bias(estimator: Estimator, landscape: Landscape, probabilities: Any, expected: Any) -> None:
+    """mean - gradient at probabilities (E, K) is exactly `expected` (E, K); landscape and policy in fractions.
+
+    Raises: AssertionError with both.
+    """
+    method = _method(estimator)
+    found = exact.moments(method, landscape, probabilities).bias
+    wanted = np.asarray(expected, dtype=object)
+    if found.shape != wanted.shape or not (found == wanted).all():
+        raise AssertionError(f"the bias of {method.name} is {_matrix(found)}, not {_matrix(wanted)}")
+
+
+def assert_variance_below(
+    estimator: Estimator,
+    other: Estimator,
+    *kinds: Kind,
+    edges: Range = EDGES,
+    candidates: Range = CANDIDATES,
+    cases: int = CASES,
+    seed: int = 0,
+) -> None:
+    """The trace of the covariance of one sample's gradient is never larger than the other's.
+
+    Baselines stand at their expectations. Raises: AssertionError with the smallest case found.
+    """
+    method, rival = _method(estimator), _method(other)
+
+    def shown(case: Case) -> str | None:
+        own, least = (exact.moments(m, case.problem(True), case.policy(True)).total_variance for m in (method, rival))
+        if own <= least:
+            return None
+        return f"{method.name} has more variance than {rival.name}: {own} against {least}"
+
+    _everywhere(shown, kinds or KINDS, edges, candidates, cases, seed)
+
+
+def assert_descends(
+    estimator: Estimator,
+    *kinds: Kind,
+    edges: Range = EDGES,
+    candidates: Range = CANDIDATES,
+    cases: int = CASES,
+    seed: int = 0,
+) -> None:
+    """The mean step goes down: <mean, gradient of E[L]> is positive wherever the gradient is not zero.
+
+    Raises: AssertionError with the smallest case found.
+    """
+    method = _method(estimator)
+
+    def shown(case: Case) -> str | None:
+        found = exact.moments(method, case.problem(True), case.policy(True))
+        along = (found.mean * found.gradient).sum()
+        if along > 0 or (found.gradient == 0).all():
+            return None
+        climbs = "climbs" if along < 0 else "does not descend"
+        return (
+            f"the mean step of {method.name} {climbs}: <mean, gradient> = {along}, its mean is {_matrix(found.mean)}, "
+            f"the gradient {_matrix(found.gradient)}"
+        )
+
+    _everywhere(shown, kinds or KINDS, edges, candidates, cases, seed)
+
+
+# ------------------------------------------------------------------ strategies
+
+
+def landscapes(kind: Kind = "table", edges: int = 2, candidates: int = 3) -> "SearchStrategy[Landscape]":
+    """Landscapes of E edges and K candidates with small integer losses, as fractions."""
+    from theory.properties import cases
+
+    return cases(Domain(kind, (edges, edges), (candidates, candidates))).map(_problem)
+
+
+def policies(edges: int = 2, candidates: int = 3) -> "SearchStrategy[Any]":
+    """Probabilities (E, K) in fractions, some on and some near the boundary of the simplex."""
+    from theory.properties import cases
+
+    return cases(Domain("additive", (edges, edges), (candidates, candidates))).map(_policy)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _everywhere(
+    shown: Callable[[Case], str | None], kinds: tuple[Kind, ...], edges: Range, candidates: Range, cases: int, seed: int
+) -> None:
+    """Raises: AssertionError with the smallest case of which `shown` says something."""
+    rng = np.random.default_rng(seed)
+    for kind in kinds:
+        for _ in range(cases):
+            case = random_case(rng, Domain(kind, edges, candidates))
+            if shown(case) is not None:
+                small = minimise(case, lambda one: shown(one) is not None)
+                raise AssertionError(f"{shown(small)}\n{_described(small)}\nagain: {small}")
+
+
+def _described(case: Case) -> str:
+    losses = np.asarray(case.losses)
+    words = {
+        "table": f"losses {losses.tolist()}, the last state of each edge being zeroed",
+        "additive": f"the sum of each edge's losses {losses.tolist()}",
+        "quadratic": f"mean of (sum of the edges' outputs - target)^2, outputs and, last, the target {losses.tolist()}",
+    }
+    return f"on {words[case.kind]}, at the policy {_matrix(case.policy(True))}"
+
+
+def _matrix(values: Any) -> str:
+    return "[" + ", ".join("[" + ", ".join(str(value) for value in row) + "]" for row in values) + "]"
+
+
+def _method(estimator: Estimator) -> Method:
+    return estimator if isinstance(estimator, Method) else method_of(estimator, _name(estimator))
+
+
+def _name(estimator: Callable[..., Any]) -> str:
+    return getattr(estimator, "__name__", type(estimator).__name__)
+
+
+def _problem(case: Case) -> Landscape:
+    return case.problem(True)
+
+
+def _policy(case: Case) -> Any:
+    return case.policy(True)
