@@ -291,7 +291,7 @@ def test_the_paths_of_all_samples_may_move() -> None:
 
 
 def test_each_edge_charges_its_own_worst() -> None:
-    """E = 2, K = 3, zero is operation 1: averages (5, 99, 2) and (-4, 99, -1) charge 5 and -1; edge 1 drew operation 0."""
+    """E = 2, K = 3, zero is operation 1: averages (5, 99, 2) and (-4, 99, -1) charge 5 and -1."""
     gates = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     means = np.array([[5.0, 99.0, 2.0], [-4.0, 99.0, -1.0]])
     sample = Sample(gates / 3, gates, gates, gate_gradient=7 * gates, zero_operation=1)
