@@ -11,14 +11,13 @@ weights left out; `weights` is the network's parameters with their gradients' wo
 import argparse
 import platform
 import resource
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.running.pool import workers
 from nas.spaces.nasbench201 import EDGES
 from nas.supernets.edge import choose
 from nas.supernets.supernet import NetworkObjective
@@ -87,7 +86,7 @@ def main() -> None:
     print(f"{'runs':12}{'K':>4}{'peak':>10}{'kept':>10}{'weights':>10}")
     for name, paths in PATHS.items():
         for candidates in options.candidates:
-            with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+            with workers(1) as fresh:
                 job = fresh.submit(measure, candidates, paths, options.batch, options.cells, options.device)
                 peak, kept, weights = job.result()
             print(f"{name:12}{candidates:>4}{peak:>10.1f}{kept:>10.1f}{weights:>10.1f}", flush=True)

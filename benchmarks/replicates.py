@@ -19,14 +19,13 @@ import argparse
 import functools
 import json
 import math
-import multiprocessing
 import os
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,11 +35,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
+from nas.judging import style
 from nas.judging.colours import of_method
 from nas.running import runs
-from simulate import plot
+from nas.running.pool import workers
 from simulate.run import Machine, Setting, problem_of, simulate
 
 CASE = Setting(
@@ -76,10 +76,7 @@ def main() -> None:
         "rounds": options.rounds,
     }
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        options.cores, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with workers(options.cores, threads=1) as pool:
         found = {"about": about, "speed": compare(pool, options.cores, options.rounds, options.device)}
         found["memory"] = memory(pool)
         if options.scaling:
@@ -87,10 +84,10 @@ def main() -> None:
     if options.out:
         runs.write_atomically(options.out.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
         if options.scaling:
-            plot.save(figure(found["scaling"]), options.out)
+            style.save(figure(found["scaling"]), options.out)
 
 
-def compare(pool: ProcessPoolExecutor, cores: int, rounds: int, device: str | None) -> dict[str, dict[str, float]]:
+def compare(pool: Executor, cores: int, rounds: int, device: str | None) -> dict[str, dict[str, float]]:
     """Replicate-steps a second of each variant, medians of interleaved rounds."""
 
     def ours(machine: Machine, replicates: int, steps: int) -> Callable[[], Timing]:
@@ -155,7 +152,7 @@ def compare(pool: ProcessPoolExecutor, cores: int, rounds: int, device: str | No
     return found
 
 
-def memory(pool: ProcessPoolExecutor) -> dict[str, float]:
+def memory(pool: Executor) -> dict[str, float]:
     """Peak memory of a process after few and after many steps, MiB."""
     found = {str(steps): pool.submit(_peak, steps).result() for steps in (200, 4000)}
     print(
@@ -165,7 +162,7 @@ def memory(pool: ProcessPoolExecutor) -> dict[str, float]:
     return found
 
 
-def scaling(pool: ProcessPoolExecutor) -> dict[str, dict[str, Any]]:
+def scaling(pool: Executor) -> dict[str, dict[str, Any]]:
     """Processor seconds a step against E, K and replicates, with exponents fitted on log axes (eager, one process).
 
     Small sizes cost what some 40 calls of torch cost, whatever their size, so the exponent is that of the last three.
@@ -187,9 +184,11 @@ def scaling(pool: ProcessPoolExecutor) -> dict[str, dict[str, Any]]:
     return found
 
 
-def figure(axes: dict[str, dict[str, Any]]) -> Any:
+@style.styled
+def figure(axes: dict[str, dict[str, Any]]) -> Figure:
     """Cost of a step on log axes with the fitted power laws, a panel an axis."""
-    drawn, panels = plt.subplots(1, len(axes), figsize=(3.2 * len(axes), 2.8), sharey=True)
+    drawn = Figure(figsize=(3.2 * len(axes), 2.8))
+    panels = drawn.subplots(1, len(axes), sharey=True)
     for panel, (name, row) in zip(panels, axes.items(), strict=True):
         x, y = np.array(row["sizes"], float), 1e3 * np.array(row["seconds"])
         panel.plot(x, y, "o", color=of_method("advantage"))

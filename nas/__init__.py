@@ -3,7 +3,6 @@
     estimators   advantage, reinforce, exact_advantage, debiased_advantage: plain functions of arrays
     methods      Method, METHODS, find_method; start, architecture_step: one step of any method
     networks     Edge, EdgeNetwork, Batches, Supernet, Space: a network of your own becomes searchable
-    tasks        Task: a network with its data, for every command of `python -m nas`
     search       search, SearchSettings, Found
 
 >>> import nas
@@ -25,7 +24,6 @@ __all__ = [
     "SearchSettings",
     "Space",
     "Supernet",
-    "Task",
     "advantage",
     "architecture_step",
     "debiased_advantage",
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from nas.supernets.batches import Batches
     from nas.supernets.edge import Edge, EdgeNetwork
     from nas.supernets.supernet import Supernet
-    from nas.tasks.task import Task
 
     search: SearchModule
     __version__: str
@@ -64,7 +61,6 @@ else:
             "SearchSettings": "nas.search",
             "Space": "nas.spaces.space",
             "Supernet": "nas.supernets.supernet",
-            "Task": "nas.tasks.task",
             "advantage": "nas.estimators",
             "architecture_step": "nas.step",
             "debiased_advantage": "nas.estimators",

@@ -4,9 +4,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from nas import tasks
 from nas.running import program
@@ -57,7 +56,7 @@ def _search(options: argparse.Namespace) -> int:
         print(config.dump(experiment), end="")
         return 0
     folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
-    stop = _stop_on_sigterm()
+    stop = program.stop_on_sigterm()
     with processes.joined(options.device) as device:
         network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
@@ -99,7 +98,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     if min(counts) < 1:
         raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
     request = Request(
-        options.seeds, options.randoms, options.train, options.epochs, options.data, options.device, _stop_on_sigterm()
+        options.seeds,
+        options.randoms,
+        options.train,
+        options.epochs,
+        options.data,
+        options.device,
+        program.stop_on_sigterm(),
     )
     rows = evaluate.evaluate(options.run, request)
     if rows is None:
@@ -130,7 +135,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     experiment = experiments.load(options.task, options.preset, options.config, options.set, options.usual_preset)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
-    machine = (options.data, options.device, _stop_on_sigterm(), options.jobs)
+    machine = (options.data, options.device, program.stop_on_sigterm(), options.jobs)
     compared = compare.compare(Comparison(experiment, named, options.seeds, options.runs, *machine))
     if compared is None:
         print("stopped; the same command goes on from here", file=sys.stderr)
@@ -237,17 +242,6 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, user cache)"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-
-
-def _stop_on_sigterm() -> Callable[[], bool]:
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    signal.signal(signal.SIGTERM, ask)
-    return lambda: asked
 
 
 if __name__ == "__main__":

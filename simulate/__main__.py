@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import json
 import os
-import platform
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -74,18 +74,11 @@ def _run(options: argparse.Namespace) -> int:
 
     import torch
 
-    from simulate import plot
+    from simulate import experiments
 
     torch.set_num_threads(options.threads)
-    folder = runs.folder_of(options.runs, "toy", settings, options.seed)
-    with runs.open_run(folder, settings, options.device) as run:
-        print(f"{'resuming' if run.resumed else 'running'} {settings.trials} trials in {folder}")
-        result = toy.run_toy(settings, run, options.seed, options.device)
-        machine = torch.cuda.get_device_name() if options.device != "cpu" else f"{platform.machine()} CPU"
-        figure = plot.toy_figure(toy.curves(runs.records(folder)), min(settings.block, settings.trials), machine)
-        plot.save(figure, folder / "toy")
-        run.finish(result)
-    print(toy.table(result))
+    folder = experiments.toy_in(options.runs, settings, options.seed, options.device)
+    print(toy.table(runs.result(folder)))
     print(f"figure: {folder / 'toy.svg'}")
     return 0
 
@@ -104,7 +97,10 @@ def _add_demo(commands: program.Commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from simulate import demo
 
-    return demo.demo(options.out)
+    if demo.demo(options.out, program.stop_on_sigterm()) is None:
+        print(f"stopped; the same command goes on from here: {options.out}", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    return 0
 
 
 # ------------------------------------------------------------------ compare, study, plot, report
@@ -170,8 +166,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
-    from nas.running import runs
-    from simulate import report, study
+    from nas.running import pool
+    from simulate import experiments, report, study
 
     if options.workers < 1:
         raise ValueError("--workers must be at least 1")
@@ -179,22 +175,18 @@ def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
         settings = replace(settings, machine=replace(settings.machine, world="torch", device=options.device))
     settings.machine.check()
     cells = study.cells(settings)
-    work = sum(study.work(cell) for cell in cells)
     if options.dry_run:
-        print(f"{len(cells)} cells, {work:,} replicate-steps")
+        print(f"{len(cells)} cells, {sum(map(study.work, cells)):,} replicate-steps")
         return 0
-    folder = runs.folder_of(options.runs, settings.name, settings, 0)
-    with runs.open_run(folder, settings) as run:
-        print(f"{len(cells)} cells, {work:,} replicate-steps in {folder}")
 
-        def pool() -> contextlib.AbstractContextManager[Executor]:
-            return study.dask_pool(options.scheduler) if options.scheduler else study.local_pool(options.workers)
+    def executor() -> contextlib.AbstractContextManager[Executor]:
+        if options.scheduler:
+            return pool.cluster(options.scheduler, study.DEATHS)
+        return pool.workers(options.workers, threads=1)
 
-        result = study.run_study(cells, settings.machine, run, pool)
-        written = report.write(folder)
-        run.finish(result)
+    folder = experiments.study_in(options.runs, settings, cells, executor)
     print(report.text(study.read(folder)))
-    print(f"report: {written}")
+    print(f"report: {folder / 'report.html'}")
     return 0
 
 
@@ -254,12 +246,12 @@ def _moments(options: argparse.Namespace) -> int:
     )
     verdicts = {}
     for method in chosen:
-        found = moments.compare(method, options.landscape, options.draws, options.seed)
-        verdicts[method.name] = found.agrees
+        beside = moments.compare(method, options.landscape, options.draws, options.seed)
+        verdicts[method.name] = beside.agrees
         print(
-            f"{method.name:<31}{found.bias_norm:>9.4f}{found.measured_bias_norm:>10.4f}{found.variance:>11.4f}"
-            f"{found.measured_variance:>11.4f}{found.worst:>9.2f}{found.variance_z:>8.2f}  "
-            f"{'agrees' if found.agrees else 'differs'}"
+            f"{method.name:<31}{beside.bias_norm:>9.4f}{beside.measured_bias_norm:>10.4f}{beside.variance:>11.4f}"
+            f"{beside.measured_variance:>11.4f}{beside.worst:>9.2f}{beside.variance_z:>8.2f}  "
+            f"{'agrees' if beside.agrees else 'differs'}"
         )
     print(
         f"n = {options.draws} draws each; agrees: |z| below its bound at level {moments.LEVEL:g}, corrected for entries"
@@ -296,19 +288,20 @@ def _searchers(options: argparse.Namespace) -> int:
         print(f"{name:<11}{accuracy[:, -1].mean():.2f} ± {accuracy[:, -1].std(ddof=1):.2f}{beside}")
     print(f"best of the table: {table.judged.max():.2f}")
     if options.to is not None:
+        from nas.judging import style
         from nas.running import runs
         from simulate import plot
 
-        plot.save(plot.searchers_figure(reached, searchers.PUBLISHED), options.to)
+        style.save(plot.searchers_figure(reached, searchers.PUBLISHED), options.to)
         ends = {name: accuracy[:, -1] for name, accuracy in reached.items()}
-        found = {
+        numbers = {
             "made": runs.about_this_program(),
             "runs": options.repeats,
             "budget": budget,
             "searchers": {name: {"mean": end.mean(), "deviation": end.std(ddof=1)} for name, end in ends.items()},
             "published": searchers.PUBLISHED,
         }
-        runs.write_atomically(options.to.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
+        runs.write_atomically(options.to.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
     return 0
 
 

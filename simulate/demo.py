@@ -7,43 +7,69 @@ folder, and writes one self-contained `index.html`. Finished parts are not run a
 import json
 import platform
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nas import __main__ as nas_program
-from nas.judging import figures
+from nas.judging import evaluate, figures
 from nas.running import runs
-from simulate import __main__ as simulate_program
-from simulate import page
+from nas.running.searching import search_in
+from nas.tasks import experiments as searches
+from nas.tasks.task import Request
+from simulate import experiments, page
+from simulate.toy import SHOWN, ToySettings
 
+TOY = ToySettings(iterations=SHOWN)
 COLUMNS = ("model", "architecture", "parameters", "validation", "test", "seconds")
 
 
-def demo(out: Path) -> int:
-    """Make the page in `out`. Returns the exit status of the first part that failed, or 0."""
+def demo(
+    out: Path,
+    stopped: Callable[[], bool] = lambda: False,
+    toy: ToySettings = TOY,
+    sets: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
+) -> Path | None:
+    """Make the page in `out`.
+
+    Args: stopped, asked while the text is searched and models are trained; toy, of the toy regression; sets, of the
+    search over its preset, as "search.epochs=2"; tell, hears what is begun and what came out.
+    Returns: the page's path, or None if stopped: the same call goes on from there.
+    """
     started = time.perf_counter()
-    roots = {"toy": out / "runs" / "toy", "ptb": out / "runs" / "ptb"}
-    commands = {
-        "toy": (simulate_program.main, ["run", "toy", "--quick", "--runs", str(out / "runs")]),
-        "ptb": (nas_program.main, ["search", "ptb", "--preset", "quick", "--runs", str(out / "runs")]),
-    }
-    for name, (program, words) in commands.items():
-        if not _finished(roots[name]) and (status := program(words)):
-            return status
-    search = _finished(roots["ptb"])[0]
-    if not (search / "evaluation.json").exists() and (status := nas_program.main(["evaluate", str(search)])):
-        return status
-    made = page.page(
-        "AdvantageNAS: the demo",
-        page.paragraph(_machine()),
-        *_toy(_finished(roots["toy"])[0]),
-        *_text(search),
-    )
-    runs.write_atomically(out / "index.html", made)
-    print(f"{out / 'index.html'} is ready, after {time.perf_counter() - started:.0f} s")
-    return 0
+    torch.set_num_threads(1)
+    drawn = _finished(out / "runs" / "toy") or experiments.toy_in(out / "runs", toy, tell=tell)
+    search = _finished(out / "runs" / "ptb") or _search(out / "runs", sets, stopped, tell)
+    if search is None:
+        return None
+    if not (search / "evaluation.json").exists():
+        rows = evaluate.evaluate(search, Request(stopped=stopped))
+        if rows is None:
+            return None
+        tell(evaluate.table(rows))
+    content = page.page("AdvantageNAS: the demo", page.paragraph(_machine()), *_toy(drawn), *_text(search))
+    runs.write_atomically(out / "index.html", content)
+    tell(f"{out / 'index.html'} is ready, after {time.perf_counter() - started:.0f} s")
+    return out / "index.html"
+
+
+def _search(root: Path, sets: Sequence[str], stopped: Callable[[], bool], tell: Callable[[str], None]) -> Path | None:
+    """The run folder of a finished search on text; None if stopped."""
+    experiment = searches.load("ptb", "quick", None, sets)
+    folder = runs.folder_of(root, "ptb", experiment, 0)
+    network = searches.build(experiment, None, "cpu", 0)
+    with runs.open_run(folder, experiment) as run:
+        tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
+        result = search_in(run, network, experiment.search, 0, stopped)
+    if result is None:
+        return None
+    tell(f"found {result['architecture']} in {result['seconds']} s")
+    return folder
+
+
+# ------------------------------------------------------------------ the page's parts
 
 
 def _toy(folder: Path) -> list[str]:
@@ -54,7 +80,7 @@ def _toy(folder: Path) -> list[str]:
 
 
 def _text(folder: Path) -> list[str]:
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result = runs.result(folder)
     rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
     shown = [{name: row[name] for name in COLUMNS} for row in rows]
     return [
@@ -90,5 +116,6 @@ def _machine() -> str:
     )
 
 
-def _finished(root: Path) -> list[Path]:
-    return sorted(path.parent for path in root.glob("*/result.json"))
+def _finished(root: Path) -> Path | None:
+    """A finished run's folder under `root`, if there is one."""
+    return min((path.parent for path in root.glob(f"*/{runs.RESULT}")), default=None)

@@ -1,13 +1,14 @@
 """How do results become one self-contained page? SVG figures and sortable tables in one HTML file, fit for a phone."""
 
 import html
-import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from nas.judging import style
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1a1a1a;background:#fff}
@@ -50,7 +51,7 @@ def figure(drawn: Figure | str, caption: str) -> str:
 
     drawn: a matplotlib figure, or SVG text. Identifiers inside the SVG are made unique to it.
     """
-    svg = drawn if isinstance(drawn, str) else svg_of(drawn)
+    svg = drawn if isinstance(drawn, str) else style.svg(drawn)
     svg = svg[svg.index("<svg") :]
     prefix = f"f{zlib.crc32(svg.encode())}-"
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\1{prefix}", svg)
@@ -65,13 +66,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "".join(f"<th>{html.escape(str(column))}</th>" for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{_cell(row[column])}</td>" for column in columns) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def svg_of(drawn: Figure) -> str:
-    """SVG text of a matplotlib figure, without a date, so that equal figures are equal files."""
-    buffer = io.StringIO()
-    drawn.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def _cell(value: Any) -> str:

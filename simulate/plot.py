@@ -1,47 +1,25 @@
-"""What do the figures look like? One label a method, one style; every figure is a function of records.
+"""What do studies and the toy look like, drawn? One label a method; every figure is a function of records.
 
-The band is a stated interval, its n is in the caption; theory is a thin black line over the simulation. Figures are
-written as SVG (with real text) and PNG.
+The band is a stated interval, its n is in the caption; theory is a thin black line over the simulation.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from nas import methods
-from nas.judging import figures
 from nas.judging.colours import of_method
 from nas.judging.statistics import Estimate, quartiles
+from nas.judging.style import styled
 from simulate import evidence
 from simulate.run import problem_of
 from simulate.study import Cell
 from simulate.toy import SHOWN, Curves
-
-mpl.rcParams.update(
-    {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "advantage-nas",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "figure.constrained_layout.use": True,
-    }
-)
 
 MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
 OPTIMISER_DASHES = {
@@ -80,19 +58,14 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
     )
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write stem.svg and stem.png, each whole or not at all; close the figure."""
-    written = figures.save(figure, stem)
-    plt.close(figure)
-    return written
-
-
 # ------------------------------------------------------------------ the toy regression
 
 
+@styled
 def toy_figure(curves: Mapping[str, Curves], block: int, machine: str) -> Figure:
     """100 x loss of the derived architecture: against iteration as published, and against each method's own time."""
-    figure, (by_iteration, by_time) = plt.subplots(1, 2, figsize=(9.2, 3.6), sharey=True)
+    figure = Figure(figsize=(9.2, 3.6))
+    by_iteration, by_time = figure.subplots(1, 2, sharey=True)
     for name, curve in curves.items():
         shown = curve.iterations <= SHOWN
         band(by_iteration, name, curve.iterations[shown], 100 * curve.loss[:, shown])
@@ -121,6 +94,7 @@ def toy_caption(result: Mapping[str, Any], command: str) -> str:
 # ------------------------------------------------------------------ studies
 
 
+@styled
 def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
     """Median and quartiles of a recorded quantity against steps: a panel a landscape, each method at its best rate."""
     panels = evidence.by(evidence.best_rates(cells), lambda cell: evidence.world(cell, cells))
@@ -138,6 +112,7 @@ def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
     return figure
 
 
+@styled
 def share_figure(
     cells: Sequence[Cell],
     share: Callable[[Cell], Estimate],
@@ -179,11 +154,13 @@ def _slope(cell: Cell, best: float) -> str:
     return f"{slope.value:.2f} [{slope.lower:.2f}, {slope.upper:.2f}]"
 
 
+@styled
 def searchers_figure(
     reached: Mapping[str, np.ndarray[Any, Any]], published: Mapping[str, tuple[float, float]]
 ) -> Figure:
     """Test accuracy (runs, budget) of each searcher against architectures trained: mean and standard deviation."""
-    figure, axes = plt.subplots(figsize=(5.2, 3.2))
+    figure = Figure(figsize=(5.2, 3.2))
+    axes = figure.subplots()
     for (name, accuracy), shade in zip(reached.items(), ("#0072b2", "#009e73", "#d55e00"), strict=False):
         x, mean, spread = np.arange(1, accuracy.shape[1] + 1), accuracy.mean(axis=0), accuracy.std(axis=0, ddof=1)
         axes.fill_between(x, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
@@ -196,6 +173,7 @@ def searchers_figure(
     return figure
 
 
+@styled
 def share_map(cells: Sequence[Cell], share: Callable[[Cell], Estimate], axis: str) -> Figure:
     """A share in percent for many methods at once: methods down, step sizes across, a panel a landscape."""
 
@@ -205,6 +183,7 @@ def share_map(cells: Sequence[Cell], share: Callable[[Cell], Estimate], axis: st
     return _map(cells, value, f"{axis}, %", "{:.0f}", "viridis_r", 100)
 
 
+@styled
 def time_figure(cells: Sequence[Cell]) -> Figure:
     """Steps until the best architecture has probability 95 %, each method at its fastest rate, with 95 % intervals.
 
@@ -230,6 +209,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
+@styled
 def regret_figure(cells: Sequence[Cell]) -> Figure:
     """Mean regret J - min L against steps on log axes, with the fitted exponent of its second half."""
     panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
@@ -249,6 +229,7 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
+@styled
 def heat_map(cells: Sequence[Cell]) -> Figure:
     """Median J at the end as a share of its start, (J - best) / (J_0 - best): methods down, step sizes across."""
 
@@ -260,6 +241,7 @@ def heat_map(cells: Sequence[Cell]) -> Figure:
     return _map(known, value, "regret left at the end", "{:.2f}", "viridis_r", 1)
 
 
+@styled
 def _map(
     cells: Sequence[Cell], value: Callable[[Cell], float], axis: str, form: str, colours: str, largest: float
 ) -> Figure:
@@ -307,13 +289,8 @@ def remark(cell: Cell, cells: Sequence[Cell], but: str = "") -> str:
 def _panels(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     columns = min(3, max(1, count))
     rows = -(-max(1, count) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, height * rows), squeeze=False)
-    flat = list(axes.ravel())
+    figure = Figure(figsize=(3.6 * columns, height * rows))
+    flat = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for spare in flat[count:]:
         spare.set_visible(False)
     return figure, flat[:count]
-
-
-def close(figure: Figure) -> None:
-    """Give the figure's memory back."""
-    plt.close(figure)

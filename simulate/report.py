@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from nas.judging.statistics import Estimate, t_interval
+from nas.judging.style import save
 from nas.running import config, runs
 from simulate import evidence, page, plot, toy
 from simulate.run import problem_of
@@ -114,7 +115,7 @@ def draw(folder: Path, to: Path | None = None, only: Sequence[str] = ()) -> list
     for stem in only or known:
         make, _ = known[stem]
         target = folder / stem if to is None else to.with_name(f"{to.name}-{stem}")
-        written += plot.save(make(), target)
+        written += save(make(), target)
     if to is not None:
         written.append(_numbers(folder, to, {"seeds": _seeds(cells), "rows": rows(cells)}))
     return written
@@ -124,13 +125,13 @@ def _draw_toy(folder: Path, to: Path) -> list[Path]:
     settings = config.load(toy.ToySettings, folder / runs.CONFIG)
     curves = toy.curves(runs.records(folder))
     figure = plot.toy_figure(curves, min(settings.block, settings.trials), f"{platform.machine()} CPU")
-    return [*plot.save(figure, to), _numbers(folder, to, toy.summary(settings, curves))]
+    return [*save(figure, to), _numbers(folder, to, toy.summary(settings, curves))]
 
 
-def _numbers(folder: Path, to: Path, found: dict[str, Any]) -> Path:
-    """Write what was found beside how it was made, one entry a start, as STEM.json."""
+def _numbers(folder: Path, to: Path, numbers: dict[str, Any]) -> Path:
+    """Write numbers beside how they were made, one entry a start, as STEM.json."""
     target = to.with_name(to.name + ".json")
-    runs.write_atomically(target, json.dumps({"made": runs.sessions(folder), **found}, indent=1) + "\n")
+    runs.write_atomically(target, json.dumps({"made": runs.sessions(folder), **numbers}, indent=1) + "\n")
     return target
 
 
@@ -147,9 +148,7 @@ def write(folder: Path) -> Path:
     )
     parts = [page.paragraph(settings.about)]
     for make, shows in figures(cells).values():
-        drawn = make()
-        parts.append(page.figure(drawn, f"{shows} {about}"))
-        plot.close(drawn)
+        parts.append(page.figure(make(), f"{shows} {about}"))
     varied, same = _split(rows(cells))
     parts += [page.heading("In numbers"), page.paragraph(f"In all rows: {same}.") if same else "", page.table(varied)]
     parts.append(page.paragraph("A click on a column's head sorts. Numbers in brackets are 95 % intervals."))
@@ -160,10 +159,9 @@ def _write_toy(folder: Path) -> Path:
     settings = config.load(toy.ToySettings, folder / runs.CONFIG)
     last = runs.sessions(folder)[-1]
     curves = toy.curves(runs.records(folder))
-    found = {**toy.summary(settings, curves), "seed": folder.name.rpartition("-s")[2]}
+    summary = {**toy.summary(settings, curves), "seed": folder.name.rpartition("-s")[2]}
     figure = plot.toy_figure(curves, min(settings.block, settings.trials), last["machine"])
-    parts = [page.figure(figure, plot.toy_caption(found, last["command"])), page.table(toy.rows(found))]
-    plot.close(figure)
+    parts = [page.figure(figure, plot.toy_caption(summary, last["command"])), page.table(toy.rows(summary))]
     return _page(folder, "The toy regression", parts)
 
 

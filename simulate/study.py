@@ -12,12 +12,9 @@ import dataclasses
 import io
 import itertools
 import json
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +78,14 @@ def cells(settings: StudySettings) -> list[Setting]:
         count *= len(values)
     if count > LARGEST:
         raise ValueError(f"the grid has {count:,} cells, more than {LARGEST:,}: split the study")
-    found = []
+    checked = []
     for case in settings.cases or [{}]:
         for chosen in itertools.product(*settings.grid.values()):
             setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
             cell = config.load(Setting, base=setting)
             problem_of(cell, settings.machine)
-            found.append(cell)
-    return found
+            checked.append(cell)
+    return checked
 
 
 # ------------------------------------------------------------------ running
@@ -158,7 +155,7 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
     """One cell as the bytes of a Parquet file."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # a cluster's workers are not begun by `nas.running.pool`
     trace = simulate(cell, machine)
     points, replicates = trace.values["expected_loss"].shape
     columns: dict[str, Any] = {
@@ -174,35 +171,6 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
     return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def local_pool(workers: int) -> Iterator[Executor]:
-    """Processes of this machine, which end when this one does, even if it is killed."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-@contextlib.contextmanager
-def dask_pool(address: str) -> Iterator[Executor]:
-    """The workers of a Dask scheduler, through its `concurrent.futures` interface.
-
-    Raises: ValueError if Dask is not installed or nobody answers at the address.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ValueError("--scheduler needs Dask: pip install 'distributed>=2024.1'") from error
-    try:
-        client: Any = Client(address, timeout="10s")  # type: ignore[no-untyped-call, unused-ignore]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"no Dask scheduler answers at {address}: {error}") from error
-    with client, client.get_executor(pure=False, retries=DEATHS) as executor:
-        yield executor
 
 
 # ------------------------------------------------------------------ reading
@@ -241,11 +209,11 @@ def read(folder: Path) -> list[Cell]:
     files = sorted((folder / "cells").glob("*.parquet"))
     if not files:
         raise RunError(f"no finished cells in {folder / 'cells'}; run the study first")
-    found: dict[str, Cell] = {}
+    pooled: dict[str, Cell] = {}
     for cell in map(_read_cell, files):
         same = config.digest(dataclasses.replace(cell.setting, seed=0))
-        found[same] = _pooled(found[same], cell) if same in found else cell
-    return list(found.values())
+        pooled[same] = _pooled(pooled[same], cell) if same in pooled else cell
+    return list(pooled.values())
 
 
 def _pooled(one: Cell, other: Cell) -> Cell:
@@ -269,15 +237,6 @@ def _read_cell(file: Path) -> Cell:
     steps = arrays.pop("step")[:, 0]
     del arrays["replicate"]
     return Cell(setting, steps, arrays, (setting.seed,))
-
-
-def _end_with_parent() -> None:
-    def wait() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def file_name(cell: Setting) -> str:

@@ -1,6 +1,9 @@
 """The house: imported from this checkout, ground floor first, nothing drags in what it must not."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,9 +45,87 @@ def test_control_an_import_upwards_is_seen(tmp_path: Path) -> None:
     assert imported(file) == {"simulate", "theory"}
 
 
+def programs_imported(file: Path) -> bool:
+    """Whether a file imports a `__main__`: a program, which reads words and prints."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if any("__main__" in name.split(".") for name in (*names, module)):
+            return True
+    return False
+
+
+def test_the_library_imports_no_program() -> None:
+    assert not [file for floor in MAY_IMPORT for file in (ROOT / floor).rglob("*.py") if programs_imported(file)]
+
+
+@pytest.mark.parametrize(
+    "line", ["from nas import __main__ as program", "import nas.__main__", "from nas.__main__ import main"]
+)
+def test_control_an_imported_program_is_seen(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.py").write_text(f"def late():\n    {line}\n")
+    assert programs_imported(tmp_path / "x.py")
+
+
 def test_pickle_is_never_loaded() -> None:
     for floor in MAY_IMPORT:
         for file in (ROOT / floor).rglob("*.py"):
             text = file.read_text(encoding="utf-8")
             assert "pickle.load" not in text, file
             assert "torch.load(" not in text, file
+
+
+# What importing all of the house must leave as it was. Run alone, with the foreign packages imported first.
+SETTINGS = """
+import importlib, os, pkgutil, signal, sys, warnings
+import matplotlib, matplotlib.figure, numpy, pyarrow.parquet, scipy.stats, sympy
+import safetensors.torch, tensorboardX, torch, tqdm
+
+def settings():
+    return {
+        "matplotlib": dict(matplotlib.rcParams), "backend": matplotlib.rcParams._get("backend"),
+        "pyplot": "matplotlib.pyplot" in sys.modules,
+        "threads": torch.get_num_threads(), "dtype": torch.get_default_dtype(), "gradients": torch.is_grad_enabled(),
+        "matmul": torch.get_float32_matmul_precision(), "seed": torch.initial_seed(), "errors": numpy.geterr(),
+        "random": numpy.random.get_state()[1].tolist(), "printing": numpy.get_printoptions(),
+        "environment": dict(os.environ), "warnings": list(warnings.filters), "path": list(sys.path),
+        "recursion": sys.getrecursionlimit(), "folder": os.getcwd(),
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+    }
+
+before = settings()
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for entry in pkgutil.walk_packages(getattr(package, "__path__", []), name + "."):
+        importlib.import_module(entry.name)
+after = settings()
+sys.exit(", ".join(key for key in before if before[key] != after[key]))
+"""
+
+
+def changed_by_importing(*names: str, path: Path = ROOT) -> str:
+    """The settings that importing packages with all that is in them changes, by name."""
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    command = [sys.executable, "-c", SETTINGS, *names]
+    return subprocess.run(command, env=environment, capture_output=True, text=True).stderr.strip()
+
+
+def test_importing_the_house_changes_no_setting_of_the_process() -> None:
+    assert changed_by_importing("nas", "theory", "simulate") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "setting"),
+    [
+        ("import matplotlib; matplotlib.rcParams['font.size'] = 9", "matplotlib"),
+        ("import matplotlib; matplotlib.use('svg')", "matplotlib, backend"),
+        ("import torch; torch.set_num_threads(7)", "threads"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "dtype"),
+        ("import numpy; numpy.seterr(all='raise')", "errors"),
+        ("import os; os.environ['OMP_NUM_THREADS'] = '9'", "environment"),
+        ("import random_name_of_nothing", "ModuleNotFoundError"),
+    ],
+)
+def test_control_a_changed_setting_is_named(tmp_path: Path, line: str, setting: str) -> None:
+    (tmp_path / "intruder.py").write_text(line + "\n")
+    assert setting in changed_by_importing("intruder", path=tmp_path)

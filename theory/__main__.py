@@ -8,8 +8,6 @@ from pathlib import Path
 
 from nas.running import program
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 a claim does not hold, 2 refused (one line says why)."""
@@ -120,13 +118,14 @@ def _add_results(commands: program.Commands) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR", help="default: docs/results")
     parser.add_argument("--only", choices=("nasbench201", "map", "repairs", "sampled"), help="one of them")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA)")
+    parser.add_argument("--redraw", action="store_true", help="draw the numbers that are in --out again")
     parser.set_defaults(run_command=_results)
 
 
 def _results(options: argparse.Namespace) -> int:
     from theory import results
 
-    for path in results.make_results(options.out, options.only, options.data):
+    for path in results.make_results(options.out, options.only, options.data, options.redraw):
         print(path)
     return 0
 
@@ -141,4 +140,5 @@ def _check_writable(path: Path | None) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
     sys.exit(main())

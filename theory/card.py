@@ -11,8 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from nas import policy
+from nas.judging.colours import BIAS, VARIANCE
+from nas.judging.style import save_as, styled
 from nas.methods import METHODS, Method
 from nas.running.runs import write_atomically
 from theory import exact, sampled, verdict
@@ -177,26 +180,25 @@ def write(path: Path, cards: Sequence[Card], about: dict[str, Any]) -> None:
 
 def figure(path: Path, cards: Sequence[Card]) -> None:
     """Squared bias and variance of every method, stacked to its mean squared error, with the passes it costs."""
-    import io
+    save_as(_error_figure(cards), path)
 
-    from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(7, 1.2 + 0.45 * len(cards)), layout="constrained")
+@styled
+def _error_figure(cards: Sequence[Card]) -> Figure:
+    drawn = Figure(figsize=(7, 1.2 + 0.45 * len(cards)))
     axes = drawn.subplots()
     names = [f"{c.label}\n{c.forward} forward, {c.backward} backward" for c in cards]
     variance, bias = [c.total_variance for c in cards], [c.bias_norm**2 for c in cards]
-    axes.barh(names, variance, color="#4477aa", label="total variance")
-    axes.barh(names, bias, left=variance, color="#ee6677", label="squared bias")
+    axes.barh(names, variance, color=VARIANCE, label="total variance")
+    axes.barh(names, bias, left=variance, color=BIAS, label="squared bias")
     for reinforce in {c.variance_of_reinforce for c in cards if c.variance_of_reinforce is not None}:
         axes.axvline(reinforce, color="black", linewidth=0.8, label="REINFORCE, baseline J")
     axes.invert_yaxis()
     axes.set_xlabel("mean squared error of one step's gradient, loss units squared")
     axes.set_title(f"{cards[0].landscape}: exact moments", loc="left")
     axes.tick_params(axis="y", labelsize=8)
-    axes.legend(frameon=False, fontsize=8)
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format=path.suffix.lstrip(".") or "png", dpi=150)
-    write_atomically(path, buffer.getvalue())
+    axes.legend(fontsize=8)
+    return drawn
 
 
 def read_policy(name: str, edges: int, candidates: int) -> Any:

@@ -9,11 +9,10 @@ evidence is the same on a busy machine and an idle one; seconds are printed besi
 
 import hashlib
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from nas.running.pool import workers
 from nas.running.runs import write_atomically
 from theory.cases import Case, Domain, minimise, random_case
 from theory.claim import Checker, Claim, Control, holds, try_case
@@ -90,10 +90,10 @@ def verify(only: Sequence[str], seed: int = 0, cases: int = DEFAULT_CASES, proof
     if cases < 1:
         raise ValueError(f"a claim needs at least one case, not {cases}")
     recorded = _recorded_proofs(proofs)
-    workers = max(1, min(os.cpu_count() or 1, len(only)))
+    processes = max(1, min(os.cpu_count() or 1, len(only)))
     rows: dict[str, Row] = {}
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(examine, name, seed, cases, recorded.get(name, NOT_CHECKED)) for name in only]
+    with workers(processes) as executor:
+        running = [executor.submit(examine, name, seed, cases, recorded.get(name, NOT_CHECKED)) for name in only]
         for done in tqdm(as_completed(running), total=len(running), desc="claims", leave=False, disable=None):
             rows[done.result().id] = done.result()
     return [rows[name] for name in only]

@@ -4,12 +4,15 @@ nasbench201  exact moments on the trained cells of NAS-Bench-201, at the uniform
 map          where first-order credit's expected step descends: loss curvature against gate size
 repairs      bias, variance and cost of the repairs of first-order credit
 sampled      how many samples make a step improve: the bound against the exact failure probability
+
+Each has a function that computes its numbers and one that draws them, so that a figure can be drawn again from the
+numbers on file.
 """
 
-import io
 import json
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,9 @@ from tqdm import tqdm
 
 from nas import policy
 from nas.data.nasbench201 import DATASETS
-from nas.judging.colours import of_method
+from nas.judging.colours import VARIANCE, of_method
 from nas.judging.statistics import quartiles
+from nas.judging.style import save, styled
 from nas.methods import METHODS
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
@@ -32,52 +36,70 @@ from theory.landscapes import Landscape, Network, make
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
 
 
-def make_results(out: Path, only: str | None = None, data: Path | None = None) -> Iterator[Path]:
-    """Compute and write the results, yielding each file. Raises: ValueError if `out` is not a folder."""
+def make_results(out: Path, only: str | None = None, data: Path | None = None, redraw: bool = False) -> Iterator[Path]:
+    """Compute, write and draw the results, yielding each file.
+
+    Args: only, one of them; redraw, to draw the numbers that are in `out` already.
+    Raises: ValueError if `out` is not a folder, or has no numbers to draw.
+    """
     if not out.is_dir():
         raise ValueError(f"no folder {out} to write results into")
-    tasks: dict[str, Callable[[], tuple[dict[str, Any], Figure]]] = {
-        "nasbench201": lambda: nasbench(data),
-        "map": curvature_map,
-        "repairs": repair_table,
-        "sampled": sampled_bound,
+    results: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], Figure]]] = {
+        "nasbench201": (partial(nasbench, data), nasbench_figure),
+        "map": (curvature_map, map_figure),
+        "repairs": (repair_table, repairs_figure),
+        "sampled": (sampled_bound, sampled_figure),
     }
-    for name, task in tasks.items():
+    for name, (compute, figure) in results.items():
         if only in (None, name):
-            numbers, figure = task()
             path = out / f"theory-{name}.json"
-            write_atomically(path, json.dumps({**about_this_program(), **numbers}, indent=1) + "\n")
-            yield path
-            for ending in ("png", "svg"):
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=ending, dpi=150, metadata={"Date": None} if ending == "svg" else None)
-                write_atomically(path.with_suffix("." + ending), buffer.getvalue())
-                yield path.with_suffix("." + ending)
+            if redraw:
+                numbers = _on_file(path)
+            else:
+                numbers = compute()
+                write_atomically(path, json.dumps({**about_this_program(), **numbers}, indent=1) + "\n")
+                yield path
+            yield from save(figure(numbers), path.with_suffix(""))
+
+
+def _on_file(path: Path) -> dict[str, Any]:
+    try:
+        numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no numbers to draw in {path} ({error}); compute them first") from error
+    return numbers
 
 
 # ------------------------------------------------------------------ NAS-Bench-201
 
 
-def nasbench(data: Path | None = None) -> tuple[dict[str, Any], Figure]:
+def nasbench(data: Path | None = None) -> dict[str, Any]:
     """Exact moments on the real table, for all three data sets."""
-    found = {name: _one_table(make("nasbench201", dataset=name, data=data)) for name in tqdm(DATASETS, leave=False)}
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    return {
+        "datasets": {
+            name: _one_table(make("nasbench201", dataset=name, data=data)) for name in tqdm(DATASETS, leave=False)
+        }
+    }
+
+
+@styled
+def nasbench_figure(numbers: dict[str, Any]) -> Figure:
+    """Expected loss and variance along the gradient flow, a column a data set."""
+    figure = Figure(figsize=(11, 6))
     axes = figure.subplots(2, 3, sharex=True)
-    for column, (name, numbers) in enumerate(found.items()):
-        times = [row["time"] for row in numbers["flow"]]
-        axes[0, column].plot(times, [row["expected_loss"] for row in numbers["flow"]], color="black")
-        axes[0, column].axhline(numbers["min_loss"], color="gray", linewidth=0.8, linestyle=":")
+    for column, (name, table) in enumerate(numbers["datasets"].items()):
+        times = [row["time"] for row in table["flow"]]
+        axes[0, column].plot(times, [row["expected_loss"] for row in table["flow"]], color="black")
+        axes[0, column].axhline(table["min_loss"], color="gray", linewidth=0.8, linestyle=":")
         axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
-        for method in (*COMPARED, BEST.name):
-            values = [row[method] for row in numbers["flow"]]
-            axes[1, column].plot(
-                times, values, color=of_method(BEST if method == BEST.name else method), label=method.replace("_", " ")
-            )
+        for method in (*(METHODS[method] for method in COMPARED), BEST):
+            values = [row[method.name] for row in table["flow"]]
+            axes[1, column].plot(times, values, color=of_method(method), label=method.label)
         axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
     axes[0, 0].set_ylabel("expected test error, %")
     axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
-    axes[1, 0].legend(frameon=False, fontsize=8)
-    return {"datasets": found}, figure
+    axes[1, 0].legend(fontsize=8)
+    return figure
 
 
 def _one_table(land: Landscape) -> dict[str, Any]:
@@ -134,7 +156,7 @@ TOYS = ((1, 1), (2, 1), (6, 1), (1, 4), (6, 4))  # edges, outputs
 SATURATING_SIZES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
-def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
+def curvature_map(toys: int = 500) -> dict[str, Any]:
     """Share of quadratic networks on which the mean of first-order credit climbs.
 
     L = mean over D of (c/2) s^2 - 2 y s + y^2, s = g sum_e h_e: the gradient is (c g^2 / 2) A - 2 g B and the bias
@@ -156,36 +178,49 @@ def curvature_map(toys: int = 500) -> tuple[dict[str, Any], Figure]:
             "not_promised": (unpromised / toys).tolist(),
         }
     saturating = {str(edges): _saturating_shares(edges, toys) for edges in (1, 2, 3)}
-    figure = Figure(figsize=(16, 3.6), layout="constrained")
-    *maps, lines = figure.subplots(1, len(TOYS) + 1)
-    for axis, (name, share) in zip(maps, shares.items(), strict=True):
+    return {
+        "curvatures": curvatures.tolist(),
+        "gate_sizes": sizes.tolist(),
+        "toys": toys,
+        "shares": shares,
+        "saturating": {"gate_sizes": SATURATING_SIZES, "edges": saturating},
+    }
+
+
+@styled
+def map_figure(numbers: dict[str, Any]) -> Figure:
+    """Where the mean of first-order credit climbs: a map a size of network, and lines for saturating ones."""
+    sizes, curvatures, toys = (numbers[name] for name in ("gate_sizes", "curvatures", "toys"))
+    figure = Figure(figsize=(16, 3.6))
+    *maps, lines = figure.subplots(1, len(numbers["shares"]) + 1)
+    for axis, (name, share) in zip(maps, numbers["shares"].items(), strict=True):
         image = axis.pcolormesh(sizes, curvatures, np.array(share["climbs"]), vmin=0, vmax=0.06, rasterized=True)
         axis.contour(sizes, curvatures, np.array(share["not_promised"]), levels=[0.05], colors="white")
         axis.set(xscale="log", yscale="log", xlabel="gate size over target")
         axis.set_title(f"{name}, n = {toys}", loc="left", fontsize=10)
+        axis.grid(visible=False)
     figure.axes[0].set_ylabel("curvature of the loss")
     figure.colorbar(image, ax=maps, label="share whose mean step climbs")
-    for name, share in saturating.items():
-        lines.plot(SATURATING_SIZES, share["climbs"], label=f"E = {name}")
+    for name, share in numbers["saturating"]["edges"].items():
+        lines.plot(numbers["saturating"]["gate_sizes"], share["climbs"], label=f"E = {name}")
     lines.set_xscale("log", base=2)
     lines.set(xlabel="gate size")
     lines.set_title(f"(tanh s - y)^2, n = {toys}", loc="left", fontsize=10)
-    lines.legend(frameon=False, fontsize=8)
-    grid = {"curvatures": curvatures.tolist(), "gate_sizes": sizes.tolist(), "toys": toys, "shares": shares}
-    return {**grid, "saturating": {"gate_sizes": SATURATING_SIZES, "edges": saturating}}, figure
+    lines.legend(fontsize=8)
+    return figure
 
 
 def _saturating_shares(edges: int, toys: int) -> dict[str, list[float]]:
     """The same shares on saturating networks of one output, at random policies, for each gate size."""
     climbs, unpromised = [], []
     for size in tqdm(SATURATING_SIZES, desc=f"saturating, {edges} edges", leave=False, disable=None):
-        found = []
+        moments = []
         for seed in range(toys):
             p = np.random.default_rng([seed, edges]).dirichlet(np.ones(4), edges)
             land = make("saturating", edges, 4, seed, outputs=1, gate_size=size)
-            found.append(exact.moments(METHODS["advantage"], land, p))
-        climbs.append(float(np.mean([(m.mean * m.gradient).sum() <= 0 for m in found])))
-        unpromised.append(float(np.mean([m.bias_norm >= np.linalg.norm(m.gradient) for m in found])))
+            moments.append(exact.moments(METHODS["advantage"], land, p))
+        climbs.append(float(np.mean([(m.mean * m.gradient).sum() <= 0 for m in moments])))
+        unpromised.append(float(np.mean([m.bias_norm >= np.linalg.norm(m.gradient) for m in moments])))
     return {"climbs": climbs, "not_promised": unpromised}
 
 
@@ -204,7 +239,7 @@ def quadratic_parts(edges: int, outputs: int, seed: int, candidates: int = 4) ->
 # ------------------------------------------------------------------ repairs
 
 
-def repair_table(toys: int = 20, edges: int = 6, candidates: int = 4) -> tuple[dict[str, Any], Figure]:
+def repair_table(toys: int = 20, edges: int = 6, candidates: int = 4) -> dict[str, Any]:
     """Relative bias, variance over REINFORCE's, and passes of every repair, median over toys at the uniform policy."""
     p = np.full((edges, candidates), 1 / candidates)
     rows: dict[str, dict[str, Any]] = {}
@@ -223,15 +258,20 @@ def repair_table(toys: int = 20, edges: int = 6, candidates: int = 4) -> tuple[d
                 }
                 for name, values in kept.items()
             }
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    return {"toys": toys, "edges": edges, "candidates": candidates, "landscapes": rows}
+
+
+@styled
+def repairs_figure(numbers: dict[str, Any]) -> Figure:
+    """Variance times passes of every repair, a panel a kind of network."""
+    figure = Figure(figsize=(11, 4))
     for axis, kind in zip(figure.subplots(1, 2, sharey=True), ("quadratic", "saturating"), strict=True):
-        content = rows[f"{kind}, gate size 0.5"]
-        names = list(content)
-        axis.barh(names, [content[n]["variance_times_passes"][1] for n in names], color="#4477aa")
-        axis.set_title(f"{kind}, gate size 0.5, median of {toys} toys", loc="left", fontsize=10)
+        repaired = numbers["landscapes"][f"{kind}, gate size 0.5"]
+        axis.barh(list(repaired), [row["variance_times_passes"][1] for row in repaired.values()], color=VARIANCE)
+        axis.set_title(f"{kind}, gate size 0.5, median of {numbers['toys']} toys", loc="left", fontsize=10)
         axis.set_xlabel("variance over REINFORCE's × passes")
         axis.invert_yaxis()
-    return {"toys": toys, "edges": edges, "candidates": candidates, "landscapes": rows}, figure
+    return figure
 
 
 PASSES: dict[str, Callable[[int], int]] = {
@@ -256,7 +296,7 @@ def _repairs(land: Landscape, p: Any) -> dict[str, tuple[float, float]]:
     norm, scale = float(np.linalg.norm(plain.gradient)), float(plain.total_variance)
     left = repairs.residuals(land, p)
     even, best = np.full(len(p), 1 / len(p)), repairs.best_choice(left.squares)
-    found: dict[str, tuple[float, float]] = {"REINFORCE, baseline J": (0.0, 1.0)}
+    parts: dict[str, tuple[float, float]] = {"REINFORCE, baseline J": (0.0, 1.0)}
     named = {
         "first order": "advantage",
         "first order, baseline": "advantage_with_baseline",
@@ -265,23 +305,23 @@ def _repairs(land: Landscape, p: Any) -> dict[str, tuple[float, float]]:
     }
     for name, method in named.items():
         there = exact.moments(METHODS[method], land, p)
-        found[name] = (there.bias_norm / norm, float(there.total_variance) / scale)
-    found["debiased, even choice"] = (0.0, float(repairs.debiased_variance(left, even)) / scale)
-    found["debiased, best choice"] = (0.0, float(repairs.debiased_variance(left, best)) / scale)
+        parts[name] = (there.bias_norm / norm, float(there.total_variance) / scale)
+    parts["debiased, even choice"] = (0.0, float(repairs.debiased_variance(left, even)) / scale)
+    parts["debiased, best choice"] = (0.0, float(repairs.debiased_variance(left, best)) / scale)
     given = left.exact_variance + left.joint - left.squares.sum()
-    found["debiased, best given gates"] = (0.0, float(given) / scale)
+    parts["debiased, best given gates"] = (0.0, float(given) / scale)
     price = float(repairs.debiased_variance(left, best) - left.exact_variance) / scale
-    found["debiased, best choice, baseline"] = (0.0, found["exact, baseline"][1] + price)
+    parts["debiased, best choice, baseline"] = (0.0, parts["exact, baseline"][1] + price)
     for name in ("midpoint", "trapezoid", "Gauss, 2 nodes", "Gauss, 3 nodes"):
         bias, variance = repairs.rule_moments(land, p, *repairs.RULES[name])
-        found[name] = (float(np.linalg.norm(bias)) / norm, variance / scale)
-    return {name: found[name] for name in PASSES}
+        parts[name] = (float(np.linalg.norm(bias)) / norm, variance / scale)
+    return {name: parts[name] for name in PASSES}
 
 
 # ------------------------------------------------------------------ sampled steps
 
 
-def sampled_bound() -> tuple[dict[str, Any], Figure]:
+def sampled_bound() -> dict[str, Any]:
     """Exact probability that a 1 / C step with the mean of n samples does not improve, against the bound."""
     network, policy_of_two = make("quadratic", 2, 2, seed=4), np.array([[0.6, 0.4], [0.3, 0.7]])
     flip, even = FLIP.problem(False), FLIP.policy(False)
@@ -299,17 +339,29 @@ def sampled_bound() -> tuple[dict[str, Any], Figure]:
             "enough_for_95": enough if math.isfinite(enough) else None,
             "relative_bias": there.bias_norm / float(np.linalg.norm(there.gradient)),
         }
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    return {"methods": rows}
+
+
+@styled
+def sampled_figure(numbers: dict[str, Any]) -> Figure:
+    """Failure probability against samples: dots are exact, lines the bound, a panel a landscape."""
+    figure = Figure(figsize=(10, 4))
     for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
-        for name, row in [(n.partition(": ")[2], r) for n, r in rows.items() if n.startswith(place)]:
+        for name, row in numbers["methods"].items():
+            if not name.startswith(place):
+                continue
+            method = METHODS[name.partition(": ")[2]]
             failure = np.maximum(row["failure"], 1e-12)
-            axis.plot(row["samples"], failure, "o-", color=of_method(name), label=name.replace("_", " "))
-            axis.plot(row["samples"], row["bound"], color=of_method(name), linewidth=0.8)
+            axis.plot(row["samples"], failure, "o-", color=of_method(method), label=method.label)
+            axis.plot(row["samples"], row["bound"], color=of_method(method), linewidth=0.8)
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
         axis.set_title(f"{place}: exact (dots), bound (lines)", loc="left", fontsize=10)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(fontsize=8)
     figure.axes[0].set_ylabel("probability that the step does not improve")
-    return {"methods": rows}, figure
+    return figure
+
+
+# ------------------------------------------------------------------ helpers
 
 
 def _quartiles(values: list[float]) -> list[float]:

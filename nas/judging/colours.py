@@ -9,6 +9,7 @@ from nas.methods import Method
 SPARE = ("#f7b6d2", "#dbdb8d", "#9edae5")
 OPERATIONS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 NOTHING = "#9a9a9a"  # the zero operation
+VARIANCE, BIAS = "#4477aa", "#ee6677"  # parts of an estimator's error
 
 
 def of_method(method: Method | str) -> str:

@@ -2,15 +2,13 @@
 
 Two figures of any run, finished or not: `cell`, the nodes in a row and every edge a ribbon whose stripes are its
 operations, as wide as they are probable; `moves`, one small panel an edge, the probability of every operation against
-the epoch. Functions of a space and records, for every space alike; SVG with real text, and PNG.
+the epoch. Functions of a space and records, for every space alike.
 """
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -19,18 +17,12 @@ from matplotlib.patches import Patch
 
 from nas import methods, tasks
 from nas.judging import colours
+from nas.judging.style import save, styled
 from nas.running import runs
 from nas.spaces.space import Space
 from nas.tasks import experiments
 
 RIBBON = 0.24  # width of a ribbon, in steps between nodes
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "advantage-nas",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def draw(folder: Path) -> list[Path]:
@@ -45,37 +37,27 @@ def draw(folder: Path) -> list[Path]:
     space = task.space(experiment.network)
     label = methods.find(experiment.search.method).label
     title = f"{label}, {task.name}, after {records[-1]['step']} steps"
-    with mpl.rc_context(STYLE):
-        drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
-        return [path for name, figure in drawn.items() for path in save(figure, folder / name)]
+    drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
+    return [path for name, figure in drawn.items() for path in save(figure, folder / name)]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as STEM.svg and STEM.png, each whole or not at all. Returns: their paths."""
-    written = []
-    for suffix in ("svg", "png"):
-        content = io.BytesIO()
-        figure.savefig(content, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
-        written.append(stem.with_name(f"{stem.name}.{suffix}"))
-        runs.write_atomically(written[-1], content.getvalue())
-    return written
-
-
+@styled
 def cell(space: Space, record: dict[str, Any], title: str) -> Figure:
     """The cell of one record: its probabilities (E, K) and its architecture string."""
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    figure = Figure(figsize=(7, 4.6))
     axes = figure.add_subplot()
     draw_cell(space, record["probabilities"], axes)
     axes.set_title(f"{title}\n{record['architecture']}" if len(space.edges) <= 10 else title, fontsize=8)
-    figure.legend(handles=_legend(space), loc="outside lower center", ncols=len(space.operations), frameon=False)
+    figure.legend(handles=_legend(space), loc="outside lower center", ncols=len(space.operations))
     return figure
 
 
+@styled
 def moves(space: Space, records: Sequence[dict[str, Any]], title: str) -> Figure:
     """Small multiples: probability of every operation against the epoch, a panel an edge."""
     columns = min(6, len(space.edges)) if len(space.edges) > 6 else 3
     rows = -(-len(space.edges) // columns)
-    figure = Figure(figsize=(7, 0.8 + 1.5 * rows), layout="constrained")
+    figure = Figure(figsize=(7, 0.8 + 1.5 * rows))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     epochs = [record["epoch"] for record in records]
     history = np.array([record["probabilities"] for record in records])
@@ -92,7 +74,7 @@ def moves(space: Space, records: Sequence[dict[str, Any]], title: str) -> Figure
             axes.set_xlabel("epoch")
     figure.suptitle(title, fontsize=9)
     figure.supylabel("probability", fontsize=9)
-    figure.legend(handles=_legend(space), loc="outside lower center", ncols=len(space.operations), frameon=False)
+    figure.legend(handles=_legend(space), loc="outside lower center", ncols=len(space.operations))
     return figure
 
 

@@ -1,18 +1,65 @@
-"""How is work done side by side? In processes that share the machine, and stop and end with their parent."""
+"""How is work done side by side? In processes that listen to their parent alone, end with it, and share the machine.
 
+`workers` are processes of this machine and `cluster` those of a Dask scheduler, both as executors of
+`concurrent.futures`; `side_by_side` does a list of works, each of which can be told to stop.
+"""
+
+import io
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from nas.running.processes import take_device
+SPAWN = get_context("spawn")  # a fork would copy the threads' locks of this process, and a GPU's state, as they are
+
+
+@contextmanager
+def workers(
+    count: int, threads: int | None = None, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
+) -> Iterator[Executor]:
+    """`count` processes of this machine, for the time of a `with` block.
+
+    Signals from the terminal or to the process group reach this process, not them. They end when it does, even if it
+    is killed, and at once if the block raises; else they finish what they were given. They draw no progress bars.
+
+    Args: threads of torch in each (None: torch is not touched); begin, called in each with `given` before any work.
+    """
+    end, hold = SPAWN.Pipe(duplex=False)  # `hold` stays here alone: its end is the workers' sign to end
+    with end, hold, ProcessPoolExecutor(count, SPAWN, _begin, (end, threads, begin, given)) as executor:
+        try:
+            yield executor
+        except BaseException:
+            hold.close()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def cluster(address: str, retries: int) -> Iterator[Executor]:
+    """The workers of a Dask scheduler, through its `concurrent.futures` interface.
+
+    Args: address, as tcp://host:8786; retries of a work whose worker died.
+    Raises: ValueError if Dask is not installed or nobody answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError("--scheduler needs Dask: pip install 'distributed>=2024.1'") from error
+    try:
+        client: Any = Client(address, timeout="10s")  # type: ignore[no-untyped-call, unused-ignore]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client, client.get_executor(pure=False, retries=retries) as executor:
+        yield executor
 
 
 def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any, ...]]) -> list[Any] | None:
@@ -22,16 +69,17 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
     Returns: what work returned, or None if one was stopped and returned None itself.
     """
     if asked.jobs == 1:
-        found = []
+        results = []
         for item in items:
-            found.append(work(asked, *item))
-            if found[-1] is None:
+            results.append(work(asked, *item))
+            if results[-1] is None:
                 return None
-        return found
-    context = get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(asked.jobs, context, _begin, (stop, replace(asked, stopped=_told))) as pool:
-        futures = [pool.submit(work, replace(asked, stopped=_told), *item) for item in items]
+        return results
+    import torch
+
+    stop, share = SPAWN.Event(), max(1, torch.get_num_threads() // asked.jobs)
+    with workers(asked.jobs, share, _listen, (stop, asked.device)) as executor:
+        futures = [executor.submit(work, replace(asked, stopped=_told), *item) for item in items]
         try:
             with tqdm(total=len(futures), disable=None, unit=work.__name__.strip("_")) as bar:
                 running = set(futures)
@@ -41,31 +89,53 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
                     for one in done:
                         one.result()  # what went wrong in one ends all
         finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-    found = [None if one.cancelled() else one.result() for one in futures]
-    return None if None in found else found
+            stop.set()  # they write their checkpoints, also after an error or Ctrl-C
+            executor.shutdown(cancel_futures=True)
+    results = [None if one.cancelled() else one.result() for one in futures]
+    return None if None in results else results
 
 
-_stop: list[Any] = []  # in a worker: the event that tells it to stop
+# ------------------------------------------------------------------ in a worker
+
+
+def _begin(end: Connection, threads: int | None, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    """What a worker does first."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(end,), daemon=True).start()
+    sys.stderr = _NoTerminal(os.fdopen(os.dup(2), "wb"), errors="backslashreplace", line_buffering=True)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if begin is not None:
+        begin(*given)
+
+
+def _end_with_parent(end: Connection) -> None:
+    try:
+        end.recv()  # nothing is ever sent
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+class _NoTerminal(io.TextIOWrapper):
+    """Standard error as a file: what goes wrong is told, but no progress bar is drawn over those of the parent."""
+
+    def isatty(self) -> bool:
+        """Never; what draws bars asks."""
+        return False
+
+
+_stop: list[Any] = []  # the event that tells a worker to stop
+
+
+def _listen(stop: Any, device: str) -> None:
+    from nas.running.processes import take_device
+
+    _stop.append(stop)
+    take_device(device)
 
 
 def _told() -> bool:
     return bool(_stop[0].is_set())
-
-
-def _begin(stop: Any, asked: Any) -> None:
-    """What a worker does first: listen to its parent alone, end with it, take its share of the machine, be quiet."""
-
-    def follow() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-        os._exit(1)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=follow, daemon=True).start()
-    torch.set_num_threads(max(1, torch.get_num_threads() // asked.jobs))
-    take_device(asked.device)
-    os.environ["TQDM_DISABLE"] = "1"
-    _stop.append(stop)

@@ -1,8 +1,10 @@
 """How does `python -m PROGRAM COMMAND` read its commands, and refuse in one line what it cannot do?"""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
 from typing import TypeAlias
 
 # What an adder adds its command to; argparse has no public name for it.
@@ -44,6 +46,18 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     except KeyboardInterrupt:
         print(f"{parser.prog} {options.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def stop_on_sigterm() -> Callable[[], bool]:
+    """A function that says whether SIGTERM came since: what asks it can end well, and go on another time."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    return lambda: asked
 
 
 def _check_machine(options: argparse.Namespace) -> None:

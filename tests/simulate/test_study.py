@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nas.data import nasbench201
-from nas.running import runs
+from nas.running import pool, runs
 from simulate import __main__ as program
 from simulate import evidence, report, study
 from simulate.run import Machine, Setting, simulate
@@ -181,7 +181,7 @@ def test_on_a_dask_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None
         killer = threading.Thread(target=kill_half_way)
         killer.start()
         with runs.open_run(folder, settings) as run:
-            study.run_study(cells, MACHINE, run, lambda: study.dask_pool(cluster.scheduler_address))
+            study.run_study(cells, MACHINE, run, lambda: pool.cluster(cluster.scheduler_address, study.DEATHS))
         killer.join()
     assert len(study.read(folder)) == len(cells)
 

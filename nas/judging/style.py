@@ -1,0 +1,89 @@
+"""What do all figures of the house look like, and how are they written?
+
+A figure function is `@styled`: what it draws has the house's style, whatever the user's matplotlibrc says, and nothing
+outside it changes. `save` writes under the same style, as SVG with real text and PNG, each whole or not at all. Figures
+are `matplotlib.figure.Figure`, never pyplot's: no window, no list of open figures, no setting of the whole process.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from nas.running.runs import write_atomically
+
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and copied
+    "svg.hashsalt": "advantage-nas",  # equal figures are equal files
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+Given = ParamSpec("Given")
+Drawn = TypeVar("Drawn")
+
+
+def styled(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
+    """The figure function `draw` in the house's style.
+
+    >>> @styled
+    ... def line(height: float) -> Figure:
+    ...     figure = Figure(figsize=(3, 2))
+    ...     figure.add_subplot().axhline(height)
+    ...     return figure
+    >>> "<text" in svg(line(1.0))
+    True
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
+        with _style():
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as STEM.svg and STEM.png. Returns: their paths."""
+    return [save_as(figure, stem.with_name(f"{stem.name}.{form}")) for form in ("svg", "png")]
+
+
+def save_as(figure: Figure, path: Path) -> Path:
+    """Write a figure in the form that the path's ending names, PNG without one. Returns: the path.
+
+    Raises: ValueError in one line for a form that Matplotlib cannot write.
+    """
+    write_atomically(path, content(figure, path.suffix.lstrip(".") or "png"))
+    return path
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text."""
+    return content(figure, "svg").decode("utf-8")
+
+
+def content(figure: Figure, form: str) -> bytes:
+    """The bytes of a figure's file in one form, without a date, so that equal figures are equal files."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    buffer = io.BytesIO()
+    with _style():
+        figure.savefig(buffer, format=form, dpi=150, metadata=undated.get(form))
+    return buffer.getvalue()
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
