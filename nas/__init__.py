@@ -3,6 +3,7 @@
     estimators   advantage, reinforce, exact_advantage, debiased_advantage: plain functions of arrays
     methods      Method, METHODS, find_method; start, architecture_step: one step of any method
     networks     Edge, EdgeNetwork, Batches, Supernet, Space: a network of your own becomes searchable
+    tasks        Task: a network with its data, for every command of `python -m nas`
     search       search, SearchSettings, Found
 
 >>> import nas
@@ -24,6 +25,7 @@ __all__ = [
     "SearchSettings",
     "Space",
     "Supernet",
+    "Task",
     "advantage",
     "architecture_step",
     "debiased_advantage",
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from nas.supernets.batches import Batches
     from nas.supernets.edge import Edge, EdgeNetwork
     from nas.supernets.supernet import Supernet
+    from nas.tasks.task import Task
 
     search: SearchModule
     __version__: str
@@ -61,6 +64,7 @@ else:
             "SearchSettings": "nas.search",
             "Space": "nas.spaces.space",
             "Supernet": "nas.supernets.supernet",
+            "Task": "nas.tasks.task",
             "advantage": "nas.estimators",
             "architecture_step": "nas.step",
             "debiased_advantage": "nas.estimators",

@@ -57,10 +57,10 @@ def load(data: Path | None = None) -> tuple[Images, Images]:
     contents = _archive(path, edition) if path.suffix == ".gz" else _folder(path, edition)
     parts = []
     for name, digest in edition.digests.items():
-        found = hashlib.new(edition.algorithm, contents[name]).hexdigest()
-        if found != digest:
+        actual = hashlib.new(edition.algorithm, contents[name]).hexdigest()
+        if actual != digest:
             raise DataError(
-                f"{name} in {path} is damaged or another version: {edition.algorithm} is {found}, not {digest}; "
+                f"{name} in {path} is damaged or another version: {edition.algorithm} is {actual}, not {digest}; "
                 f"{SOURCE.obtain}"
             )
         parts.append(edition.read(contents[name], f"{name} in {path}"))

@@ -74,11 +74,11 @@ def verify(path: Path, digest: str, algorithm: str = "sha256") -> None:
     """Refuse a file whose checksum is not the published one. Raises: DataError naming both sums."""
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
+            actual = hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if found != digest:
-        raise DataError(f"{path} is damaged or another version: {algorithm} is {found}, not {digest}; get it again")
+    if actual != digest:
+        raise DataError(f"{path} is damaged or another version: {algorithm} is {actual}, not {digest}; get it again")
 
 
 def download(source: Source, folder: Path) -> Path:

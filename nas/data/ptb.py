@@ -140,10 +140,10 @@ def _penn_part(part: str, data: Path | None) -> str:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path} is damaged: {error}; get it again") from error
-    found = hashlib.md5(content).hexdigest()
-    if found != MD5[part]:
+    md5 = hashlib.md5(content).hexdigest()
+    if md5 != MD5[part]:
         raise DataError(
-            f"{path} is damaged or another version: md5 of its text is {found}, not {MD5[part]}; get it again, or use "
+            f"{path} is damaged or another version: md5 of its text is {md5}, not {MD5[part]}; get it again, or use "
             f"it as a text of your own with --text"
         )
     return content.decode()

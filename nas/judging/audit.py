@@ -80,7 +80,7 @@ def audit(
     warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
     progress = max(0.0, (steps - warmup) / max(1, total - warmup))
     measured = measure(network, probabilities, samples, along, seed, others, progress)
-    found = {
+    audited = {
         "run": str(folder),
         "method": method.name,
         "searched_with_zero_policy": method.zero_policy if network.space.zero_operation is not None else None,
@@ -90,9 +90,9 @@ def audit(
         **summary(measured, network.space),
         "about": runs.about_this_program(device),
     }
-    runs.write_atomically(folder / "audit.json", json.dumps(found, indent=2) + "\n")
+    runs.write_atomically(folder / "audit.json", json.dumps(audited, indent=2) + "\n")
     save(figure(measured, network.space), folder / "audit")
-    return found
+    return audited
 
 
 def reopened(
@@ -135,11 +135,11 @@ def measure(
         )
         gates = ONE_HOT.sample(logits, uniforms, None).gates
         problem = network.objective()
-        found = problem.gradients(gates, gates)
+        answer = problem.gradients(gates, gates)
         rows["gates"].append(gates)
-        rows["loss"].append(found.loss)
-        rows["credit"].append(first_order_credit(gates, found.gate_gradient))
-        rows["exact"].append(found.loss - objective.zeroed_losses(problem, gates))
+        rows["loss"].append(answer.loss)
+        rows["credit"].append(first_order_credit(gates, answer.gate_gradient))
+        rows["exact"].append(answer.loss - objective.zeroed_losses(problem, gates))
         if count < along:
             slopes = objective.path_gradients(problem, gates, gates, NODES)
             rows["slopes"].append((gates * slopes).sum(dim=-1).movedim(0, -1))
@@ -248,10 +248,10 @@ def variances(measured: Measured) -> dict[str, float]:
         "exact_advantage": estimators.credited(p, gates, measured.exact),
         "exact_advantage_with_baseline": estimators.credited(p, gates, measured.exact - mean_exact),
     }
-    found = {name: float(gradient.var(axis=0, ddof=1).sum()) for name, gradient in gradients.items()}
+    traces = {name: float(gradient.var(axis=0, ddof=1).sum()) for name, gradient in gradients.items()}
     remainder = estimators.credited(p, gates, measured.exact - measured.credit)
     within = (edges - 1) * (remainder**2).sum(axis=(1, 2)).mean()  # E over the zeroed edge of its own variance
-    return {**found, "debiased_advantage": found["exact_advantage"] + float(within)}
+    return {**traces, "debiased_advantage": traces["exact_advantage"] + float(within)}
 
 
 def moments(gradients: Floats) -> dict[str, float]:
@@ -276,15 +276,15 @@ def taylor(measured: Measured) -> dict[str, Any] | None:
     last = measured.credit[:m]
     predicted = (last - measured.slopes[..., 1:] @ np.array(GAUSS_3.weights)).ravel()
     quadratic = ((last - measured.slopes[..., 0]) / 2).ravel()
-    found: dict[str, Any] = {"n": len(difference), "measured": _size(difference)}
+    sizes: dict[str, Any] = {"n": len(difference), "measured": _size(difference)}
     for name, part in (("predicted", predicted), ("quadratic", quadratic)):
         varied = len(part) > 2 and part.std() > 0 and difference.std() > 0
-        found[name] = {
+        sizes[name] = {
             "size": _size(part),
             "error": _size(part - difference),
             "correlation": float(np.corrcoef(part, difference)[0, 1]) if varied else None,
         }
-    return found
+    return sizes
 
 
 def cancelling(measured: Measured, space: Space) -> list[dict[str, Any]]:
@@ -307,33 +307,33 @@ def cancelling(measured: Measured, space: Space) -> list[dict[str, Any]]:
     return rows if space.normalising else []
 
 
-def report(found: dict[str, Any]) -> str:
+def report(audited: dict[str, Any]) -> str:
     """The audit as text."""
     head = f"{'':24}{'n':>6}{'credit':>10}{'exact':>10}{'correlation':>13}{'same sign':>11}{'credit - exact':>22}"
     lines = [
-        f"loss {found['loss']['mean']:.4f} ± {found['loss']['std']:.4f} over {found['samples']} architectures",
+        f"loss {audited['loss']['mean']:.4f} ± {audited['loss']['std']:.4f} over {audited['samples']} architectures",
         head,
     ]
-    lines.append(_line("all edges", found["all"]))
-    lines += [_line(name, part) for name, part in found["operations"].items()]
-    lines += [_line(f"edge {part['edge'][0]} → {part['edge'][1]}", part) for part in found["edges"]]
-    bias, t5 = found["bias"], found["t5"]
+    lines.append(_line("all edges", audited["all"]))
+    lines += [_line(name, part) for name, part in audited["operations"].items()]
+    lines += [_line(f"edge {part['edge'][0]} → {part['edge'][1]}", part) for part in audited["edges"]]
+    bias, t5 = audited["bias"], audited["t5"]
     cosine = "-" if bias["cosine"] is None else f"{bias['cosine']:.3f}"
     lines += [
         "",
         f"mean update: exact {bias['exact_update']:.4g} (noise {bias['exact_update_noise']:.2g}), "
         f"bias of credit {bias['bias']:.4g} (noise {bias['bias_noise']:.2g}), cosine {cosine}",
-        "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in found["variance"].items()),
+        "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in audited["variance"].items()),
     ]
-    if found["methods"]:
-        each = [f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in found["methods"].items()]
+    if audited["methods"]:
+        each = [f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in audited["methods"].items()]
         lines.append("variance of one gradient, methods with their own draws: " + ", ".join(each))
     if t5 is not None:
         parts = ", ".join(
             f"{name} {t5[name]['size']:.4g} (off by {t5[name]['error']:.2g})" for name in ("predicted", "quadratic")
         )
         lines.append(f"T5, root mean square of credit - exact: measured {t5['measured']:.4g}, {parts}; n = {t5['n']}")
-    for row in found["t12"]:
+    for row in audited["t12"]:
         what = "only normalising edges leave" if row["hidden"] else "another edge leaves, too"
         if row["n"]:
             sizes = f"credits {row['credit']:.2g}, exact advantages {row['exact']:.2g}"

@@ -122,49 +122,49 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": std, "half_width": half, "values": list(values)}
 
 
-def table(found: dict[str, Any]) -> str:
+def table(compared: dict[str, Any]) -> str:
     """The comparison as text, the best at equal time first, those that stood for nothing by then last."""
-    after = f"after {found['equal_seconds']:.0f} s"
+    after = f"after {compared['equal_seconds']:.0f} s"
     head = f"{'method':26}{'n':>3}{'seconds':>10}  {after:>16}{'at the end':>16}"
-    lines = [found["data"], f"{found['measure']}, mean ± standard deviation", head]
-    sign = -1 if found["larger_is_better"] else 1
+    lines = [compared["data"], f"{compared['measure']}, mean ± standard deviation", head]
+    sign = -1 if compared["larger_is_better"] else 1
 
     def place(row: dict[str, Any]) -> float:
         return math.inf if row["at_equal_time"] is None else sign * row["at_equal_time"]["mean"]
 
-    for name, row in sorted(found["methods"].items(), key=lambda item: place(item[1])):
+    for name, row in sorted(compared["methods"].items(), key=lambda item: place(item[1])):
         cells = "".join(f"{_text(row[column]):>16}" for column in ("at_equal_time", "at_the_end"))
-        lines.append(f"{found['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
-    for name, row in found["references"].items():
+        lines.append(f"{compared['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
+    for name, row in compared["references"].items():
         lines.append(f"{name:26}{len(row['values']):>3}{'-':>10}  {'':>16}{_text(row):>16}")
     return "\n".join(lines)
 
 
 @styled
-def figure(found: dict[str, Any]) -> Figure:
+def figure(compared: dict[str, Any]) -> Figure:
     """Mean of the measure against search time, one line a method; the band is the mean's 95 % t-interval.
 
     A line begins when all seeds are known for the first time, and ends when the slowest is done.
     """
     drawn = Figure(figsize=(7, 4.5))
     axes = drawn.add_subplot()
-    for name, own in found["curves"].items():
+    for name, own in compared["curves"].items():
         grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)
         rows = [spread([value for points in own if (value := at(points, seconds)) is not None]) for seconds in grid]
         mean = np.array([row["mean"] for row in rows])
-        axes.plot(grid, mean, color=of_method(name), label=found["labels"][name])
+        axes.plot(grid, mean, color=of_method(name), label=compared["labels"][name])
         if rows[0]["half_width"] is not None:
             half = np.array([row["half_width"] for row in rows])
             axes.fill_between(grid, mean - half, mean + half, color=of_method(name), alpha=0.15, linewidth=0)
-    for (name, row), style in zip(found["references"].items(), ("--", ":"), strict=False):
+    for (name, row), style in zip(compared["references"].items(), ("--", ":"), strict=False):
         axes.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8, label=name)
-    n = max(row["n"] for row in found["methods"].values())
-    values = [value for own in found["curves"].values() for points in own for _, value in points]
-    values += [value for row in found["references"].values() for value in row["values"]]
+    n = max(row["n"] for row in compared["methods"].values())
+    values = [value for own in compared["curves"].values() for points in own for _, value in points]
+    values += [value for row in compared["references"].values() for value in row["values"]]
     margin = 0.05 * (max(values) - min(values)) or 1.0
     axes.set_ylim(min(values) - margin, max(values) + margin)  # an interval may be wider than what was ever seen
     axes.set(
-        xlabel="search time (s)", ylabel=found["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
+        xlabel="search time (s)", ylabel=compared["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
     )
     axes.legend()
     return drawn

@@ -47,7 +47,7 @@ def best(table: Table) -> str:
         columns = [table.column(f"{dataset}_{split}") for split in SPLITS]
         for split, column in zip(SPLITS, columns, strict=True):
             top = int(column.argmax())
-            valid, test = (found[top] for found in columns)
+            valid, test = (values[top] for values in columns)
             figures = f"valid {valid:5.2f}  test {test:5.2f}"
             lines.append(f"{dataset:16}best {split:6} {figures}  cell {top:>5}  {table.architectures[top]}")
     return "\n".join(lines)

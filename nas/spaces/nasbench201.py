@@ -39,13 +39,13 @@ def write(choices: Sequence[int], operations: Sequence[str] = OPERATIONS) -> str
 
 def read(text: str, operations: Sequence[str] = OPERATIONS) -> tuple[int, ...]:
     """Operation indices, one an edge, of an architecture string. Raises: ValueError: what is wrong with it."""
-    found = re.fullmatch(_PATTERN, text.strip())
-    if found is None:
+    match = re.fullmatch(_PATTERN, text.strip())
+    if match is None:
         raise ValueError(f"not a NAS-Bench-201 architecture: {text!r}; write it as {write((1,) * len(EDGES))}")
-    for name in found.groups():
+    for name in match.groups():
         if name not in operations:
             raise ValueError(f"unknown operation {name!r} in {text!r}; known: {', '.join(operations)}")
-    return tuple(operations.index(name) for name in found.groups())
+    return tuple(operations.index(name) for name in match.groups())
 
 
 _PATTERN = r"\+".join(

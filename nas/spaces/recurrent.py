@@ -54,10 +54,10 @@ def write(choices: Sequence[int], edges: Edges, operations: Sequence[str] = OPER
 
 def read(text: str, edges: Edges, operations: Sequence[str] = OPERATIONS) -> tuple[int, ...]:
     """Operation indices, one an edge, of an architecture string. Raises: ValueError: what is wrong with it."""
-    found, names = parse(text, operations)
-    if found != edges:
-        raise ValueError(f"{text!r} has the edges {found}, not {edges}")
-    return names
+    own_edges, choices = parse(text, operations)
+    if own_edges != edges:
+        raise ValueError(f"{text!r} has the edges {own_edges}, not {edges}")
+    return choices
 
 
 def parse(text: str, operations: Sequence[str] = OPERATIONS) -> tuple[Edges, tuple[int, ...]]:

@@ -16,7 +16,7 @@ class Space:
     input is scaled by a positive factor.
 
     >>> from nas.spaces import nasbench201
-    >>> space = nasbench201.space()
+    >>> space = nasbench201.cell_space()
     >>> space.shape  # of logits, probabilities and gates
     (6, 4)
     >>> space.write([0, 1, 2, 3, 0, 1])

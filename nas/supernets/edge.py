@@ -118,8 +118,8 @@ class EdgeNetwork(nn.Module):
         for path, module in network.named_modules():
             if isinstance(module, Edge):
                 self.rows.setdefault(module.name or path, []).append(module)
-        found = [edge for edges in self.rows.values() for edge in edges]
-        sizes, zeros = {len(edge.operations) for edge in found}, {edge.zero for edge in found}
+        all_edges = [edge for edges in self.rows.values() for edge in edges]
+        sizes, zeros = {len(edge.operations) for edge in all_edges}, {edge.zero for edge in all_edges}
         if len(sizes) != 1:
             raise ValueError(f"need edges with one number of operations, found {sorted(sizes) or 'no edge'}")
         if len(zeros) != 1:
@@ -144,10 +144,10 @@ class EdgeNetwork(nn.Module):
             return ",".join(f"{row}={names[choice]}" for row, choice in zip(rows, choices, strict=True))
 
         def read(text: str) -> tuple[int, ...]:
-            found = dict(part.partition("=")[::2] for part in text.split(","))
-            if tuple(found) != rows or not set(found.values()) <= set(names):
+            named = dict(part.partition("=")[::2] for part in text.split(","))
+            if tuple(named) != rows or not set(named.values()) <= set(names):
                 raise ValueError(f"not an architecture of {name}: {text!r}; write it as {write([0] * len(rows))}")
-            return tuple(names.index(found[row]) for row in rows)
+            return tuple(names.index(named[row]) for row in rows)
 
         edges = tuple((place, place + 1) for place in range(len(rows)))
         return Space(name, edges, names, write, read, None if self.zero is None else names[self.zero])

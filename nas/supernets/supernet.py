@@ -79,9 +79,9 @@ class Supernet:
         with torch.enable_grad():
             with seeded(noise, inputs.device):
                 loss = self.loss(self.model(inputs, choice), targets)
-            found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
-        ran = [name for name, gradient in zip(self.parameters, found, strict=True) if gradient is not None]
-        loss, *gradients = processes.average([loss.detach(), *(gradient for gradient in found if gradient is not None)])
+            of_all = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+        ran = {name: gradient for name, gradient in zip(self.parameters, of_all, strict=True) if gradient is not None}
+        loss, *gradients = processes.average([loss.detach(), *ran.values()])
         with torch.no_grad():
             self.descent.step(
                 [self.parameters[name] for name in ran], gradients, [self.velocity[name] for name in ran], progress
@@ -150,8 +150,8 @@ class NetworkObjective:
     def loss(self, gates: Tensor) -> Tensor:
         self.model.train()
         with torch.no_grad(), self._still():
-            found = torch.stack([self._loss(row) for row in gates.reshape(-1, *gates.shape[-2:])])
-        return processes.average([found])[0].reshape(gates.shape[:-2])
+            losses = torch.stack([self._loss(row) for row in gates.reshape(-1, *gates.shape[-2:])])
+        return processes.average([losses])[0].reshape(gates.shape[:-2])
 
     def gradients(self, gates: Tensor, runs: Tensor) -> Gradients[Tensor]:
         self.model.train()

@@ -179,6 +179,12 @@ class Task(Generic[S]):
     default. form and audited are needed where one form of the network cannot answer everything. presets: a folder of
     TOML files, each a preset named by its stem, with the tables [network] and [search].
     Raises: ValueError if the name cannot name a folder.
+
+    >>> from nas.spaces import nasbench201
+    >>> from nas.tasks.cifar10.network import Settings, build
+    >>> task = Task("cells", Settings, lambda settings: nasbench201.cell_space(settings.zero), build)
+    >>> task.space(Settings(zero=True)).shape  # E edges, K operations
+    (6, 5)
     """
 
     name: str

@@ -116,15 +116,17 @@ class FixedGraphSupernet(Supernet):
     def scores(self, inputs: Tensor, selection: Selection) -> Tensor:
         """Class scores under a selection."""
         model: Any = self.model
-        found: Tensor = model.run(inputs, lambda cell, x: fixed_graph_cell(cell, x, selection))
-        return found
+        scores: Tensor = model.run(inputs, lambda cell, x: fixed_graph_cell(cell, x, selection))
+        return scores
 
     def _train(self, inputs: Tensor, targets: Tensor, gates: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
         none = torch.zeros_like(gates[:, 0])
         with torch.enable_grad():
             loss = self.loss(self.scores(inputs, Selection(gates, torch.ones_like(none), none)), targets)
-            found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True, materialize_grads=True)
-        flat = torch.cat([gradient.reshape(-1) for gradient in found])
+            gradients = torch.autograd.grad(
+                loss, list(self.parameters.values()), allow_unused=True, materialize_grads=True
+            )
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         loss, flat = average([loss.detach(), flat])
         with torch.no_grad():
             moves = torch.cat((self._reaching(gates).reshape(-1), gates.new_ones(1)))
@@ -193,9 +195,9 @@ def _mask_index(parameters: Mapping[str, Tensor], candidates: int, device: str) 
     """For each weight the gate that says whether it ran, as a place in the flat gates; the last place is always on."""
     parts = []
     for name, parameter in parameters.items():
-        _, found, rest = name.partition(".convolutions.")
+        _, inside, rest = name.partition(".convolutions.")
         edge, _, k = rest.split(".")[0].partition("_")
-        parts.append(torch.full((parameter.numel(),), int(edge) * candidates + int(k) if found else -1))
+        parts.append(torch.full((parameter.numel(),), int(edge) * candidates + int(k) if inside else -1))
     return torch.cat(parts).to(device)
 
 

@@ -262,14 +262,14 @@ class _Source:
 @cache
 def _sources(cell: RecurrentCell, dtype: torch.dtype, device: torch.device) -> tuple[_Source, ...]:
     every = [target for _, target in cell.edges]
-    found = []
+    sources = []
     for node, edges in cell.leaving():
         ends = [every[edge] for edge in edges]
         span = slice(ends[0], ends[0] + len(ends))
         targets = span if ends == list(range(span.start, span.stop)) else torch.tensor(ends, device=device)
         shares = torch.tensor([[1 / every.count(target)] for target in ends], dtype=dtype, device=device)
-        found.append(_Source(node, f"source{node}", tuple(edges), targets, shares))
-    return tuple(found)
+        sources.append(_Source(node, f"source{node}", tuple(edges), targets, shares))
+    return tuple(sources)
 
 
 @dataclass(frozen=True)

@@ -291,8 +291,8 @@ class CellCore:
 
     def backward(self, weights: Weights, tape: Any, grad: Tensor, with_weights: bool) -> tuple[Tensor, Weights, Any]:
         """See `language.Core`; without weights' gradients, the gates' are reported."""
-        found = cells.backward(self.cell, weights, self.mix, tape, grad, with_weights, with_gates=not with_weights)
-        return found.x, found.weights, found
+        gradients = cells.backward(self.cell, weights, self.mix, tape, grad, with_weights, with_gates=not with_weights)
+        return gradients.x, gradients.weights, gradients
 
 
 def _each(gates: Tensor) -> Tensor:
