@@ -245,7 +245,7 @@ def _peak(steps: int) -> float:
 
 def numpy_loop(replicates: int, steps: int) -> int:
     """The same method in plain NumPy, one replicate after the other."""
-    landscape: Any = problem_of(CASE)
+    landscape: Any = problem_of(CASE).landscape
     outputs, target = landscape.outputs.reshape(10, 10, 16), landscape.target
     random, edges = np.random.default_rng(0), np.arange(10)
     for _ in range(replicates):
@@ -271,7 +271,7 @@ def numba_kernel(replicates: int, steps: int, cores: int) -> Callable[[], int]:
     import numba
 
     numba.set_num_threads(cores)
-    landscape: Any = problem_of(CASE)
+    landscape: Any = problem_of(CASE).landscape
     outputs = landscape.outputs.reshape(10, 10, 16).astype(np.float32)
     target = landscape.target.astype(np.float32)
 

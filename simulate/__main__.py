@@ -227,7 +227,9 @@ def _report(options: argparse.Namespace) -> int:
 def _add_moments(commands: program.Commands) -> None:
     parser = commands.add_parser("moments", help="measured bias and variance beside theory's exact ones")
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="default: all, and a deliberately wrong one")
-    parser.add_argument("--landscape", default="quadratic", help="one of theory's (default: quadratic)")
+    parser.add_argument(
+        "--landscape", default="quadratic", help="one of theory's, or your own package.module:name (default: quadratic)"
+    )
     parser.add_argument("--draws", type=int, default=100_000, metavar="N", help="gradients a method (default: 100000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(run_command=_moments)

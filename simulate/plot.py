@@ -216,7 +216,7 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
     figure, axes = _panels(len(panels), height=3.6)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
-            setting, best = cell.setting, problem_of(cell.setting).truth.best
+            setting, best = cell.setting, problem_of(cell.setting).truth.min_loss
             name = f"{label(setting.method)}, {setting.optimiser}"
             left = evidence.regret(cell, best)[1:].mean(axis=1)
             axes_.plot(
@@ -234,10 +234,10 @@ def heat_map(cells: Sequence[Cell]) -> Figure:
     """Median J at the end as a share of its start, (J - best) / (J_0 - best): methods down, step sizes across."""
 
     def value(cell: Cell) -> float:
-        regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.best), axis=1)
+        regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.min_loss), axis=1)
         return float(regrets[-1] / regrets[0])
 
-    known = [cell for cell in cells if evidence.regret(cell, problem_of(cell.setting).truth.best)[0].mean() > 0]
+    known = [cell for cell in cells if evidence.regret(cell, problem_of(cell.setting).truth.min_loss)[0].mean() > 0]
     return _map(known, value, "regret left at the end", "{:.2f}", "viridis_r", 1)
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from nas.objective import Gradients
-from simulate.streams import stream
+from theory.streams import stream
 
 INPUT, FILTER, STRIDE = 13, 7, 2
 TAPS = FILTER * FILTER

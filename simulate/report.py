@@ -25,7 +25,7 @@ def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]
     drawn: dict[str, tuple[Callable[[], Figure], str]] = {}
     if max(len(cell.steps) for cell in cells) > 2:
         drawn |= _curves(cells, known)
-    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.best)]
+    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.min_loss)]
     rates = _rates_vary(cells)
     if valued and not rates and min(len(cell.steps) for cell in valued) >= 8:
         drawn["regret"] = (
@@ -222,9 +222,9 @@ def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))
     row["steps to 95 %"] = "" if unknown else _text(evidence.time_to_sure(cell)).replace("inf", "never")
     row["exponent"] = ""
-    if not math.isnan(truth.best):
+    if not math.isnan(truth.min_loss):
         with contextlib.suppress(ValueError):  # too few records for a rate
-            row["exponent"] = _text(evidence.exponent(cell, truth.best))
+            row["exponent"] = _text(evidence.exponent(cell, truth.min_loss))
     row["steps that raise J"] = _text(evidence.rises(cell)) if setting.watch else ""
     row["largest rise"] = f"{cell.values['worst_rise'].max():.3g}" if setting.watch else ""
     bound = evidence.rise_bound(cell) if setting.watch else math.nan

@@ -23,8 +23,9 @@ from nas.methods import Method
 from nas.optimisers import Optimiser
 from nas.step import State
 from simulate import landscapes
-from simulate.losses import Landscape, Visits
+from simulate.landscapes import Environment, Visits
 from simulate.philox import uniforms
+from theory.landscapes import Truth
 
 Floats = npt.NDArray[np.float64]
 Carried = tuple[Any, dict[str, Any], dict[str, Any], Visits]  # logits, memory, moments, the landscape's state
@@ -175,10 +176,11 @@ def simulate(
 
 
 def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Callable[[int], object]) -> Trace:
-    landscape = problem_of(setting, machine).placed(machine.array)
-    method, optimiser = method_of(setting, landscape), optimiser_of(setting)
-    compiled = machine.compiled and landscape.compiles
-    advance = _compiled(setting, landscape, machine) if compiled else _step(setting, landscape, machine)
+    problem = problem_of(setting)
+    truth, problem = problem.truth, problem.placed(machine.array)
+    method, optimiser = method_of(setting, problem), optimiser_of(setting)
+    compiled = machine.compiled and problem.landscape.compiles
+    advance = (_compiled if compiled else _step)(setting, problem, truth, machine)
     temperature = method.temperature or (lambda done: 1.0)
     betas = (setting.beta1, setting.beta2)
 
@@ -191,17 +193,17 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
         size = min(machine.chunk, numbers.stop - first)
         # A compiled step has one size: the last chunk is filled up with replicates that are dropped again.
         rows = machine.integers(np.arange(first, first + (machine.chunk if compiled else size)))
-        state = step.start(method, optimiser, _logits(setting, landscape, rows, machine))
-        carried: Carried = (state.logits, state.memory, state.moments, landscape.start(state.logits))
-        watched = _Watch(landscape, method, carried) if setting.watch else None
-        recorded = [_record(method, landscape, carried, watched, size)]
+        state = step.start(method, optimiser, _logits(setting, problem, rows, machine))
+        carried: Carried = (state.logits, state.memory, state.moments, problem.start(state.logits))
+        watched = _Watch(problem, truth, method, carried) if setting.watch else None
+        recorded = [_record(method, problem, truth, carried, watched, size)]
         for done, until in itertools.pairwise(points):
             for t in range(done, until):
                 warmth = machine.array(temperature(t / setting.steps))
                 carried = advance(carried, rows, machine.integers(t), clock_at(t), warmth)
                 if watched is not None:
                     watched.look(carried)
-            recorded.append(_record(method, landscape, carried, watched, size))
+            recorded.append(_record(method, problem, truth, carried, watched, size))
             progress(size * (until - done))
         chunks.append(recorded)
     values = {
@@ -211,25 +213,20 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
     return Trace(np.array(points), values)
 
 
-def problem_of(setting: Setting, machine: Machine | None = None) -> Landscape:
-    """The setting's landscape, in NumPy float64.
-
-    Raises: ValueError if its bound needs a truth that is not known, or if it does not run in the machine's world.
-    """
+def problem_of(setting: Setting) -> Environment:
+    """The setting's landscape, in NumPy float64. Raises: ValueError if its bound needs a truth that is not known."""
     try:
         found = landscapes.make(
             setting.landscape, setting.edges, setting.candidates, setting.landscape_seed, **setting.options
         )
     except TypeError as error:
         raise ValueError(f"options {setting.options} do not suit landscape {setting.landscape}: {error}") from error
-    if setting.bound != "none" and math.isnan(found.truth.worst):
+    if setting.bound != "none" and math.isnan(found.truth.max_loss):
         raise ValueError(
             f"bound {setting.bound} needs the largest loss, unknown for this {setting.landscape}: too large"
         )
-    if setting.bound != "none" and found.truth.worst <= found.truth.best:
+    if setting.bound != "none" and found.truth.max_loss <= found.truth.min_loss:
         raise ValueError(f"bound {setting.bound} divides by the range of the loss, which is 0 on {setting.landscape}")
-    if machine is not None and machine.world not in found.worlds:
-        raise ValueError(f"landscape {setting.landscape} is a torch function; use world 'torch', not {machine.world!r}")
     return found
 
 
@@ -242,10 +239,10 @@ def record_steps(setting: Setting) -> list[int]:
     return [*range(0, setting.steps, setting.every), setting.steps]
 
 
-def method_of(setting: Setting, landscape: Landscape) -> Method:
+def method_of(setting: Setting, problem: Environment) -> Method:
     """The setting's method; without the average that only the zero operation's rule reads, where there is none."""
     found = methods.find(setting.method, landscape=True)
-    return found if landscape.zero_operation is not None else replace(found, zero_policy="plain")
+    return found if problem.landscape.zero_operation is not None else replace(found, zero_policy="plain")
 
 
 # ------------------------------------------------------------------ one step of a chunk
@@ -267,50 +264,34 @@ class Clock:
         return self.powers[beta]
 
 
-def _step(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
-    method, optimiser = method_of(setting, landscape), optimiser_of(setting)
+def _step(setting: Setting, problem: Environment, truth: Truth, machine: Machine) -> Step:
+    method, optimiser = method_of(setting, problem), optimiser_of(setting)
     if method.temperature is not None:
         method = replace(method, temperature=_as_given)  # the loop computes it, outside what is compiled
     knows = "expected_gradient" in method.needs
-    shape = step.noise_shape(method, landscape.edges, landscape.candidates, setting.samples)
+    shape = step.noise_shape(method, *problem.landscape.shape, setting.samples)
     stream = 0 if setting.common else zlib.crc32(setting.method.encode())
     dtype = getattr(namespace(machine.array(0)), machine.dtype)
-    best, worst = landscape.truth.best, landscape.truth.worst
 
     def advance(carried: Carried, rows: Any, t: Any, clock: Any, warmth: Any) -> Carried:
         state, visits = State(carried[0], carried[1], carried[2], clock), carried[3]
         drawn = uniforms(setting.seed, stream, rows, t, shape, dtype)
-        problem: Any = landscape.minibatch(visits, uniforms(setting.seed, NOISE, rows, t, (landscape.noise,), dtype))
+        objective: Any = problem.minibatch(visits, uniforms(setting.seed, NOISE, rows, t, (problem.noise,), dtype))
         rate: Any = setting.rate
         if setting.bound == "T8":
-            rate = setting.rate * 2 / (worst - best)
+            rate = setting.rate * 2 / (truth.max_loss - truth.min_loss)
         elif setting.bound == "T1":
-            rate = setting.rate / (worst - landscape.expected(visits, policy.softmax(state.logits)))
+            rate = setting.rate / (truth.max_loss - problem.now(visits).expected(policy.softmax(state.logits)))
         if knows:
-            problem = _Known(landscape, visits)
+            objective = problem.now(visits)
         state, sample = step.architecture_step(
-            method, optimiser, state, problem, drawn, rate, warmth, samples=setting.samples
+            method, optimiser, state, objective, drawn, rate, warmth, samples=setting.samples
         )
         gates = sample.gates
         first = gates.reshape(state.logits.shape[0], -1, *state.logits.shape[1:])[:, 0]
-        return state.logits, state.memory, state.moments, landscape.visit(visits, first)
+        return state.logits, state.memory, state.moments, problem.visit(visits, first)
 
     return advance
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A landscape that is asked for its expected gradient alone."""
-
-    landscape: Landscape
-    visits: Visits
-
-    @property
-    def zero_operation(self) -> int | None:
-        return self.landscape.zero_operation
-
-    def expected_gradient(self, probabilities: Any) -> Any:
-        return self.landscape.gradient(self.visits, probabilities)
 
 
 def _as_given(temperature: Any) -> Any:
@@ -320,7 +301,7 @@ def _as_given(temperature: Any) -> Any:
 _LAST_COMPILED: dict[str, Step] = {}
 
 
-def _compiled(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
+def _compiled(setting: Setting, problem: Environment, truth: Truth, machine: Machine) -> Step:
     """The step as one compiled function; the last one made is kept, for the next range of the same setting."""
     import torch
 
@@ -328,7 +309,7 @@ def _compiled(setting: Setting, landscape: Landscape, machine: Machine) -> Step:
     if key not in _LAST_COMPILED:
         torch.compiler.reset()  # one compiled setting at a time: else the compiler gives up after a handful
         _LAST_COMPILED.clear()
-        _LAST_COMPILED[key] = torch.compile(_step(setting, landscape, machine), fullgraph=True, dynamic=False)
+        _LAST_COMPILED[key] = torch.compile(_step(setting, problem, truth, machine), fullgraph=True, dynamic=False)
     return _LAST_COMPILED[key]
 
 
@@ -337,10 +318,9 @@ def optimiser_of(setting: Setting) -> Optimiser:
     return optimisers.build(setting.optimiser, setting.beta1, setting.beta2)
 
 
-def _logits(setting: Setting, landscape: Landscape, rows: Any, machine: Machine) -> Any:
+def _logits(setting: Setting, problem: Environment, rows: Any, machine: Machine) -> Any:
     """Starting logits (R, E, K): equal, or of policies uniform on the simplex."""
-    shape = (landscape.edges, landscape.candidates)
-    xp = namespace(rows)
+    shape, xp = problem.landscape.shape, namespace(rows)
     values = uniforms(setting.seed, START, rows, 0, shape, getattr(xp, machine.dtype))
     return xp.log(-xp.log1p(-values) + 2.0**-24) if setting.start == "random" else 0 * values
 
@@ -351,11 +331,11 @@ def _logits(setting: Setting, landscape: Landscape, rows: Any, machine: Machine)
 class _Watch:
     """Counts the steps that raised J, for one chunk; rises below rounding are none."""
 
-    def __init__(self, landscape: Landscape, method: Method, carried: Carried) -> None:
-        self.landscape, self.method = landscape, method
+    def __init__(self, problem: Environment, truth: Truth, method: Method, carried: Carried) -> None:
+        self.problem, self.method = problem, method
         self.before = self._expected(carried)
         self.rises, self.worst = 0 * self.before, 0 * self.before
-        scale = max(1.0, abs(np.nan_to_num(landscape.truth.best)), abs(np.nan_to_num(landscape.truth.worst)))
+        scale = max(1.0, abs(np.nan_to_num(truth.min_loss)), abs(np.nan_to_num(truth.max_loss)))
         self.rounding = 64 * float(namespace(self.before).finfo(self.before.dtype).eps) * scale
 
     def look(self, carried: Carried) -> None:
@@ -367,11 +347,11 @@ class _Watch:
         self.before = after
 
     def _expected(self, carried: Carried) -> Any:
-        return self.landscape.expected(carried[3], self.method.draw.probabilities(carried[0]))
+        return self.problem.now(carried[3]).expected(self.method.draw.probabilities(carried[0]))
 
 
 def _record(
-    method: Method, landscape: Landscape, carried: Carried, watched: _Watch | None, size: int
+    method: Method, problem: Environment, truth: Truth, carried: Carried, watched: _Watch | None, size: int
 ) -> dict[str, Floats]:
     logits, memory, moments, visits = carried
     state = State(logits, memory, moments)
@@ -379,18 +359,18 @@ def _record(
     derived = step.architecture(method, state)
     xp = namespace(p)
     values = {
-        "expected_loss": landscape.expected(visits, p),
-        "derived_loss": landscape.loss(derived),
+        "expected_loss": problem.now(visits).expected(p),
+        "derived_loss": problem.landscape.loss(derived),
         "entropy": policy.entropy(p).sum(axis=-1),
         "surest": xp.amin(xp.amax(p, axis=-1), axis=-1),
         "optimal_probability": math.nan + 0 * p[..., 0, 0],
         "correct": math.nan + 0 * p[..., 0, 0],
     }
-    if landscape.truth.optimum is not None:
-        best = (policy.positions(p) == _like(landscape.truth.optimum, logits)[:, None]) * p
-        hits = (policy.positions(p) == _like(landscape.truth.optimum, logits)[:, None]) * derived
+    if truth.optimum is not None:
+        best = (policy.positions(p) == _like(truth.optimum, logits)[:, None]) * p
+        hits = (policy.positions(p) == _like(truth.optimum, logits)[:, None]) * derived
         values["optimal_probability"] = best.sum(axis=-1).prod(axis=-1)
-        values["correct"] = hits.sum(axis=-1).sum(axis=-1) / landscape.edges
+        values["correct"] = hits.sum(axis=-1).sum(axis=-1) / len(truth.optimum)
     if watched is not None:
         values |= {"rises": watched.rises, "worst_rise": watched.worst}
     return {name: np.asarray(v.cpu() if hasattr(v, "cpu") else v, dtype=float)[:size] for name, v in values.items()}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nas.data import nasbench201
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
-from simulate.streams import stream
+from theory.streams import stream
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -83,7 +83,7 @@ def cells(settings: StudySettings) -> list[Setting]:
         for chosen in itertools.product(*settings.grid.values()):
             setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
             cell = config.load(Setting, base=setting)
-            problem_of(cell, settings.machine)
+            problem_of(cell)
             checked.append(cell)
     return checked
 

@@ -23,7 +23,7 @@ from nas.running import runs
 from nas.running.runs import Run, RunError
 from nas.step import State
 from simulate import regression
-from simulate.streams import stream
+from theory.streams import stream
 
 SHOWN = 600  # iterations on the published figure's axis
 

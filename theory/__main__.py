@@ -55,10 +55,14 @@ def _verify(options: argparse.Namespace) -> int:
 def _add_card(commands: program.Commands) -> None:
     parser = commands.add_parser("card", help="the report card of an estimator")
     parser.add_argument("method", nargs="+", help="names of methods, or package.module:name of your own")
-    parser.add_argument("--landscape", default="quadratic", help="default: quadratic")
+    parser.add_argument(
+        "--landscape",
+        default="quadratic",
+        help="a name (docs/theory.md lists them), or your own package.module:name (default: quadratic)",
+    )
     parser.add_argument("--dataset", help="cifar10 (default), cifar100 or imagenet16_120, of nasbench201")
-    parser.add_argument("--edges", type=int, help="default: 6")
-    parser.add_argument("--candidates", type=int, help="default: 4")
+    parser.add_argument("--edges", type=int, help="default: the landscape's own, or 6")
+    parser.add_argument("--candidates", type=int, help="default: the landscape's own, or 4")
     parser.add_argument("--seed", type=int, default=0, help="of the landscape")
     parser.add_argument("--policy", default="uniform", metavar="uniform|FILE", help="JSON: E rows of K probabilities")
     parser.add_argument("--progress", type=float, default=0.0, help="of the search, 0 to 1: sets temperatures")
@@ -83,11 +87,7 @@ def _card(options: argparse.Namespace) -> int:
         about = {"dataset": options.dataset or "cifar10", "data": options.data}
     elif options.dataset:
         raise ValueError(f"--dataset belongs to --landscape nasbench201, not to {options.landscape}")
-    edges, candidates = (
-        (6 if options.edges is None else options.edges),
-        (4 if options.candidates is None else options.candidates),
-    )
-    landscape = make(options.landscape, edges, candidates, options.seed, **about)
+    landscape = make(options.landscape, options.edges, options.candidates, options.seed, **about)
     policy = card.read_policy(options.policy, landscape.edges, landscape.candidates)
     cards = [card.card(method, landscape, policy, options.progress) for method in methods]
     print(f"{options.landscape}, {landscape.edges} edges, {landscape.candidates} candidates, policy {options.policy}\n")

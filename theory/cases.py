@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from theory.landscapes import Bilinear, Landscape, Network, Table
+from theory.landscapes import Bilinear, Landscape, Quadratic, Table
 
 Kind = Literal["table", "additive", "quadratic"]
 
@@ -49,8 +49,7 @@ class Case:
         if self.kind == "additive":
             return Bilinear(numbers)
         edges, candidates = np.shape(self.weights)
-        y = numbers[-1]
-        return Network(numbers[:-1].reshape(edges, candidates, -1), lambda s: (s - y) * (s - y), lambda s: 2 * (s - y))
+        return Quadratic(numbers[:-1].reshape(edges, candidates, -1), numbers[-1])
 
     def policy(self, exact: bool) -> Any:
         """Probabilities (E, K)."""

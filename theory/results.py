@@ -31,7 +31,7 @@ from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
 from theory.claims.t5_taylor_bias import FLIP
 from theory.claims.t11_best_baseline import BEST
-from theory.landscapes import Landscape, Network, make
+from theory.landscapes import Bilinear, Landscape, Power, make
 
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
 
@@ -229,8 +229,7 @@ def quadratic_parts(edges: int, outputs: int, seed: int, candidates: int = 4) ->
     rng = np.random.default_rng([seed, edges, outputs])
     p = rng.dirichlet(np.ones(candidates), edges)
     h, y = rng.standard_normal((edges, candidates, outputs)), rng.standard_normal(outputs)
-    square = Network(h, lambda s: s * s, lambda s: 2 * s)
-    line = Network(h, lambda s: y * s, lambda s: y + 0 * s)
+    square, line = Power(h, 0 * y, 2), Bilinear((h * y).mean(axis=-1))
     size = (h * h).mean(axis=-1)
     missed = p * (size - (p * size).sum(axis=-1, keepdims=True))
     return exact.truth(square, p).gradient, exact.truth(line, p).gradient, missed

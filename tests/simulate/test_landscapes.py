@@ -126,7 +126,7 @@ def test_in_the_drifting_landscape_an_operation_gets_better_as_it_is_visited() -
 
 def test_the_toy_landscape_is_the_toy_regression() -> None:
     from simulate import regression
-    from simulate.streams import stream
+    from theory.streams import stream
 
     landscape = make("toy", EDGES, CANDIDATES, 5, inputs=6)
     random = stream(5, "toy")

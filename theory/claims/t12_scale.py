@@ -71,7 +71,8 @@ def symbolic() -> list[Any]:
     """Three edges, two of them in S: the landscape's slopes are derivatives, and the credits of S cancel, any gates."""
     outputs, gates = symbols.symbols("h", 3, 2, 2), symbols.symbols("a", 3, 2)
     land = Normalised(outputs, symbols.symbols("u", 2), symbols.symbols("y", 2))
-    (loss,), (slopes,), _ = land._gradient(gates[None])
+    found = land.gradients(gates[None], 1)
+    (loss,), (slopes,) = found.loss, found.gate_gradient
     derivative = np.array([[sympy.diff(loss, gate) for gate in row] for row in gates], dtype=object)
     credit = estimators.first_order_credit(gates, slopes)
     return symbols.reduced(slopes - derivative) + symbols.reduced(np.array([credit[:2].sum()]))

@@ -11,7 +11,7 @@ from nas.methods import METHODS
 from theory import exact, symbols
 from theory.cases import Case, Domain
 from theory.claim import Claim, Control
-from theory.landscapes import Landscape, Network
+from theory.landscapes import Landscape, Power, Quadratic
 
 
 def remainders(problem: Landscape, p: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -37,7 +37,7 @@ def integral_gap(outputs: Any, p: Any, power: int) -> Any:
 
     phi(t) = mean of (rest + t h)^3, so phi'' = mean of 6 (rest + t h) h^2: it varies along the gate.
     """
-    cubic = Network(outputs, lambda s: s * s * s, lambda s: 3 * s * s)
+    cubic = Power(outputs, 0 * outputs[0, 0], 3)
     largest: Any = 0
     for _, gates, r in remainders(cubic, p):
         own = (gates[..., None] * outputs).sum(axis=-2)
@@ -49,7 +49,7 @@ def integral_gap(outputs: Any, p: Any, power: int) -> Any:
 
 def curvature_room(outputs: Any, p: Any, divisor: int) -> Any:
     """Smallest M / divisor - |r_e| on `integral_gap`'s network: phi'' is linear in t, so M is its size at an end."""
-    cubic = Network(outputs, lambda s: s * s * s, lambda s: 3 * s * s)
+    cubic = Power(outputs, 0 * outputs[0, 0], 3)
     rooms = []
     for _, gates, r in remainders(cubic, p):
         own = (gates[..., None] * outputs).sum(axis=-2)
@@ -69,7 +69,7 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     identity = -abs(bias - formula).max()
     room = largest * largest * (1 - (p * p).sum(axis=-1)) - (bias * bias).sum(axis=-1)
     found = min(identity, room.min())
-    if isinstance(problem, Network):
+    if isinstance(problem, Quadratic):
         size = (problem.outputs * problem.outputs).sum(axis=-1) / problem.outputs.shape[-1]
         closed = p * (size - (p * size).sum(axis=-1, keepdims=True))
         integral, room = -integral_gap(problem.outputs, p, 1), curvature_room(problem.outputs, p, 2)
@@ -88,11 +88,11 @@ def _no_bias(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
 
 
 def _third(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
-    return curvature_room(problem.outputs, p, 3) if isinstance(problem, Network) else 0
+    return curvature_room(problem.outputs, p, 3) if isinstance(problem, Quadratic) else 0
 
 
 def _without_t(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
-    return -integral_gap(problem.outputs, p, 0) if isinstance(problem, Network) else 0
+    return -integral_gap(problem.outputs, p, 0) if isinstance(problem, Quadratic) else 0
 
 
 QUADRATIC = Domain("quadratic")
