@@ -20,7 +20,7 @@ from nas.methods import METHODS
 from theory import exact, quantities, repairs
 from theory.architectures import choices, one_hot
 from theory.claims import t7_variance, t8_logit_step, t9_exponentiated, t11_best_baseline
-from theory.landscapes import Network, Table
+from theory.landscapes import Quadratic, Table
 
 COQ = Path(__file__).resolve().parents[2] / "proofs" / "coq"
 E, K, D = 2, 3, 2
@@ -53,7 +53,7 @@ CHOICE = np.array([Fraction(2, 7), Fraction(5, 7)], dtype=object)
 SECOND = np.array([Fraction(0), Fraction(1)], dtype=object)
 TABLE = Table(_random(K + 1, K + 1))
 OUTPUTS, TARGET = _random(E, K, D), _random(D)
-NETWORK = Network(OUTPUTS, lambda s: (s - TARGET) * (s - TARGET), lambda s: 2 * (s - TARGET))
+NETWORK = Quadratic(OUTPUTS, TARGET)
 ONE_HOT = one_hot(np.array([CHOSEN]), K, True)[0]
 ALL = one_hot(choices(E, K), K, True)
 TRUTH = exact.truth(TABLE, P)
@@ -341,11 +341,8 @@ def test_two_edges_rise_where_each_alone_falls() -> None:
 
 def test_the_flip() -> None:
     """T5_flip: credits -6/5 and 8/5, exact advantages -11/5 and -12/5; mean credit 14/5 p q, gradient -1/5 p q."""
-    problem = Network(
-        np.array([[[Fraction(1)], [Fraction(2)]]], dtype=object),
-        lambda s: (s - Fraction(8, 5)) * (s - Fraction(8, 5)),
-        lambda s: 2 * (s - Fraction(8, 5)),
-    )
+    outputs = np.array([[[Fraction(1)], [Fraction(2)]]], dtype=object)
+    problem = Quadratic(outputs, np.array([Fraction(8, 5)], dtype=object))
     gates = np.array([[[1, 0]], [[0, 1]]], dtype=object)
     measured = problem.gradients(gates, gates)
     credit = estimators.first_order_credit(gates, measured.gate_gradient)[:, 0]

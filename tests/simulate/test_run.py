@@ -36,7 +36,9 @@ def test_a_gpu_takes_the_same_paths(method: str) -> None:
     assert differences(simulate(setting, NUMPY), simulate(setting, replace(TORCH, device="cuda"))) < 1e-10
 
 
-@pytest.mark.parametrize("landscape", ["noisy", "drifting", "nk", "heavy_tailed", "plateau"])
+@pytest.mark.parametrize(
+    "landscape", ["noisy", "drifting", "nk", "heavy_tailed", "plateau", "saturating", "normalised", "toy"]
+)
 @pytest.mark.parametrize("method", ["advantage", "parsec"])
 def test_worlds_and_batches_agree_on_every_kind_of_landscape(landscape: str, method: str) -> None:
     setting = replace(SMALL, method=method, landscape=landscape)
@@ -87,14 +89,14 @@ def test_averaging_many_samples_nears_the_true_gradient() -> None:
     from nas import optimisers, step
     from nas.policy import softmax
 
-    landscape = problem_of(SMALL).placed(TORCH.array)
+    landscape = problem_of(SMALL).landscape.placed(TORCH.array)
     method, optimiser = METHODS["reinforce_without_baseline"], optimisers.sgd()
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, 3, 4, generator=generator, dtype=torch.float64)
     state = step.start(method, optimiser, logits)
     drawn = torch.rand(1, 40_000, 3, generator=generator, dtype=torch.float64)
     many, _ = step.architecture_step(method, optimiser, state, landscape, drawn, 1.0, samples=40_000)
-    truth = landscape.gradient({}, softmax(logits))
+    truth = landscape.gradient(softmax(logits))
     error = (logits - many.logits - truth).abs().max()
     # |L (a - p)| < 40 here: five standard deviations of the mean of 40,000 such numbers.
     assert error < 5 * 40 / 200
@@ -106,14 +108,14 @@ def test_a_run_is_the_shipped_step_taken_again_and_again() -> None:
     from simulate.philox import uniforms
 
     setting = replace(SMALL, method="reinforce", steps=7, every=7)
-    landscape, method, optimiser = problem_of(setting), METHODS["reinforce"], optimisers.adam(0.5, 0.999)
+    landscape, method, optimiser = problem_of(setting).landscape, METHODS["reinforce"], optimisers.adam(0.5, 0.999)
     stream, rows = zlib.crc32(b"reinforce"), np.arange(11)
     state = step.start(method, optimiser, np.zeros((11, 3, 4)))
     for t in range(7):
         drawn = uniforms(setting.seed, stream, rows, t, (3,), np.float64)
         state, _ = step.architecture_step(method, optimiser, state, landscape, drawn, setting.rate)
     found = simulate(setting, NUMPY).values["expected_loss"][-1]
-    np.testing.assert_allclose(found, landscape.expected({}, step.probabilities(method, state)), rtol=1e-12)
+    np.testing.assert_allclose(found, landscape.expected(step.probabilities(method, state)), rtol=1e-12)
     slower = simulate(replace(setting, beta2=0.9), NUMPY).values["expected_loss"][-1]
     assert np.abs(found - slower).max() > 1e-4
 
@@ -155,11 +157,15 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
         replace(SMALL, **changes)
 
 
-def test_a_torch_function_runs_in_torch_and_is_refused_in_numpy() -> None:
-    setting = replace(SMALL, landscape="saturating", edges=2, candidates=2)
-    assert np.isfinite(simulate(setting, TORCH).values["expected_loss"]).all()
-    with pytest.raises(ValueError, match="landscape saturating is a torch function; use world 'torch', not 'numpy'"):
-        simulate(setting, NUMPY)
+def hill(gates: Any) -> Any:
+    return (gates[..., 0].sum(-1) - 1) ** 2
+
+
+def test_a_users_function_runs_in_both_worlds() -> None:
+    setting = replace(SMALL, landscape=f"{__name__}:hill")
+    ours, theirs = simulate(setting, TORCH), simulate(setting, NUMPY)
+    assert differences(ours, theirs) < 1e-10
+    assert ours.values["expected_loss"][0, 0] > ours.values["expected_loss"][-1].mean()
 
 
 def test_a_bound_without_a_truth_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from nas.methods import METHODS
 from theory import exact, results
 from theory.__main__ import main
-from theory.landscapes import Network
+from theory.landscapes import Quadratic
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -21,7 +21,7 @@ def test_the_map_is_what_the_engine_says(curvature: float, size: float) -> None:
     rng = np.random.default_rng([seed, edges, outputs])
     p = rng.dirichlet(np.ones(4), edges)
     h, y = size * rng.standard_normal((edges, 4, outputs)), rng.standard_normal(outputs)
-    land = Network(h, lambda s: curvature / 2 * s * s - 2 * y * s, lambda s: curvature * s - 2 * y)
+    land = Quadratic(h, y, curvature / 2 - 1)
     found = exact.moments(METHODS["advantage"], land, p)
     np.testing.assert_allclose(found.gradient, size * (curvature * size / 2 * a - 2 * b), atol=1e-10)
     np.testing.assert_allclose(found.bias, size * curvature * size / 2 * r, atol=1e-10)

@@ -300,7 +300,9 @@ class OfSum(Landscape):
         loss, half = self.outer(self._sum(gates))
         upstream = half * (2 * _one(self.outputs) / depth)
         slopes = (upstream @ self.outputs.reshape(-1, depth).T).reshape(gates.shape)
-        return Gradients(loss.sum(axis=-1) / depth, slopes * runs, upstream.sum(axis=-1)[..., None] + 0 * gates[..., 0])
+        return Gradients(
+            loss.sum(axis=-1) / depth, slopes * runs, upstream.sum(axis=-1, keepdims=True) + 0 * gates[..., 0]
+        )
 
     def _sum(self, gates: Any) -> Any:
         flat = self.outputs.reshape(-1, self.outputs.shape[-1])

@@ -56,8 +56,8 @@ def from_function(function: Callable[[Any], Any], edges: int, candidates: int) -
     gates = torch.full((2, 3, edges, candidates), 1 / candidates, dtype=torch.float64)
     what = f"{getattr(function, '__name__', 'the function')} on torch gates {tuple(gates.shape)}"
     try:
-        loss = function(gates)
         landscape.slopes(gates)
+        loss = function(gates)
     except (TypeError, AttributeError, RuntimeError, IndexError, ValueError) as error:
         raise ValueError(f"{what} fails: {str(error).splitlines()[0]}") from error
     if tuple(loss.shape) != (2, 3):

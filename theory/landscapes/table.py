@@ -70,10 +70,9 @@ class Table(Affine):
         """Loss and gradient; sparse: of the operations that run only."""
         flat, number, steps = self.table.reshape(-1), self._numbers(gates), self._steps_like(gates)
         zeroed = number[..., None] + (_whole(gates) * steps).sum(axis=-1)
-        loss = flat[number]
         if sparse:
-            return loss, gates * (loss[..., None] - flat[zeroed])[..., None]
-        return loss, flat[zeroed[..., None] - steps] - flat[zeroed][..., None]
+            return flat[number], gates * (flat[number[..., None]] - flat[zeroed])[..., None]
+        return flat[number], flat[zeroed[..., None] - steps] - flat[zeroed][..., None]
 
     def _numbers(self, gates: Any) -> Any:
         """Position in the flat table of one-hot or zero rows, (...,)."""

@@ -1,6 +1,5 @@
-"""Landscapes: exact and float agree, gradients are derivatives, zero rows zero, extremes are the extremes."""
+"""Landscapes by name: exact and float hold the same numbers, hand calculations, the real table, refusals."""
 
-import itertools
 import os
 from fractions import Fraction
 from typing import Any
@@ -10,11 +9,12 @@ import pytest
 
 from nas import objective
 from theory import architectures
-from theory.landscapes import LANDSCAPES, Bilinear, Landscape, Network, Table, make
+from theory.landscapes import Affine, Bilinear, Landscape, Quadratic, Table, make, names
+from theory.landscapes.named import FIXED, GRID
 
-SYNTHETIC = [name for name in LANDSCAPES if name != "nasbench201"]
+SYNTHETIC = [name for name in names() if name != "nasbench201"]
 EXACT = [name for name in SYNTHETIC if name != "saturating"]
-AFFINE = ["additive", "pairwise", "xor", "trap", "heavy_tailed"]
+AFFINE = [name for name in EXACT if isinstance(make(name), Affine)]
 
 
 def mixed_gates(rng: np.random.Generator, edges: int, candidates: int) -> Any:
@@ -30,7 +30,9 @@ def mixed_gates(rng: np.random.Generator, edges: int, candidates: int) -> Any:
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("size", [(1, 2), (2, 3), (4, 2)])
 def test_float_and_exact_landscapes_are_the_same(name: str, size: tuple[int, int]) -> None:
-    exact, floating = make(name, *size, seed=3, exact=True), make(name, *size, seed=3)
+    size = FIXED.get(name, size)
+    options = {"neighbours": size[0] - 1} if name == "nk" else {"block": 1} if name == "plateau" else {}
+    exact, floating = make(name, *size, seed=3, exact=True, **options), make(name, *size, seed=3, **options)
     gates = mixed_gates(np.random.default_rng(0), *size)
     rational, real = (
         exact.gradients(gates, gates * 0 + 1),
@@ -46,45 +48,11 @@ def test_float_and_exact_landscapes_are_the_same(name: str, size: tuple[int, int
     assert float(exact.max_loss) == pytest.approx(floating.max_loss, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
-def test_gate_gradient_is_the_derivative(name: str) -> None:
-    land, gates = make(name, 3, 3, seed=1), np.random.default_rng(1).uniform(-1, 1, (4, 3, 3))
-    found = land.gradients(gates, np.ones(gates.shape)).gate_gradient
-    step = 1e-5
-    for edge, operation in itertools.product(range(3), range(3)):
-        moved = np.zeros((3, 3))
-        moved[edge, operation] = step
-        slope = (land.loss(gates + moved) - land.loss(gates - moved)) / (2 * step)
-        np.testing.assert_allclose(found[:, edge, operation], slope, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", SYNTHETIC)
-def test_one_hot_and_general_gates_take_different_ways_to_the_same_gradient(name: str) -> None:
-    """Integral gates take the fast path of tables; together with a mixture they take the general one."""
-    land, rng = make(name, 3, 2, seed=5), np.random.default_rng(2)
-    one_hot = architectures.one_hot(architectures.choices(3, 2), 2)
-    one_hot[0, 1] = 0
-    mixture = np.concatenate([one_hot, rng.uniform(size=(40, 3, 2))])
-    fast, general = land.gradients(one_hot, one_hot * 0 + 1), land.gradients(mixture, mixture * 0 + 1)
-    np.testing.assert_allclose(fast.loss, general.loss[:8], atol=1e-12)
-    np.testing.assert_allclose(fast.gate_gradient, general.gate_gradient[:8], atol=1e-12)
-    np.testing.assert_allclose(land.loss(mixture), general.loss, atol=1e-12)
-    scaled = objective.path_gradients(land, one_hot, one_hot * 0 + 1, (0.25, 0.75))
-    at_once = land.gradients(np.concatenate([one_hot * 0.25, rng.uniform(size=(40, 3, 2))]), np.ones((48, 3, 2)))
-    rows = one_hot.copy()
-    rows[:, 1:] *= 4
-    alone = land.gradients(rows * 0.25, rows * 0 + 1).gate_gradient[:, 0]
-    np.testing.assert_allclose(scaled[:, 0, 0], alone, atol=1e-12)
-    np.testing.assert_allclose(
-        at_once.gate_gradient[:8], land.gradients(one_hot * 0.25, one_hot * 0 + 1).gate_gradient, atol=1e-12
-    )
-
-
 @pytest.mark.parametrize("name", AFFINE)
 def test_affine_landscapes_have_exact_credit(name: str) -> None:
     """Affine in an edge's gates: a_e . g_e is the loss lost by zeroing the edge, exactly."""
-    land = make(name, 3, 3, seed=2, exact=True)
-    gates = architectures.one_hot(architectures.choices(3, 3), 3, exact=True)
+    land = make(name, *FIXED.get(name, (3, 3)), seed=2, exact=True)
+    gates = architectures.one_hot(architectures.choices(*land.shape), land.candidates, exact=True)
     measured = land.gradients(gates, gates)
     credit = (gates * measured.gate_gradient).sum(axis=-1)
     assert (credit == measured.loss[:, None] - objective.zeroed_losses(land, gates)).all()
@@ -102,16 +70,6 @@ def test_control_the_quadratic_landscape_has_not() -> None:
     assert (credit == measured.loss[:, None] - objective.zeroed_losses(flat, gates)).all()
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
-@pytest.mark.parametrize("size", [(1, 1), (3, 4), (5, 2)])
-def test_extremes(name: str, size: tuple[int, int]) -> None:
-    land = make(name, *size, seed=7)
-    losses = [land.loss(np.eye(size[1])[list(a)]) for a in itertools.product(range(size[1]), repeat=size[0])]
-    assert land.min_loss == pytest.approx(min(losses))
-    assert land.max_loss == pytest.approx(max(losses))
-    assert land.loss(np.eye(size[1])[list(land.optimum)]) == pytest.approx(min(losses))
-
-
 def test_hand_calculations() -> None:
     exclusive = make("xor", 2, 2, exact=True)
     gates = architectures.one_hot(architectures.choices(2, 2), 2, exact=True)
@@ -122,7 +80,7 @@ def test_hand_calculations() -> None:
     gates = architectures.one_hot(architectures.choices(3, 2), 2, exact=True)
     assert (trap.loss(gates) == [by_hits[h] for h in hits]).all()
     # (1 + 2 - 4)^2 = 1 with both edges, (1 - 4)^2 = 9 with the first alone
-    pair = Network(np.array([[[1.0]], [[2.0]]]), lambda s: (s - 4) ** 2, lambda s: 2 * (s - 4))
+    pair = Quadratic(np.array([[[1.0]], [[2.0]]]), np.array([4.0]))
     assert pair.loss(np.ones((2, 1))) == 1
     assert pair.loss(np.array([[1.0], [0.0]])) == 9
     couple = Bilinear(np.array([[1.0], [2.0]]), np.array([[[[0.0], [5.0]]], [[[5.0], [0.0]]]]).reshape(2, 1, 2, 1))
@@ -133,8 +91,30 @@ def test_hand_calculations() -> None:
     assert (measured.loss, measured.gate_gradient[0, 0]) == (4, -2)
 
 
+def test_parameters_lie_on_the_grid_and_change_with_the_seed() -> None:
+    for name in ("additive", "pairwise", "trap", "quadratic", "saturating", "normalised", "heavy_tailed"):
+        land, other = make(name, 3, 2, seed=0), make(name, 3, 2, seed=1)
+        scale = 3 if name == "trap" else 1  # its shares are thirds
+        arrays = [v for v in vars(land).values() if isinstance(v, np.ndarray)]
+        assert arrays
+        for values in arrays:
+            assert (np.abs(values * GRID * scale - np.round(values * GRID * scale)) < 1e-9).all(), name
+        assert any((v != w).any() for v, w in zip(arrays, vars(other).values(), strict=False) if np.shape(v)), name
+
+
+def test_the_size_of_its_own_and_the_default() -> None:
+    assert [make(name).shape for name in ("bandit", "coordination", "additive", "nk")] == [
+        (1, 2),
+        (2, 2),
+        (6, 4),
+        (6, 4),
+    ]
+    assert make("additive", edges=3).shape == (3, 4)
+    assert make("bandit", gap=0.25).max_loss == -0.75
+
+
 def test_large_structured_landscapes_know_their_extremes_without_enumeration() -> None:
-    for name in ("additive", "xor", "trap"):
+    for name in ("additive", "xor", "trap", "plateau", "ill_scaled", "ordered"):
         land = make(name, 10, 10, seed=1)
         assert land.loss(np.eye(10)[list(land.optimum)]) == pytest.approx(land.min_loss)
     with pytest.raises(ValueError, match=r"10\^10 = 1e\+10 architectures are too many"):
@@ -145,6 +125,12 @@ def test_large_structured_landscapes_know_their_extremes_without_enumeration() -
     ("arguments", "options", "message"),
     [
         (("hills", 2, 2), {}, "unknown landscape 'hills'; known: additive"),
+        (("noisy", 2, 2), {}, "landscape noisy is disturbed afresh at every step; `python -m simulate` runs it"),
+        (("toy", 2, 2), {}, "simulate.landscapes:toy"),
+        (("bandit", 6, 4), {}, "landscape bandit has 1 edges and 2 candidates, not 6 and 4"),
+        (("nk", 6, 4), {"neighbors": 2}, "unknown option 'neighbors' of landscape nk; known: neighbours"),
+        (("nk", 6, 4), {"neighbours": 9}, "0 <= neighbours < edges"),
+        (("plateau", 6, 4), {"block": 0}, "1 <= block"),
         (("additive", 0, 2), {}, "at least one edge"),
         (("additive", 2, 2), {"tail": 1.0}, "unknown option 'tail' of landscape additive; known: scale"),
         (("heavy_tailed", 10, 10), {}, r"11\^10 = 2.59e\+10 losses"),

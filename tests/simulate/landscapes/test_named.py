@@ -1,0 +1,75 @@
+"""The simulator's names: theory's objects under theory's names, its own beside them, the real table, refusals."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.data import nasbench201
+from simulate.landscapes import Drifting, Noisy, Toy, make, names
+from theory import landscapes
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("name", [name for name in landscapes.names() if name != "nasbench201"])
+def test_theorys_landscapes_are_the_same_objects(name: str) -> None:
+    size = (4, 3) if name not in ("bandit", "coordination") else (None, None)
+    ours: Any = make(name, *size, 3).landscape
+    theirs: Any = landscapes.make(name, *size, 3)
+    ours = ours.base if isinstance(ours, landscapes.Enumerated) else ours
+    assert type(ours) is type(theirs)
+    arrays = [(v, vars(theirs)[k]) for k, v in vars(ours).items() if isinstance(v, np.ndarray)]
+    assert arrays
+    assert all((mine == other).all() for mine, other in arrays)
+
+
+def test_its_own_are_of_their_kind() -> None:
+    assert set(names()) - set(landscapes.names()) == {"noisy", "drifting", "toy"}
+    assert isinstance(make("noisy"), Noisy)
+    assert isinstance(make("drifting"), Drifting)
+    assert isinstance(make("toy", 3, 2).landscape, Toy)
+    for name in ("noisy", "drifting"):
+        unary: Any = make(name, 3, 2, 1).landscape
+        assert not (unary.unary == vars(make(name, 3, 2, 2).landscape)["unary"]).all()
+
+
+@pytest.mark.skipif(
+    "ADVANTAGE_NAS_DATA" not in os.environ, reason="needs the NAS-Bench-201 table in ADVANTAGE_NAS_DATA"
+)
+@pytest.mark.parametrize("dataset", nasbench201.DATASETS)
+def test_the_real_table_is_a_landscape_on_each_of_its_data_sets(dataset: str) -> None:
+    environment = make("nasbench201", 6, 4, dataset=dataset)
+    landscape = environment.landscape
+    errors = 100 - nasbench201.load().cube(f"{dataset}_test")
+    p = RANDOM.dirichlet(np.ones(4), size=(2, 6))
+    weights = np.ones((2, 1))
+    for edge in range(6):
+        weights = (weights[:, :, None] * p[:, edge, None]).reshape(2, -1)
+    inner = errors[(slice(1, None),) * 6]
+    np.testing.assert_allclose(landscape.expected(p), weights @ inner.ravel(), rtol=1e-12)
+    assert np.array_equal(environment.truth.optimum or (), np.unravel_index(inner.argmin(), inner.shape))
+    hot = np.eye(4)[np.array([[3, 0, 1, 2, 2, 1]])]
+    zeroed = hot * (np.arange(6) != 4)[:, None]
+    np.testing.assert_allclose(landscape.loss(hot)[0], errors[4, 1, 2, 3, 3, 2])
+    np.testing.assert_allclose(landscape.loss(zeroed)[0], errors[4, 1, 2, 3, 0, 2])
+    credit = (landscape.gradients(hot, hot).gate_gradient * hot).sum(axis=-1)[0, 4]
+    np.testing.assert_allclose(credit, errors[4, 1, 2, 3, 3, 2] - errors[4, 1, 2, 3, 0, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "hill"}, "unknown landscape 'hill'; known: additive.*, drifting, toy, or your own as package.module"),
+        ({"name": "additive", "edges": 0}, "at least one edge"),
+        ({"name": "nk", "neighbors": 2}, "unknown option 'neighbors' of landscape nk; known: neighbours"),
+        ({"name": "noisy", "scale": 2}, "unknown option 'scale' of landscape noisy; known: size"),
+        ({"name": "bandit", "edges": 6}, "landscape bandit has 1 edges"),
+        ({"name": "toy", "inputs": 0}, "at least one input"),
+        ({"name": "simulate.landscapes:nothing"}, "cannot load landscape"),
+    ],
+)
+def test_bad_names_and_options_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
