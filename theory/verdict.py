@@ -25,7 +25,7 @@ from nas.samples import Sample
 from theory import exact, outcomes, symbols
 from theory.cases import Case, Domain, Kind, random_case
 from theory.claims import t5_taylor_bias
-from theory.landscapes import Landscape, Network
+from theory.landscapes import Landscape, Power
 
 Known = Literal["not a function", "proved", "biased", "not refuted", "not probed"]
 
@@ -289,10 +289,8 @@ def _probe(method: Method, kind: Kind, case: Case, exactly: bool) -> _Probed:
 
 def sixth_power(case: Case, exactly: bool) -> Landscape:
     """A quadratic case with the sixth power of the miss as loss."""
-    land = case.problem(exactly)
-    y = np.array([Fraction(int(value)) for value in case.losses[-1]])
-    target = y if exactly else y.astype(float)
-    return Network(land.outputs, lambda s: (s - target) ** 6, lambda s: 6 * (s - target) ** 5)  # type: ignore[attr-defined]
+    land: Any = case.problem(exactly)
+    return Power(land.outputs, land.target, 6)
 
 
 def _taylor(landscape: Landscape, probes: Probes) -> str:

@@ -97,11 +97,7 @@ def test_covariance_by_hand() -> None:
 
 def test_zero_charge_uses_the_exact_mean_of_the_worst_operation() -> None:
     """One edge, operations (zero, 1, 2) that cost 0, 2, 5 over a zeroed edge: zero is charged 5, as method.md tells."""
-
-    class WithZero(Table):
-        zero_operation = 0
-
-    land = WithZero(np.array([F(0), F(2), F(5), F(0)]))
+    land = Table(np.array([F(0), F(2), F(5), F(0)]), zero_operation=0)
     p = np.array([[F(1, 2), F(1, 4), F(1, 4)]])
     found = exact.moments(METHODS["advantage"], land, p)
     # credits (5, 2, 5): mean p (credit - <p, credit>), <p, credit> = 17/4

@@ -15,7 +15,7 @@ from theory import exact, repairs
 from theory.cases import random_case
 from theory.claim import holds, try_case
 from theory.claims import CLAIMS, t16_budgeted
-from theory.landscapes import Network, make
+from theory.landscapes import Quadratic, make
 
 CLAIM = CLAIMS["T16"]
 P = np.array([[F(1, 3), F(2, 3)], [F(1, 5), F(4, 5)]])
@@ -28,7 +28,7 @@ def test_one_edge_by_hand() -> None:
     at scale 1. Looked up half the time, 1/pi - 1 = 1: V = V_exact + R, V_exact = (4.84 + 5.76) / 4 - 2 (1/20)^2 = 2.645
     """
     outputs = np.array([[[F(1)], [F(2)]]])
-    flip = Network(outputs, lambda s: (s - F(8, 5)) ** 2, lambda s: 2 * (s - F(8, 5)))
+    flip = Quadratic(outputs, np.array([F(8, 5)]))
     found = repairs.corrections(flip, np.array([[F(1, 2), F(1, 2)]]))
     best = repairs.best_scale(found)
     assert best[0, 0] == F(-3, 10)
