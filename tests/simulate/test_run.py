@@ -158,7 +158,7 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
 
 
 def hill(gates: Any) -> Any:
-    return (gates[..., 0].sum(-1) - 1) ** 2
+    return (gates[..., 0].sum(-1) - 3) ** 2  # of three edges
 
 
 def test_a_users_function_runs_in_both_worlds() -> None:
