@@ -51,8 +51,8 @@ class Toy(Landscape):
     def expected(self, probabilities: Any) -> Any:
         return self.hard.expected(probabilities)
 
-    def gradient(self, probabilities: Any) -> Any:
-        return self.hard.gradient(probabilities)
+    def expected_gradient(self, probabilities: Any) -> Any:
+        return self.hard.expected_gradient(probabilities)
 
     def extremes(self, most: int) -> Truth | None:
         """The teacher's loss is zero; the largest loss is nan above `most` architectures."""

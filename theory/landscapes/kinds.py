@@ -71,13 +71,13 @@ class Landscape(ABC):
         """J (...,) of policies (..., E, K), exact."""
         return Enumerated.of(self).expected(probabilities)
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         """Exact gradient of J with respect to logits (..., E, K): p (q - J), q_ek = E[L | a_e = k]."""
-        return Enumerated.of(self).gradient(probabilities)
+        return Enumerated.of(self).expected_gradient(probabilities)
 
     @property
     def closed_form(self) -> bool:
-        """Whether `expected` and `gradient` need no sum over all architectures."""
+        """Whether `expected` and `expected_gradient` need no sum over all architectures."""
         return False
 
     @property
@@ -143,7 +143,7 @@ class Affine(Landscape):
     def expected(self, probabilities: Any) -> Any:
         return self.loss(probabilities)
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         return softmax_pullback(probabilities, self.slopes(probabilities))
 
     @property
@@ -323,7 +323,7 @@ class Quadratic(OfSum):
     def expected(self, probabilities: Any) -> Any:
         return self.loss(probabilities) + self._spread(probabilities)[0]
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         return softmax_pullback(probabilities, self.slopes(probabilities) + self._spread(probabilities)[1])
 
     @property
@@ -474,7 +474,7 @@ class Enumerated(Landscape):
     def expected(self, probabilities: Any) -> Any:
         return contract(self.losses, probabilities)
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         return softmax_pullback(probabilities, conditional(self.losses, probabilities))
 
     def extremes(self, most: int) -> Truth | None:

@@ -54,7 +54,7 @@ class Table(Affine):
     def expected(self, probabilities: Any) -> Any:
         return contract(self.table, _with_zero_state(probabilities))
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         return softmax_pullback(probabilities, self._conditional(probabilities))
 
     def extremes(self, most: int) -> Truth | None:

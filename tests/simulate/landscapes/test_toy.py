@@ -51,7 +51,7 @@ def test_its_expectation_is_a_sum_and_its_extremes_are_extremes() -> None:
     assert known is not None
     np.testing.assert_allclose(landscape.max_loss, known.max_loss, rtol=1e-9)
     assert landscape.optimum == known.optimum
-    score = (landscape.gradient(p) * direction).sum(axis=(-1, -2))
+    score = (landscape.expected_gradient(p) * direction).sum(axis=(-1, -2))
     tilt = (weights * ((gates - p[:, None]) * direction[:, None]).sum(axis=(-1, -2))) @ landscape.loss(gates)
     np.testing.assert_allclose(score, tilt, rtol=1e-9)
 

@@ -185,7 +185,7 @@ def torch_agrees(landscape: Landscape) -> bool:
     with_closed_form = landscape if landscape.closed_form else Enumerated.of(landscape)
     tensors, tensor = in_torch(with_closed_form), torch.from_numpy(p)
     right &= same(tensors.expected(tensor), landscape.expected(p), False)
-    return right and same(tensors.gradient(tensor), landscape.gradient(p), False)
+    return right and same(tensors.expected_gradient(tensor), landscape.expected_gradient(p), False)
 
 
 def expectations_are_sums(landscape: Landscape) -> bool:
@@ -199,7 +199,7 @@ def expectations_are_sums(landscape: Landscape) -> bool:
         value = value + weight * landscape.loss(gates)
         gradient = gradient + weight * landscape.loss(gates) * (gates - p)
     right = same(landscape.expected(p), value, landscape.exact)
-    right &= same(landscape.gradient(p), gradient, landscape.exact)
+    right &= same(landscape.expected_gradient(p), gradient, landscape.exact)
     several = np.stack([p, p[:, ::-1]])
     return right and same(landscape.expected(several)[0], value, landscape.exact)
 
@@ -285,7 +285,7 @@ def test_float32_stays_float32() -> None:
         tensors = landscape.placed(lambda values: torch.tensor(values, dtype=torch.float32))
         p = torch.full((2, *landscape.shape), 1 / landscape.candidates)
         measured = tensors.gradients(p, torch.ones_like(p))
-        for values in (measured.loss, measured.gate_gradient, tensors.expected(p), tensors.gradient(p)):
+        for values in (measured.loss, measured.gate_gradient, tensors.expected(p), tensors.expected_gradient(p)):
             assert values.dtype == torch.float32, name
 
 
@@ -317,7 +317,7 @@ class Flattened(Quadratic):
 class Overlooked(Quadratic):
     """Forgets the spread in the gradient of J."""
 
-    def gradient(self, probabilities: Any) -> Any:
+    def expected_gradient(self, probabilities: Any) -> Any:
         return probabilities * (self.slopes(probabilities) - (probabilities * self.slopes(probabilities)).sum())
 
 
