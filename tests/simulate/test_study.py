@@ -232,7 +232,7 @@ def test_a_cell_of_every_shipped_study_runs(file: Path) -> None:
         ("steps = 40", 'steps = "many"', "setting steps: Expected `int`, got `str`"),
         ("edges = 2", "edges = 2\nrate = 1.0", "rate is in the grid and in base"),
         ('name = "small"', 'name = "../up"', "must be letters, digits"),
-        ('"xor"', '"saturating"', "landscape saturating is a torch function; use world 'torch', not 'numpy'"),
+        ('"xor"', '"bandit"', "landscape bandit has 1 edges and 2 candidates, not 2 and 3"),
     ],
 )
 def test_bad_studies_are_refused_in_one_line(
