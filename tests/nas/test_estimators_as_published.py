@@ -373,7 +373,8 @@ def test_unrolled_is_the_derivative_through_one_weight_step() -> None:
         shifted = {**here, **{x: here[x] + sign * radius * d for x, d in zip(w, direction, strict=True)}}
         return [sympy.diff(train, x).subs(shifted) for x in a]
 
-    found = estimators.unrolled(np.array(first_order), np.array(moved(1)), np.array(moved(-1)), eta, radius)
+    one_edge = (np.array([slopes]) for slopes in (first_order, moved(1), moved(-1)))
+    (found,) = estimators.unrolled(*one_edge, eta, radius)
     assert [sympy.nsimplify(x) for x in found] == [sympy.nsimplify(x) for x in hypergradient]
     assert all(x != y for x, y in zip(found, first_order, strict=True))  # the correction does something everywhere
 
@@ -388,11 +389,11 @@ def test_unrolled_is_exact_where_one_step_solves_the_inner_problem() -> None:
 
     def training_gate_gradient(weight: F) -> Any:
         miss = weight - 2 * a[0] + a[1]
-        return np.array([-2 * miss, miss])
+        return np.array([[-2 * miss, miss]])
 
     plus, minus = (training_gate_gradient(w + sign * radius * direction) for sign in (1, -1))
-    found = estimators.unrolled(np.array([F(1), F(0)]), plus, minus, 1, radius)
-    assert found.tolist() == [F(-2), F(3, 2)]
+    found = estimators.unrolled(np.array([[F(1), F(0)]]), plus, minus, 1, radius)
+    assert found.tolist() == [[F(-2), F(3, 2)]]
 
 
 # ------------------------------------------------------------------ nothing is left out
