@@ -41,7 +41,7 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas.running import config, processes, runs
+    from nas.running import config, processes, runs, warmup
     from nas.running.searching import search_in
     from nas.search import build_method
     from nas.tasks import experiments
@@ -56,15 +56,19 @@ def _search(options: argparse.Namespace) -> int:
         print(config.dump(experiment), end="")
         return 0
     folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
-    stop = program.stop_on_sigterm()
+    begun = warmup.folder_of(options.runs, experiment, options.seed)
+    stop, result = program.stop_on_sigterm(), None
     with processes.joined(options.device) as device:
         network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
         tell(network.about)
-        with processes.open_run(folder, experiment, device) as run:
-            tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
-            stopped = processes.agreed(stop, device)
-            result = search_in(run, network, experiment.search, options.seed, stopped)
+        stopped = processes.agreed(stop, device)
+        if begun is not None:
+            tell(f"going on from the warm-up {begun}")
+        if begun is None or warmup.warm_up(begun, experiment, network, options.seed, device, stopped):
+            with processes.open_run(folder, experiment, device) as run:
+                tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
+                result = search_in(run, network, experiment.search, options.seed, stopped, begun)
         if processes.rank() > 0:
             return 0
     if result is None:

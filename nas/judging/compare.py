@@ -2,7 +2,8 @@
 
 Every method searches with every seed in a run folder of its own, so a stopped comparison goes on where it was and a
 finished search is never repeated. Random search with weight sharing is always among them. Methods are compared at equal
-search time: the shortest of their mean total times. What they are judged by is the task's `Measure`
+search time: the shortest of their mean total times, that of a shared warm-up (`search.warmup`, made once a seed)
+counted, and once more without it. What they are judged by is the task's `Measure`
 (nas/tasks/task.py): figures that the records of a search lead to, or of trainings from scratch, which are done here,
 once each.
 """
@@ -21,9 +22,10 @@ from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
-from nas.running import config, runs
+from nas.running import config, runs, warmup
 from nas.running.pool import side_by_side
 from nas.running.searching import search_in
+from nas.supernets.parent import ParentNetwork
 from nas.tasks import experiments
 from nas.tasks.task import Comparison, Experiment, Measure, Points, Row
 
@@ -46,6 +48,8 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
         experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
     searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
     data = measure.describe(comparison)
+    if side_by_side(_warm_up, comparison, _one_of_each_warm_up(comparison, searches)) is None:
+        return None
     folders = side_by_side(_search, comparison, searches)
     if folders is None:
         return None
@@ -63,6 +67,7 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
         "larger_is_better": measure.larger_is_better,
         "settings": config.dump(comparison.experiment),
         **summary(curves, equal),
+        **_without_warm_ups(curves, searches, folders),
         "references": {name: spread(values) for name, values in measure.references(comparison).items()},
         "labels": labels,
         "curves": curves,
@@ -179,13 +184,69 @@ def _search(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
     A method that the network's form cannot serve runs on the form that can.
     """
     experiment = experiments.served(_with_method(comparison.experiment, name))
-    circumstances = f"{tasks.find(experiment.task).name}-{comparison.device}-{comparison.jobs}"
-    folder = runs.folder_of(comparison.root / "compare", circumstances, experiment, seed)
+    folder = runs.folder_of(comparison.root / "compare", _circumstances(comparison), experiment, seed)
     if (folder / runs.RESULT).exists():
         return folder
-    network = experiments.build(experiment, comparison.data, comparison.device, seed)
+    network, begun = _build(comparison, experiment, seed), _warm_up_folder(comparison, experiment, seed)
     with runs.open_run(folder, experiment, comparison.device) as run:
-        return folder if search_in(run, network, experiment.search, seed, comparison.stopped) is not None else None
+        searched = search_in(run, network, experiment.search, seed, comparison.stopped, begun)
+    return folder if searched is not None else None
+
+
+def _warm_up(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
+    """The run folder of the finished warm-up that a method's search goes on from; None if stopped."""
+    experiment = experiments.served(_with_method(comparison.experiment, name))
+    folder = _warm_up_folder(comparison, experiment, seed)
+    if folder is None or (folder / runs.RESULT).exists():
+        return folder
+    network = _build(comparison, experiment, seed)
+    done = warmup.warm_up(folder, experiment, network, seed, comparison.device, comparison.stopped)
+    return folder if done else None
+
+
+def _one_of_each_warm_up(comparison: Comparison[Any], searches: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """One search of each shared warm-up: one a seed, where all methods are served by one form of the network."""
+    first: dict[Path, tuple[str, int]] = {}
+    for name, seed in searches:
+        experiment = experiments.served(_with_method(comparison.experiment, name))
+        if (folder := _warm_up_folder(comparison, experiment, seed)) is not None:
+            first.setdefault(folder, (name, seed))
+    return list(first.values())
+
+
+def _warm_up_folder(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) -> Path | None:
+    return warmup.folder_of(comparison.root / "compare", experiment, seed, f"{_circumstances(comparison)}-warmup")
+
+
+def _without_warm_ups(
+    curves: dict[str, list[Points]], searches: Sequence[tuple[str, int]], folders: Sequence[Path]
+) -> dict[str, Any]:
+    """The summary again, with the time of the shared warm-ups left out, under "after_warm_up"; nothing without them."""
+    if any("forked_from" not in runs.result(folder) for folder in folders):
+        return {}
+    begun: dict[str, list[float]] = {name: [] for name in curves}
+    for (name, _), folder in zip(searches, folders, strict=True):
+        begun[name].append(runs.result(folder)["forked_from"]["seconds"])
+    later = {
+        name: [
+            [(time - before, value) for time, value in points] for points, before in zip(own, begun[name], strict=True)
+        ]
+        for name, own in curves.items()
+    }
+    equal = min(float(np.mean([points[-1][0] for points in own])) for own in later.values())
+    return {"after_warm_up": summary(later, equal)}
+
+
+def _earlier(points: Points, seconds: float) -> Points:
+    return [(time - seconds, value) for time, value in points]
+
+
+def _build(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) -> ParentNetwork:
+    return experiments.build(experiment, comparison.data, comparison.device, seed)
+
+
+def _circumstances(comparison: Comparison[Any]) -> str:
+    return f"{tasks.find(comparison.experiment.task).name}-{comparison.device}-{comparison.jobs}"
 
 
 def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.running import runs
+from nas.running import processes, runs
 from nas.running.searching import search_in
 from nas.search import SearchSettings
 from nas.supernets.parent import ParentNetwork
+from nas.tasks.task import Experiment
 
 NAME = "warmup"
 
@@ -30,30 +31,27 @@ def settings_of(search: SearchSettings) -> SearchSettings:
     )
 
 
-def warmed(
-    root: Path,
-    experiment: Any,
-    network: Callable[[], ParentNetwork],
+def folder_of(root: Path, experiment: Experiment[Any], seed: int, name: str = NAME) -> Path | None:
+    """The run folder of the warm-up that an experiment shares, there or not; None if it shares none."""
+    if experiment.search.warmup != "shared" or experiment.search.warmup_epochs == 0:
+        return None
+    return runs.folder_of(root, name, replace(experiment, search=settings_of(experiment.search)), seed)
+
+
+def warm_up(
+    folder: Path,
+    experiment: Experiment[Any],
+    network: ParentNetwork,
     seed: int,
     device: str,
     stopped: Callable[[], bool] = lambda: False,
-) -> Path | None:
-    """The finished warm-up of an experiment, made if it is not there; None if the search has none of its own kind.
+) -> bool:
+    """Make the warm-up of an experiment in `folder` (`folder_of`), or go on with it, if it is not finished.
 
-    Args: root, where run folders go; experiment, the search's (`nas.tasks.Experiment`); network, makes a fresh one.
-    Returns: its run folder. Raises: Stopped if it was stopped on the way; the same call goes on from there.
+    Returns: whether it is there; False if it was stopped, and the same call goes on. `network` is left somewhere in it.
     """
-    search: SearchSettings = experiment.search
-    if search.warmup != "shared" or search.warmup_epochs == 0:
-        return None
-    own = replace(experiment, search=settings_of(search))
-    folder = runs.folder_of(root, NAME, own, seed)
-    if not (folder / runs.RESULT).exists():
-        with runs.open_run(folder, own, device) as run:
-            if search_in(run, network(), own.search, seed, stopped) is None:
-                raise Stopped(folder)
-    return folder
-
-
-class Stopped(Exception):
-    """A warm-up was stopped; its folder goes on from there."""
+    if (folder / runs.RESULT).exists():
+        return True
+    own = replace(experiment, search=settings_of(experiment.search))
+    with processes.open_run(folder, own, device) as run:
+        return search_in(run, network, own.search, seed, stopped) is not None

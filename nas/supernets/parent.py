@@ -43,7 +43,11 @@ class ParentNetwork(Protocol):
         """The loss on the next architecture minibatch as a function of gates (..., E, K); no weight gradients."""
 
     def validate(self, gates: Tensor) -> dict[str, float]:
-        """Figures of the architecture `gates` (E, K) with the shared weights on held-out data, for the record."""
+        """Figures of the architecture `gates` (E, K) with the shared weights on held-out data, for the record.
+
+        `nas.derive` ranks by "loss" or "perplexity", unless an attribute `held_out_unseen` says False: then steps of
+        the search see the held-out data, too.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Weights, optimiser buffers, random state and position in the data: everything an exact resume needs."""

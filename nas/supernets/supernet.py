@@ -28,7 +28,7 @@ class Supernet:
     the minibatches of the three uses. An operation with gate zero does not run in a weight step, and is not moved,
     decayed or slowed.
     figures: more about an architecture for the record, from its operation indices. about: the data, for people; by
-    default its size.
+    default its size. held_out_unseen: whether no step of the search sees the held-out data, so that it may rank.
     Raises: ValueError if several processes cannot share a minibatch evenly.
 
     >>> from nas.supernets.edge import Edge, EdgeNetwork
@@ -51,7 +51,9 @@ class Supernet:
         descent: Descent | None = None,
         figures: Callable[[list[int]], dict[str, float]] | None = None,
         about: str | None = None,
+        held_out_unseen: bool = True,
     ) -> None:
+        self.held_out_unseen = held_out_unseen
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
         for size in (weights.size, architecture.size, held_out.size):

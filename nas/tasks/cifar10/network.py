@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
+from nas.running import config
 from nas.spaces import nasbench201 as space
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
@@ -36,8 +37,9 @@ class Settings:
     channels of the first stage; cells a stage; zero: whether `none` competes; batch, images a step; affine and
     statistics of the batch normalisation; rate to clip: the weights' Nesterov SGD; images: how many train the weights,
     and how many others the architecture; held_out: how many of the latter, as they are, score the current architecture
-    for the record. precision of the activations: weights, logits and sums stay in 32 bits. static: compute every cell
-    by one graph of kernels (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run one operation an edge only.
+    for the record; unseen: so many of them are kept from architecture steps and score instead. precision of the
+    activations: weights, logits and sums stay in 32 bits. static: compute every cell by one graph of kernels
+    (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run one operation an edge only.
     """
 
     channels: int = 16
@@ -54,6 +56,7 @@ class Settings:
     held_out: int = 2_560
     precision: Literal["float32", "bfloat16"] = "float32"
     static: bool = False
+    unseen: int = config.later(0)
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells, self.batch) < 1 or not self.batch <= self.images <= 25_000:
@@ -63,6 +66,10 @@ class Settings:
             )
         if not 1 <= self.held_out <= self.images:
             raise ValueError(f"need 1 <= held_out <= images, not {self.held_out}")
+        if not 0 <= self.unseen <= self.images - self.batch:
+            raise ValueError(
+                f"need 0 <= unseen <= images - batch, not {self.unseen}: the architecture needs images, too"
+            )
         if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
             raise ValueError(
                 f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
@@ -94,15 +101,20 @@ def assemble(
     model.precision = getattr(torch, settings.precision)
     half = len(train.labels) // 2
     parts = [train.part(start, start + min(settings.images, half)) for start in (0, half)]
+    held_out = parts[1].part(0, settings.held_out)
+    if settings.unseen:
+        seen = len(parts[1].labels) - settings.unseen
+        parts[1], held_out = parts[1].part(0, seen), parts[1].part(seen, seen + settings.unseen)
     weights, architecture = (
         batches(part, settings.batch, device, 2 * seed + place, augment) for place, part in enumerate(parts)
     )
-    held_out = batches(parts[1].part(0, settings.held_out), min(256, settings.held_out), device)
+    judged = batches(held_out, min(256, len(held_out.labels)), device)
     descent = Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
     kind = FixedGraphSupernet if settings.static else Supernet
     model, loss = model.to(device), functional.cross_entropy
     about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
-    return kind(cell_space, model, loss, weights, architecture, held_out, descent, figures, about)
+    unseen = settings.unseen > 0
+    return kind(cell_space, model, loss, weights, architecture, judged, descent, figures, about, unseen)
 
 
 # ------------------------------------------------------------------ the network

@@ -1,7 +1,7 @@
 """Searches that go on from one warm-up: the same bits as one that warms up itself, and one warm-up for all."""
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,25 @@ import torch
 from nas.running import runs, warmup
 from nas.running.searching import search_in
 from nas.search import SearchSettings
+from nas.tasks.task import Experiment
 from tests.nas.tiny import Tiny
 
 SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=6, warmup_epochs=2, record_every=7, warmup="shared")
 
 
-@dataclass(frozen=True)
-class Experiment:
-    network: str = "tiny"
-    search: SearchSettings = field(default_factory=SearchSettings)
+def experiment_of(settings: SearchSettings) -> Experiment[str]:
+    return Experiment("tiny", settings, task="tiny")
+
+
+def warmed(root: Path, settings: SearchSettings, seed: int = 3) -> Path:
+    folder = warmup.folder_of(root, experiment_of(settings), seed)
+    assert folder is not None
+    assert warmup.warm_up(folder, experiment_of(settings), Tiny(), seed, "cpu")
+    return folder
 
 
 def forked(root: Path, settings: SearchSettings, seed: int = 3) -> Path:
-    experiment = Experiment(search=settings)
-    begun = warmup.warmed(root, experiment, Tiny, seed, "cpu")
-    assert begun is not None
+    experiment, begun = experiment_of(settings), warmed(root, settings, seed)
     folder = runs.folder_of(root, "tiny", experiment, seed)
     with runs.open_run(folder, experiment) as run:
         search_in(run, Tiny(), settings, seed, warmup_run=begun)
@@ -86,26 +90,21 @@ def test_equal_time_counts_the_warm_up(tmp_path: Path) -> None:
 
 
 def test_a_fork_stopped_and_resumed_ends_the_same(tmp_path: Path) -> None:
-    experiment = Experiment(search=SETTINGS)
-    begun = warmup.warmed(tmp_path / "a", experiment, Tiny, 3, "cpu")
-    calls = itertools.count(1)
+    begun, calls = warmed(tmp_path / "a", SETTINGS), itertools.count(1)
     for stop in (lambda: next(calls) == 13, lambda: False):
-        with runs.open_run(tmp_path / "parts", experiment) as run:
+        with runs.open_run(tmp_path / "parts", SETTINGS) as run:
             search_in(run, Tiny(), SETTINGS, 3, stop, begun)
     assert same(tmp_path / "parts", forked(tmp_path / "b", SETTINGS))
 
 
 def test_a_stopped_warm_up_goes_on(tmp_path: Path) -> None:
-    experiment, calls = Experiment(search=SETTINGS), itertools.count(1)
-    with pytest.raises(warmup.Stopped):
-        warmup.warmed(tmp_path / "a", experiment, Tiny, 3, "cpu", lambda: next(calls) == 5)
-    parts, at_once = (warmup.warmed(tmp_path / part, experiment, Tiny, 3, "cpu") for part in ("a", "b"))
-    assert parts is not None
-    assert at_once is not None
-    assert same(parts, at_once)
+    folder, calls = warmup.folder_of(tmp_path / "a", experiment_of(SETTINGS), 3), itertools.count(1)
+    assert folder is not None
+    assert not warmup.warm_up(folder, experiment_of(SETTINGS), Tiny(), 3, "cpu", lambda: next(calls) == 5)
+    assert same(warmed(tmp_path / "a", SETTINGS), warmed(tmp_path / "b", SETTINGS))
+    assert warmed(tmp_path / "a", SETTINGS) == folder
 
 
 def test_a_search_with_a_warm_up_of_its_own_shares_none(tmp_path: Path) -> None:
     for settings in (replace(SETTINGS, warmup="own"), replace(SETTINGS, warmup_epochs=0)):
-        assert warmup.warmed(tmp_path, Experiment(search=settings), Tiny, 3, "cpu") is None
-    assert not list(tmp_path.iterdir())
+        assert warmup.folder_of(tmp_path, experiment_of(settings), 3) is None

@@ -76,6 +76,33 @@ def test_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {path.suffix for path in tmp_path.glob("sensors-comparison.*")} == {".json", ".svg", ".png"}
 
 
+def test_a_comparison_from_one_warm_up_a_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = [*SETS, "--set", "search.warmup=shared", "--set", "search.derive=ranked:4"]
+    words = ["compare", OWN, *sets, "--runs", str(tmp_path), "--seeds", "2", "--methods", "advantage,reinforce"]
+    assert main(words) == 0
+    warmups = sorted(str(path) for path in (tmp_path / "compare" / "sensors-cpu-1-warmup").iterdir())
+    assert len(warmups) == 2
+    results = [json.loads(path.read_text()) for path in (tmp_path / "compare" / "sensors-cpu-1").glob("*/result.json")]
+    assert sorted({result["forked_from"]["run"] for result in results}) == warmups
+    assert len(results) == 6
+    assert all(len(result["ranking"]) >= 1 for result in results)
+    compared = json.loads((tmp_path / "sensors-comparison.json").read_text())
+    without = compared["after_warm_up"]
+    seconds = sum(result["forked_from"]["seconds"] for result in results) / len(results)
+    for name, row in compared["methods"].items():
+        assert without["methods"][name]["seconds"] == pytest.approx(row["seconds"] - seconds, abs=1e-6)
+    assert without["equal_seconds"] < compared["equal_seconds"]
+
+
+def test_the_command_goes_on_from_a_warm_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for method in ("advantage", "gdas"):
+        words = ["search", OWN, *SETS, "--method", method, "--set", "search.warmup=shared", "--runs", str(tmp_path)]
+        assert main(words) == 0
+        assert "going on from the warm-up" in capsys.readouterr().out
+    assert len(list((tmp_path / "warmup").iterdir())) == 1
+    assert len(list((tmp_path / "sensors").iterdir())) == 2
+
+
 def test_audit_and_draw(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(run), "--samples", "4", "--along", "2"]) == 0
     assert "sensor 2" in capsys.readouterr().out

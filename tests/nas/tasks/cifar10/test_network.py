@@ -91,6 +91,17 @@ def test_weights_and_architecture_see_different_images() -> None:
     assert np.array_equal(network.held_out.inputs.numpy(), halves[1][:16])
 
 
+def test_unseen_images_are_kept_from_both_kinds_of_step_and_may_rank() -> None:
+    network = build(Settings(channels=2, cells=1, batch=8, images=32, held_out=16, unseen=12))
+    half = made_up().pixels[32:]
+    assert np.array_equal(network.architecture.inputs.numpy(), half[:20])
+    assert np.array_equal(network.held_out.inputs.numpy(), half[20:])
+    assert network.held_out_unseen
+    assert not build().held_out_unseen  # architecture steps see those of `held_out`
+    with pytest.raises(ValueError, match="need 0 <= unseen <= images - batch, not 30"):
+        Settings(batch=8, images=32, held_out=16, unseen=30)
+
+
 def test_gate_gradients_equal_finite_differences_in_double_precision() -> None:
     network = build(Settings(channels=2, cells=2, zero=True, batch=8, images=32, held_out=16))
     network.model.double()
