@@ -84,7 +84,11 @@ def mutants(file: str, source: str) -> list[Mutant]:
         for new in _changes(node):
             changed = _replaced(tree, path, new)
             # a number says little by itself: it is shown in the expression or statement that holds it
-            shown = path[:-1] if isinstance(node, ast.Constant) else path
+            shown = path
+            while isinstance(node, ast.Constant) and isinstance(
+                _at(tree, shown), ast.Constant | ast.UnaryOp | ast.keyword
+            ):
+                shown = shown[:-1]
             change = f"{_text(_at(tree, shown))} -> {_text(_at(changed, shown))}"
             number = seen.get((function, change), 0)
             seen[function, change] = number + 1
@@ -362,15 +366,19 @@ def _run(options: argparse.Namespace) -> int:
     if not chosen:
         return 1 if stale else 0
     _load_libraries()
-    limits = {}
+    seconds: dict[str, float] = {}
+    tests, limits = {}, {}
     for file in dict.fromkeys(mutant.file for mutant in chosen):
-        verdict, seconds = run(tests_of(file), None, 3600.0)
-        if verdict != "passed":
-            raise ValueError(f"the tests of {file} do not pass unchanged: {' '.join(tests_of(file))}")
-        limits[file] = 3 * seconds + GRACE
+        for test in tests_of(file):
+            if test not in seconds:
+                verdict, seconds[test] = run([test], None, 3600.0)
+                if verdict != "passed":
+                    raise ValueError(f"{test}, which belongs to {file}, does not pass unchanged")
+        tests[file] = sorted(tests_of(file), key=seconds.__getitem__)  # the quickest to notice first
+        limits[file] = 3 * sum(seconds[test] for test in tests[file]) + GRACE
 
     def tried(mutant: Mutant) -> str:
-        verdict, _ = run(tests_of(mutant.file), (mutant.file, mutant.tree), limits[mutant.file])
+        verdict, _ = run(tests[mutant.file], (mutant.file, mutant.tree), limits[mutant.file])
         if verdict == "broken":
             raise ValueError(f"no tests ran for {mutant}")
         if verdict == "passed":

@@ -41,7 +41,7 @@ def test_the_changes_of_a_small_function() -> None:
         ("x = -a", ["-a -> a"]),
         ("x = a and not b", ["a and (not b) -> a or not b", "not b -> b"]),
         ("x = a if b else c", ["a if b else c -> a if not b else c"]),
-        ("x = a.sum(axis=2)", ["a.sum(axis=2) -> a.prod(axis=2)", "axis=2 -> axis=3"]),
+        ("x = a.sum(axis=2)", ["a.sum(axis=2) -> a.prod(axis=2)", "a.sum(axis=2) -> a.sum(axis=3)"]),
         ("x = np.amin(a)", ["np.amin(a) -> np.amax(a)"]),
         ("check(a)", ["check(a) -> pass"]),
         ("x += a", ["x += a -> x -= a", "x += a -> pass"]),
@@ -134,7 +134,7 @@ def test_refusals(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no test mirrors some/untested.py" in capsys.readouterr().err
     (project / "tests" / "some" / "test_file.py").write_text("def test():\n    assert False\n")
     assert mutants.main(["some/file.py"]) == 2
-    assert "do not pass unchanged" in capsys.readouterr().err
+    assert "does not pass unchanged" in capsys.readouterr().err
 
 
 def test_every_equivalent_still_fits_a_change() -> None:

@@ -241,6 +241,16 @@ def test_policies_off_the_simplex_are_refused(probabilities: Any, message: str) 
         exact.moments(METHODS["reinforce"], make("additive", 1, 2), np.array(probabilities))
 
 
+def test_a_policy_may_miss_one_by_rounding_and_by_no_more() -> None:
+    """1e-12 off is rounding, 1e-6 is not; in fractions nothing is."""
+    land = make("additive", 1, 2)
+    exact.moments(METHODS["reinforce"], land, np.array([[0.5, 0.5 + 1e-12]]))
+    with pytest.raises(ValueError, match="row 0 of the policy is off the simplex"):
+        exact.moments(METHODS["reinforce"], land, np.array([[0.5, 0.5 + 1e-6]]))
+    with pytest.raises(ValueError, match="row 0 of the policy is off the simplex"):
+        exact.check_policy(np.array([[F(1, 2), F(1, 2) + F(1, 10**15)]]))
+
+
 def test_other_refusals() -> None:
     with pytest.raises(ValueError, match=r"4\^20 = 1.1e\+12 architectures are too many"):
         exact.moments(METHODS["reinforce"], make("additive", 20, 4), np.full((20, 4), 0.25))
