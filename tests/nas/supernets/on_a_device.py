@@ -29,11 +29,12 @@ from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
 from nas.tasks.cifar10 import cell as convolutional
 from nas.tasks.cifar10 import network as cifar
+from nas.tasks.cifar10.task import TASK
 from nas.tasks.text import cell as recurrent
 from nas.tasks.text import network as ptb
 
 DEVICE = "pretended:0"
-SPARSE = [name for name, method in methods.METHODS.items() if cifar.fits(cifar.Settings(static=True), method)]
+SPARSE = [name for name, method in methods.METHODS.items() if TASK.fits(cifar.Settings(static=True), method)]
 CACHED = (recurrent._sources, convolutional.window_pixels, convolutional._pool_weight, convolutional._ones)
 
 
