@@ -24,6 +24,7 @@ import random
 import resource
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,7 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
 }
 SLOW = "not compile and not subprocess"  # pytest -k: minutes of compilation would be paid for every survivor
 GRACE = 10.0  # seconds of processor time beyond three times what the tests take unchanged
+PATIENCE = 30  # seconds on the clock for each of them: only what waits for something that never comes takes so long
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,14 @@ def run(tests: Sequence[str], changed: tuple[str, ast.Module] | None, limit: flo
             code = int(pytest.main(["-x", "-q", "-k", SLOW, "-p", "no:cacheprovider", "-W", loaded, *tests]))
         finally:
             os._exit(code)
-    _, status, usage = os.wait4(child, 0)
+    end = time.monotonic() + PATIENCE * limit
+    while not (done := os.wait4(child, os.WNOHANG))[0]:  # a child that sleeps for ever spends no processor time
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            done = os.wait4(child, 0)
+            break
+        time.sleep(0.02)
+    _, status, usage = done
     spent = usage.ru_utime + usage.ru_stime
     if os.WIFSIGNALED(status):
         return ("timeout" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "failed"), spent

@@ -118,6 +118,12 @@ def test_a_loop_without_end_is_noticed_by_its_time(project: Path, monkeypatch: p
     assert mutants.run(["tests/some/test_file.py"], ("some/file.py", endless), 1.0)[0] == "timeout"
 
 
+def test_one_that_sleeps_for_ever_is_noticed_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutants, "PATIENCE", 3)
+    asleep = ast.parse("import time\ndef share(part, whole=1):\n    time.sleep(1000)\n")
+    assert mutants.run(["tests/some/test_file.py"], ("some/file.py", asleep), 1.0)[0] == "timeout"
+
+
 def test_refusals(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = '[[equivalent]]\nfile = "some/file.py"\nfunction = "share"\nchange = "a -> b"\n'
     (project / "equivalent_mutants.toml").write_text(entry + 'reason = "a change that is no more"\n')
