@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test mutants verify proofs check bench clean
+.PHONY: help demo test mutants mutants-coq verify proofs check bench clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -21,6 +21,9 @@ mutants: $(VENV) ## would the tests notice? A sample of 40 small changes to the 
 
 examples: $(VENV) ## the scripts of examples/, one after another (seconds each)
 	for script in examples/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
+mutants-coq: $(VENV) ## would Coq notice? A sample of 20 changes to definitions, hypotheses and statements (needs Coq)
+	$(RUN) tests/proofs/mutants.py --sample 20
 
 verify: $(VENV)  ## the ledger: every claim checked in four ways, every control caught (about 90 s)
 	$(RUN) -m theory verify
