@@ -141,6 +141,20 @@ def budgeted_advantage(probabilities: A, gates: A, control: A, worth: A, looked_
     return credited(probabilities, gates, control + looked_up / looked_up_probability * (worth - control))
 
 
+@shaped(probabilities="E K", gates="E K", gate_gradient="E K", reference="E K")
+def reference_advantage(probabilities: A, gates: A, gate_gradient: A, reference: A) -> A:
+    """Credit of an edge to first order against a reference output, a mixture of its operations', instead of nothing.
+
+    credit_e = sum_k (a_ek - m_ek) dL/da_ek, charged to (a_e - p_e)     (T17; docs/notation.md, eq. 23)
+
+    Args: probabilities, gates, gate_gradient (..., E, K), the latter dense; reference m (..., E, K), weights
+    independent of a_e: p for the mean output, zeros for `advantage`. Returns: (..., E, K). Its bias is set by how far
+    the outputs lie from the reference: for a loss quadratic in the edge's output zero where all lie equally far,
+    whatever the policy.
+    """
+    return credited(probabilities, gates, ((gates - reference) * gate_gradient).sum(axis=-1))
+
+
 @shaped(probabilities="E K", gates="E K", gate_gradients="Q E K", weights="Q/1")
 def quadrature_advantage(probabilities: A, gates: A, gate_gradients: A, weights: A) -> A:
     """Exact advantage by quadrature along each edge's own gate: L(a) - L(a, e zeroed) = int_0^1 dL/dt_e dt.

@@ -37,7 +37,7 @@ FAILED, REFUSED, SKIPPED = 1, 2, 3
 
 # What a theorem may rest on (`allowed`): nothing in the claims about finite sums, classical analysis in the others, and
 # the axioms of Coq's own real numbers only in Reals.v, which speaks of them.
-FINITE_SUMS = ("T2", "T3", "T4", "T7", "T11", "T16")
+FINITE_SUMS = ("T2", "T3", "T4", "T7", "T11", "T16", "T17")
 ANALYSIS = {
     "boolp.propositional_extensionality": "mathcomp-analysis: equivalent propositions are equal",
     "boolp.functional_extensionality_dep": "mathcomp-analysis: functions with equal values are equal",

@@ -42,6 +42,12 @@ Definition debiased_advantage p gates gate_gradient loss (zeroed_loss : R) chose
 Definition budgeted_advantage p gates (control worth looked_up looked_up_probability : E -> R) :=
   credited p gates (fun e => control e + looked_up e / looked_up_probability e * (worth e - control e)).
 
+Definition reference_credit gates (reference gate_gradient : E -> K -> R) e :=
+  \sum_k (gates e k - reference e k) * gate_gradient e k.
+
+Definition reference_advantage p gates gate_gradient (reference : E -> K -> R) :=
+  credited p gates (reference_credit gates reference gate_gradient).
+
 Definition softmax_pullback p (g : E -> K -> R) e k := p e k * (g e k - \sum_j p e j * g e j).
 
 Definition counterfactual p gates loss alternative_losses :=

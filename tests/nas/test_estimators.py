@@ -75,6 +75,12 @@ CASES: dict[str, Callable[[np.random.Generator, tuple[int, ...], int, int], tupl
         one_hot(r, *b, e),
         simplex(r, *b, e),
     ),
+    "reference_advantage": lambda r, b, e, k: (
+        simplex(r, *b, e, k),
+        one_hot(r, *b, e, k),
+        rationals(r, *b, e, k),
+        rationals(r, *b, e, k),
+    ),
     "quadrature_advantage": lambda r, b, e, k: (
         simplex(r, *b, e, k),
         one_hot(r, *b, e, k),

@@ -23,6 +23,7 @@ WITHOUT_ANALYSIS = (
     "Spread",
     "Variance",
     "Budgeted",
+    "Reference",
     "Rationals",
     "Computed",
 )

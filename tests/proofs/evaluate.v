@@ -3,7 +3,7 @@
 (* into the nested sum of Computed.v, computes, and prints what it found.                                               *)
 From Coq Require Import ZArith QArith Qcanon.
 From mathcomp Require Import all_ssreflect all_algebra.
-From NAS Require Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Budgeted Rationals Computed.
+From NAS Require Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Budgeted Reference Rationals Computed.
 Import GRing.Theory.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Local Open Scope ring_scope.
@@ -98,7 +98,7 @@ Ltac rows_sum_to_one := by move=> -[[|[|//]] i]; rewrite sum_operationsE; apply/
 Ltac unroll :=
   cbv beta iota zeta delta [map move_edge]; rewrite ?set_rowE;
   cbv beta iota zeta delta [credited first_order_credit advantage advantage_with_baseline reinforce exact_advantage
-    debiased_advantage budgeted_advantage softmax_pullback counterfactual marginalised natural_step probability value gradient gate score
+    debiased_advantage budgeted_advantage reference_credit reference_advantage distance softmax_pullback counterfactual marginalised natural_step probability value gradient gate score
     OneEdge.variance loss_of zeroed_loss_of bias remainder credit_of exact_of edge_energy zero_edge score_norm Variance.spread estimate_variance
     best_baseline weighted missed best_scale  additive_loss others_loss edge_mean edge_variance centred_sum sum_variance curvature];
   rewrite ?(one_hot_lossE, faded_lossE, gradientE, sum_operationsE, sum_edgesE, prod_edgesE, sum_outputsE);

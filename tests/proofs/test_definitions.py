@@ -19,7 +19,7 @@ from nas import estimators, objective, policy
 from nas.methods import METHODS
 from theory import exact, quantities, repairs
 from theory.architectures import choices, one_hot
-from theory.claims import t7_variance, t8_logit_step, t9_exponentiated, t11_best_baseline
+from theory.claims import t7_variance, t8_logit_step, t9_exponentiated, t11_best_baseline, t17_reference
 from theory.landscapes import Quadratic, Table
 
 COQ = Path(__file__).resolve().parents[2] / "proofs" / "coq"
@@ -69,16 +69,11 @@ def coq(value: Any) -> str:
 
 
 DEFINITIONS = f"""
-From Coq Require Import ZArith QArith Qcanon.
-From mathcomp Require Import all_ssreflect all_algebra.
-From NAS Require Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Budgeted Rationals Computed Evaluate.
-Local Open Scope ring_scope.
-Definition p := entry {coq(P)}.
-Lemma p1 e : \\sum_k p e k = 1.
-Proof. move: e; rows_sum_to_one. Qed.
-Definition table := {coq(TABLE.table[:K, :K])}.
-Definition loss (a : architecture E K) : Qc := nth 0 (nth [::] table (a e0)) (a e1).
-Definition best (e : E) (a : architecture E K) : Qc :=
+From Coq Require Import ZArith QArith Qcanon. From mathcomp Require Import all_ssreflect all_algebra. From NAS Require
+Import Policy Estimators Unbiased OneEdge Taylor Spread Variance Budgeted Reference Rationals Computed Evaluate. Local
+Open Scope ring_scope. Definition p := entry {coq(P)}. Lemma p1 e : \\sum_k p e k = 1. Proof. move: e; rows_sum_to_one.
+Qed. Definition table := {coq(TABLE.table[:K, :K])}. Definition loss (a : architecture E K) : Qc := nth 0 (nth [::]
+table (a e0)) (a e1). Definition best (e : E) (a : architecture E K) : Qc :=
   nth 0 (if e == e0 then {coq(BEST.reshape(K, K, E)[0, :, 0])} else {coq(BEST.reshape(K, K, E)[:, 0, 1])})
     (if e == e0 then a e1 else a e0).
 Definition mean_loss : Qc := {coq(TRUTH.expected_loss)}.
@@ -197,6 +192,10 @@ ESTIMATORS: dict[str, tuple[str, Any]] = {
         per_entry("budgeted_advantage p gates baselines zeroed second choice"),
         estimators.budgeted_advantage(P, GATES, BASELINES, ZEROED, SECOND, CHOICE),
     ),
+    "reference_advantage": (
+        per_entry("reference_advantage p gates g alternatives"),
+        estimators.reference_advantage(P, GATES, G, ALTERNATIVES),
+    ),
     "softmax_pullback": (per_entry("softmax_pullback p g"), estimators.softmax_pullback(P, G)),
     "counterfactual": (
         per_entry("counterfactual p gates L alternatives"),
@@ -223,6 +222,7 @@ NETWORKS: dict[str, tuple[str, Any]] = {
         per_edge(f"edge_energy outputs {coq(D)} EDGE a"),
         [(OUTPUTS[e, k] * OUTPUTS[e, k]).sum() / D for e, k in enumerate(CHOSEN)],
     ),
+    "distance": (per_entry(f"distance outputs {coq(D)} alternatives"), t17_reference.distances(OUTPUTS, ALTERNATIVES)),
     "bias": (per_entry("bias p network slopes"), exact.moments(METHODS["advantage"], NETWORK, P).bias),
 }
 VARIANCES: dict[str, tuple[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The claims T1 to T13, T16, one a file."""
+"""The claims T1 to T13, T16 and T17, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -16,6 +16,7 @@ from theory.claims import (
     t12_scale,
     t13_sampled_steps,
     t16_budgeted,
+    t17_reference,
 )
 
 CLAIMS: dict[str, Claim] = {
@@ -35,5 +36,6 @@ CLAIMS: dict[str, Claim] = {
         t12_scale,
         t13_sampled_steps,
         t16_budgeted,
+        t17_reference,
     )
 }

@@ -1,0 +1,94 @@
+"""Credit against a reference: the flip repaired by hand, the circumcentre, and checkers that notice a wrong formula."""
+
+from fractions import Fraction as F
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas import estimators
+from nas.methods import METHODS
+from theory import exact
+from theory.cases import random_case
+from theory.claim import holds, try_case
+from theory.claims import CLAIMS, t17_reference
+from theory.claims.t5_taylor_bias import FLIP
+from theory.claims.t17_reference import bias, circumcentre, distances
+from theory.landscapes import make
+
+CLAIM = CLAIMS["T17"]
+
+
+def test_the_midpoint_repairs_the_flip() -> None:
+    """T5's flip, outputs 5 and 10, target 8, slopes -6 and 4: against the midpoint 7.5, credits -6 (-2.5) and 4 (2.5).
+
+    15 and 10: operation 1 is the better one by 5, as the exact losses 9 and 4 say; against nothing -30 and 40.
+    """
+    land, p, half = FLIP.problem(True), FLIP.policy(True), np.full((1, 2), F(1, 2))
+    gates = np.array([[[1, 0]], [[0, 1]]], dtype=object)
+    slopes = land.gradients(gates, gates * 0 + 1).gate_gradient
+    assert ((gates - half) * slopes).sum(axis=-1).ravel().tolist() == [15, 10]
+    assert land.loss(gates).tolist() == [9, 4]
+    assert (circumcentre(land.outputs) == half).all()  # type: ignore[attr-defined]
+    assert (bias(land, p, half) == 0).all()  # type: ignore[arg-type]
+    assert (bias(land, p, 0 * half) == exact.moments(METHODS["advantage"], land, p).bias).all()  # type: ignore[arg-type]
+
+
+def test_the_circumcentre_lies_equally_far_and_has_no_bias() -> None:
+    land: Any = make("quadratic", 2, 4, seed=2, exact=True, outputs=3)
+    centre, p = circumcentre(land.outputs), np.array([[F(1, 10), F(2, 10), F(3, 10), F(4, 10)]] * 2)
+    assert (centre.sum(axis=-1) == 1).all()
+    apart = distances(land.outputs, centre)
+    assert (apart == apart[:, :1]).all()
+    assert (bias(land, p, centre) == 0).all()
+    assert (bias(land, p, p) != 0).any()
+
+
+def test_three_outputs_on_a_line_have_no_circumcentre() -> None:
+    with pytest.raises(ValueError, match="the outputs of edge 1 do not lie on a sphere"):
+        circumcentre(np.array([[[0.0, 0], [1, 0], [0, 1]], [[0, 0], [1, 1], [2, 2]]]))
+
+
+def test_no_reference_is_plain_credit() -> None:
+    rng = np.random.default_rng(0)
+    p, gates, slopes = rng.dirichlet(np.ones(4), 3), np.eye(4)[rng.integers(4, size=3)], rng.standard_normal((3, 4))
+    np.testing.assert_array_equal(
+        estimators.reference_advantage(p, gates, slopes, 0 * p), estimators.advantage(p, gates, slopes)
+    )
+
+
+def test_the_mean_output_is_nearest_in_the_mean_square() -> None:
+    land: Any = make("quadratic", 3, 4, seed=1)
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), 3)
+    for _ in range(20):
+        other = p + 0.3 * rng.standard_normal(p.shape)
+        assert ((p * distances(land.outputs, p)).sum() <= (p * distances(land.outputs, other)).sum()).all()
+
+
+# ------------------------------------------------------------------ teeth
+
+
+def _violated(number: int = 12) -> int:
+    rng = np.random.default_rng(3)
+    domain = CLAIM.exact_domain or CLAIM.domain
+    return sum(not holds(try_case(CLAIM.slack, random_case(rng, domain), True), True) for _ in range(number))
+
+
+def test_control_an_estimator_without_its_reference_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _violated() == 0
+    monkeypatch.setattr(
+        estimators, "reference_advantage", lambda p, gates, slopes, reference: estimators.advantage(p, gates, slopes)
+    )
+    assert _violated() > 6
+
+
+def test_control_sizes_for_distances_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(t17_reference, "distances", lambda outputs, reference: distances(outputs, 0 * reference))
+    assert _violated() > 6
+
+
+def test_control_a_reference_in_the_wrong_place_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bias of credit vanishes at the circumcentre, not at the mean of the outputs."""
+    monkeypatch.setattr(t17_reference, "circumcentre", lambda outputs: np.full(outputs.shape[:2], F(1, 3)))
+    assert _violated() > 6
