@@ -29,6 +29,7 @@ from nas.judging.style import save, styled
 from nas.methods import METHODS
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, sampled
+from theory.claims import t14_concentration
 from theory.claims.t5_taylor_bias import FLIP
 from theory.claims.t11_best_baseline import BEST
 from theory.landscapes import Bilinear, Landscape, Power, make
@@ -330,12 +331,19 @@ def sampled_bound() -> dict[str, Any]:
     for place, land, p, name, most in tasks:
         there = exact.moments(METHODS[name], land, p)
         counts = [2**k for k in range(int(math.log2(most)) + 1)]
+        failure = {n: sampled.failure_probability(METHODS[name], land, p, n) for n in _every_count(counts, most)}
         enough = sampled.samples_for_full_step(there, 0.05)
+        room, variance = float(np.linalg.norm(there.gradient)) - there.bias_norm, float(there.total_variance)
+        _, _, error, direction = t14_concentration.spread(name, land, p)
+        needed = {d: t14_concentration.samples_needed(room, variance, direction, error, d) for d in (0.05, 0.001)}
         rows[f"{place}: {name}"] = {
             "samples": counts,
-            "failure": [sampled.failure_probability(METHODS[name], land, p, n) for n in counts],
+            "failure": [failure[n] for n in counts],
             "bound": [sampled.failure_bound(there, n) for n in counts],
+            "bernstein": [t14_concentration.bernstein(variance, error, max(room, 0.0), n) for n in counts],
             "enough_for_95": enough if math.isfinite(enough) else None,
+            "enough_by_bernstein": {str(d): n if math.isfinite(n) else None for d, n in needed.items()},
+            "enough_exactly": {str(d): next((n for n, f in failure.items() if f <= d), None) for d in needed},
             "relative_bias": there.bias_norm / float(np.linalg.norm(there.gradient)),
         }
     return {"methods": rows}
@@ -343,7 +351,7 @@ def sampled_bound() -> dict[str, Any]:
 
 @styled
 def sampled_figure(numbers: dict[str, Any]) -> Figure:
-    """Failure probability against samples: dots are exact, lines the bound, a panel a landscape."""
+    """Failure probability against samples: dots exact, lines Chebyshev's bound, dashed T14's; a panel a landscape."""
     figure = Figure(figsize=(10, 4))
     for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
         for name, row in numbers["methods"].items():
@@ -353,14 +361,20 @@ def sampled_figure(numbers: dict[str, Any]) -> Figure:
             failure = np.maximum(row["failure"], 1e-12)
             axis.plot(row["samples"], failure, "o-", color=of_method(method), label=method.label)
             axis.plot(row["samples"], row["bound"], color=of_method(method), linewidth=0.8)
+            axis.plot(row["samples"], row["bernstein"], color=of_method(method), linewidth=0.8, linestyle="--")
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
-        axis.set_title(f"{place}: exact (dots), bound (lines)", loc="left", fontsize=10)
+        axis.set_title(f"{place}: exact (dots), Chebyshev, T14 (dashed)", loc="left", fontsize=10)
         axis.legend(fontsize=8)
     figure.axes[0].set_ylabel("probability that the step does not improve")
     return figure
 
 
 # ------------------------------------------------------------------ helpers
+
+
+def _every_count(counts: list[int], most: int) -> list[int]:
+    """All numbers of samples up to `most` where they are few, else the powers of two."""
+    return list(range(1, most + 1)) if most <= 32 else counts
 
 
 def _quartiles(values: list[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The claims T1 to T13, T16 and T17, one a file."""
+"""The claims T1 to T14, T16 and T17, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -15,6 +15,7 @@ from theory.claims import (
     t11_best_baseline,
     t12_scale,
     t13_sampled_steps,
+    t14_concentration,
     t16_budgeted,
     t17_reference,
 )
@@ -35,6 +36,7 @@ CLAIMS: dict[str, Claim] = {
         t11_best_baseline,
         t12_scale,
         t13_sampled_steps,
+        t14_concentration,
         t16_budgeted,
         t17_reference,
     )
