@@ -29,7 +29,7 @@ from theory import exact, symbols
 from theory.cases import Domain
 from theory.claim import Checker, Claim, Control
 from theory.claims.t5_taylor_bias import QUADRATIC
-from theory.landscapes import Landscape, Network
+from theory.landscapes import Landscape, OfSum, Power
 
 
 def circumcentre(outputs: Any) -> Any:
@@ -52,7 +52,7 @@ def circumcentre(outputs: Any) -> Any:
     return found
 
 
-def remainders(problem: Network, p: Any, reference: Any) -> Iterator[tuple[Any, Any, Any]]:
+def remainders(problem: OfSum, p: Any, reference: Any) -> Iterator[tuple[Any, Any, Any]]:
     """(P(a) (n,), gates (n, E, K), r (n, E)): first-order credit minus L - L(e at its reference), every "
     "architecture."""
     for weight, gates, loss in exact.weighted_losses(problem, p):
@@ -67,7 +67,7 @@ def referred(gates: Any, reference: Any) -> Any:
     return gates[..., None, :, :] * (1 - own) + own * reference
 
 
-def bias(problem: Network, p: Any, reference: Any) -> Any:
+def bias(problem: OfSum, p: Any, reference: Any) -> Any:
     """E[reference_advantage] - gradient, (E, K), of the shipped estimator with dense gate gradients."""
     mean: Any = 0
     for weight, gates, _ in exact.weighted_losses(problem, p):
@@ -85,7 +85,7 @@ def distances(outputs: Any, reference: Any) -> Any:
 
 def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     """Over odd references, the mean output and the circumcentre: no bias, T5's formula, the closed form, the bound."""
-    if not isinstance(problem, Network):
+    if not isinstance(problem, OfSum):
         raise ValueError(f"T17 is tried on networks, whose edges have outputs, not on a {type(problem).__name__}")
     rooms = [0 * share]
     for reference in (share * direction, p, *_centres(problem)):
@@ -103,12 +103,12 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     return min(rooms) / (1 + max(abs(problem.max_loss), abs(problem.min_loss)))
 
 
-def curvature_room(problem: Network, p: Any, reference: Any, divisor: int) -> Any:
+def curvature_room(problem: OfSum, p: Any, reference: Any, divisor: int) -> Any:
     """Smallest M ||h - rho||^2 / divisor - |r| on the cubic network of the same outputs.
 
     L = mean of s^3: along h - rho = d the curvature is mean of 6 s d^2, linear on the way, so largest at an end.
     """
-    cubic = Network(problem.outputs, lambda s: s * s * s, lambda s: 3 * s * s)
+    cubic = Power(problem.outputs, 0 * problem.outputs[0, 0], 3)
     size = problem.outputs.shape[-1]
     away = (reference[..., None] * problem.outputs).sum(axis=1)
     rooms = []
@@ -121,18 +121,18 @@ def curvature_room(problem: Network, p: Any, reference: Any, divisor: int) -> An
     return min(rooms)
 
 
-def _centres(problem: Network) -> list[Any]:
+def _centres(problem: OfSum) -> list[Any]:
     try:
         return [circumcentre(problem.outputs)]
     except ValueError:
         return []
 
 
-def _spread(problem: Network, p: Any, reference: Any) -> Any:
+def _spread(problem: OfSum, p: Any, reference: Any) -> Any:
     return (p * distances(problem.outputs, reference)).sum(axis=-1)
 
 
-def _exact_bias(problem: Network, p: Any, reference: Any) -> Any:
+def _exact_bias(problem: OfSum, p: Any, reference: Any) -> Any:
     mean: Any = 0
     for weight, gates, loss in exact.weighted_losses(problem, p):
         worth = loss[:, None] - problem.loss(referred(gates, reference))
@@ -160,16 +160,16 @@ def _solved(matrix: Any, right: Any) -> Any:
 # ------------------------------------------------------------------ controls
 
 
-def _network(check: Callable[[Network, Any, Any, Any], Any]) -> Checker:
+def _network(check: Callable[[OfSum, Any, Any, Any], Any]) -> Checker:
     def checker(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
-        if not isinstance(problem, Network):
+        if not isinstance(problem, OfSum):
             raise ValueError("a network is needed here")
         return check(problem, p, share, direction)
 
     return checker
 
 
-def _own_choice(problem: Network, p: Any, share: Any, direction: Any) -> Any:
+def _own_choice(problem: OfSum, p: Any, share: Any, direction: Any) -> Any:
     """-|bias| of L - L(e at a share of its own output)."""
     own = np.eye(problem.edges, dtype=int)[..., None]
     mean: Any = 0
