@@ -293,3 +293,9 @@ def test_build_gives_each_optimiser_the_settings_it_has() -> None:
         assert (moved == theirs).all() == (name not in ("adam", "sgd"))
     with pytest.raises(ValueError, match="unknown optimiser 'adamw'; known: adam, sgd, natural, asng, exponentiated"):
         optimisers.build("adamw")
+
+
+def test_without_being_asked_nothing_decays() -> None:
+    logits, still = np.array([[3.0, -1.0]]), np.zeros((1, 2))
+    for ours in (optimisers.sgd(), optimisers.adam()):
+        assert ours.update(logits, still, ours.start(logits), 0.1, 1)[0].tolist() == [[3.0, -1.0]]
