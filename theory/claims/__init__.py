@@ -1,4 +1,4 @@
-"""The claims T1 to T14, T16 and T17, one a file."""
+"""The claims T1 to T17, one a file."""
 
 from theory.claim import Claim
 from theory.claims import (
@@ -16,6 +16,7 @@ from theory.claims import (
     t12_scale,
     t13_sampled_steps,
     t14_concentration,
+    t15_moving_weights,
     t16_budgeted,
     t17_reference,
 )
@@ -37,6 +38,7 @@ CLAIMS: dict[str, Claim] = {
         t12_scale,
         t13_sampled_steps,
         t14_concentration,
+        t15_moving_weights,
         t16_budgeted,
         t17_reference,
     )
