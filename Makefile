@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)    ## the toy experiment and a short search on text, and one page that shows them (under 6 minutes)
+demo: $(VENV)    ## the toy experiment, searches on digits and on text, and one page that shows them (under 6 minutes)
 	$(RUN) -m simulate demo
 
 test: $(VENV)    ## all tests (under 5 minutes)

@@ -11,7 +11,11 @@ from nas.running import plugins
 if TYPE_CHECKING:
     from nas.tasks.task import Task
 
-BUILT_IN = {"ptb": "nas.tasks.text.task:TASK", "cifar10": "nas.tasks.cifar10.task:TASK"}
+BUILT_IN = {
+    "ptb": "nas.tasks.text.task:TASK",
+    "cifar10": "nas.tasks.cifar10.task:TASK",
+    "digits": "nas.tasks.digits.task:TASK",
+}
 KNOWN = f"{', '.join(BUILT_IN)}, or your own as package.module:TASK"
 
 

@@ -13,11 +13,12 @@ from simulate.toy import NetworkSettings, ToySettings
 TOY = ToySettings(trials=2, iterations=4, methods=("advantage", "gdas"), network=NetworkSettings(3, 3, 10))
 
 
-def tiny(folder: Path) -> list[str]:
+def tiny(folder: Path) -> dict[str, list[str]]:
     text = folder / "text"
     text.write_text("one two three two one four\n" * 800)
     sets = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{text}']"]
-    return ["search.epochs=2", *(f"network.{setting}" for setting in sets)]
+    digits = ["search.epochs=3", "search.warmup_epochs=1", "network.final_epochs=1", "network.channels=2"]
+    return {"ptb": ["search.epochs=2", *(f"network.{setting}" for setting in sets)], "digits": digits}
 
 
 def test_one_page_of_both_and_nothing_twice(tmp_path: Path) -> None:
@@ -28,11 +29,13 @@ def test_one_page_of_both_and_nothing_twice(tmp_path: Path) -> None:
     assert demo.demo(out, toy=TOY, sets=sets, tell=said.append) == out / "index.html"
     assert [line.split()[0] for line in said if line.startswith(("running", "resuming"))] == ["running", "resuming"]
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3  # the toy, the cell and how the probabilities moved
+    assert page.count("<svg") == 5  # the toy, and of each search the cell and how the probabilities moved
+    assert "The found cell reads" in page
+    assert "(n = 6 cells, 95 % t interval); means of 2 trainings" in page
     (search,) = (out / "runs" / "ptb").iterdir()
     models = {row["model"] for row in json.loads((search / "evaluation.json").read_text())["rows"]}
     assert len(models) > 1  # what it must beat stands beside it
-    for words in ("AdvantageNAS", runs.result(search)["architecture"], "1 threads on", *models):
+    for words in ("AdvantageNAS", runs.result(search)["architecture"], "1 thread on", *models):
         assert words in page
     before = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
     assert len(before) >= 2

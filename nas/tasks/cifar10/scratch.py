@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from nas.data import cifar10, nasbench201
@@ -19,7 +18,7 @@ from nas.data.nasbench201 import Table
 from nas.running import runs, training
 from nas.running.runs import Run
 from nas.spaces import nasbench201 as space
-from nas.spaces.space import Space
+from nas.supernets.alone import Alone, space_of
 from nas.supernets.descent import Descent
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.cell import Norm
@@ -113,14 +112,14 @@ def train_cell(
     Returns: the figures that were written to result.json, of the last weights, or None if stopped.
     Raises: Diverged at a loss that is not finite.
     """
-    alone = _Alone(build(recipe, train, test, device))
+    alone = Alone(build(recipe, train, test, device))
     seconds = training.train(run, alone, recipe.epochs, recipe.architecture, stopped)
     if seconds is None:
         return None
     row: Row = {
         "architecture": recipe.architecture,
-        "parameters": sum(parameter.numel() for parameter in alone.network.parameters.values()),
-        "test": alone.network.validate(alone.gates)["accuracy"],
+        "parameters": alone.parameters,
+        "test": alone.accuracy(),
         "epochs": recipe.epochs,
         "precision": recipe.precision,
         "seed": recipe.seed,
@@ -130,26 +129,11 @@ def train_cell(
     return row
 
 
-class _Alone:
-    """A `Trainee`: a network of one candidate an edge."""
-
-    def __init__(self, network: Supernet) -> None:
-        self.network, self.gates = network, torch.ones(network.space.shape, device=network.device)
-        self.steps_per_epoch = network.steps_per_epoch
-        self.state, self.load = network.state, network.load
-
-    def step(self, progress: float) -> Tensor:
-        return self.network.weight_step(self.gates, progress)
-
-    def judged(self) -> dict[str, float]:
-        return {}
-
-
 def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
     """The cell's own network, with learned scales and running statistics: one candidate an edge."""
     torch.manual_seed(recipe.seed)
     names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
-    alone = Space("one cell", space.EDGES, ("it",), lambda choices: recipe.architecture, lambda text: (0,) * 6)
+    alone = space_of(space.EDGES, recipe.architecture)
     model = CellNetwork(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
     model.precision = getattr(torch, recipe.precision)
     weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
