@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test mutants mutants-coq verify proofs check bench clean
+.PHONY: help demo test mutants mutants-coq verify proofs check bench docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -31,6 +31,10 @@ verify: $(VENV)  ## the ledger: every claim checked in four ways, every control 
 proofs:          ## the Coq development from clean, with the assumptions of every main theorem (under 3 minutes)
 	$(PYTHON) proofs/check.py --install
 
+docs: $(VENV)    ## the site, in site/: strict, so a link that leads nowhere or a public name without a docstring fails
+	$(RUN) -c 'import material' 2>/dev/null || $(RUN) -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 check: $(VENV)   ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -49,4 +53,4 @@ $(VENV): pyproject.toml
 	touch $(VENV)
 
 clean:           ## remove the environment and everything generated
-	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
