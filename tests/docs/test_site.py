@@ -1,6 +1,6 @@
 """The site builds strictly, asks nothing of the network, and its reference holds all that can be called, asked and set.
 
-What the reference must hold is found another way than it is made: from usage lines, from --dry-run and from the front doors.
+What the reference must hold is found another way than it is made: in usage lines, by --dry-run, at the front doors.
 """
 
 import importlib
