@@ -20,10 +20,11 @@ def describe(comparison: Comparison[Settings]) -> str:
 
 
 def table_accuracy(comparison: Comparison[Settings], folder: Path, equal_seconds: float) -> Points:
-    """NAS-Bench-201 test accuracy of what the search stood for at every epoch's end."""
+    """NAS-Bench-201 test accuracy of what the search stood for at every epoch's end, and after a ranking."""
     table = nasbench201.load(comparison.data)
     test, ends = table.column("cifar10_test"), [record for record in runs.records(folder) if "validation" in record]
-    return [(record["seconds"], float(test[table.find(record["architecture"])])) for record in ends]
+    stood_for = [*ends, result] if "ranking" in (result := runs.result(folder)) else ends
+    return [(moment["seconds"], float(test[table.find(moment["architecture"])])) for moment in stood_for]
 
 
 MEASURE = Measure(

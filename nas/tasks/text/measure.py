@@ -64,13 +64,17 @@ MEASURE = Measure(
 
 
 def _stood_for(comparison: Comparison[Settings], folder: Path, equal_seconds: float) -> list[tuple[float, Training]]:
-    """When and what: the last records by half of the equal time and by all of it, if there are any, and the end."""
-    records, seed = runs.records(folder), runs.result(folder)["seed"]
+    """When and what: the last records by half of the equal time and by all of it, if there are any, and the end.
+
+    After a ranking the end is what that chose, at the time that it was done.
+    """
+    records, result = runs.records(folder), runs.result(folder)
     moments = (equal_seconds / 2, equal_seconds)
     known = [[record for record in records if record["seconds"] <= moment][-1:] for moment in moments]
     chosen = {record["step"]: record for record in [*known[0], *known[1], records[-1]]}
+    stood_for = [*chosen.values(), *([result] if "ranking" in result else [])]
     settings = comparison.experiment.network
-    return [(record["seconds"], (scratch.derived(settings, record), seed)) for record in chosen.values()]
+    return [(moment["seconds"], (scratch.derived(settings, moment), result["seed"])) for moment in stood_for]
 
 
 def _beside(comparison: Comparison[Settings]) -> dict[str, list[Training]]:
