@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from nas.running import program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM and resumable."""
+    """Run one command. Exit status: 0 done, 2 refused (one line says why), 143 stopped by SIGTERM or 130 by Ctrl-C."""
     return program.run(parser(), arguments)
 
 
@@ -31,7 +30,11 @@ def _add_search(commands: program.Commands) -> None:
     _add_task(parser, usual_preset="small")
     parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
     parser.add_argument(
-        "--text", nargs="+", metavar="FILE", help="ptb: your own UTF-8 text, one file or three (train, valid, test)"
+        "--text",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="ptb: your own UTF-8 text, one file or three (train, valid, test)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
@@ -48,7 +51,7 @@ def _search(options: argparse.Namespace) -> int:
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
     if options.text:
-        files = [str(Path(file).resolve()) for file in options.text]
+        files = [str(file.resolve()) for file in options.text]
         sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
     experiment = experiments.load(options.task, options.preset, options.config, sets, options.usual_preset)
     build_method(experiment.search)  # an unknown method is refused before any data is read
@@ -57,7 +60,7 @@ def _search(options: argparse.Namespace) -> int:
         return 0
     folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
     begun = warmup.folder_of(options.runs, experiment, options.seed)
-    stop, result = program.stop_on_sigterm(), None
+    stop, result = program.Stop(), None
     with processes.joined(options.device) as device:
         network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
@@ -72,8 +75,7 @@ def _search(options: argparse.Namespace) -> int:
         if processes.rank() > 0:
             return 0
     if result is None:
-        print(f"stopped; the same command goes on from here: {folder}", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        return stop.said(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in runs.records(folder)[-1]["validation"].items())
     print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
     print(f"evaluate it: python -m nas evaluate {folder}")
@@ -101,6 +103,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     counts = (options.seeds, options.randoms + 1, 1 if options.epochs is None else options.epochs)
     if min(counts) < 1:
         raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
+    stop = program.Stop()
     request = Request(
         options.seeds,
         options.randoms,
@@ -108,12 +111,11 @@ def _evaluate(options: argparse.Namespace) -> int:
         options.epochs,
         options.data,
         options.device,
-        program.stop_on_sigterm(),
+        stop,
     )
     rows = evaluate.evaluate(options.run, request)
     if rows is None:
-        print(f"stopped; the same command goes on from here: {options.run}", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        return stop.said(options.run)
     print(evaluate.table(rows))
     return 0
 
@@ -139,11 +141,11 @@ def _compare(options: argparse.Namespace) -> int:
 
     experiment = experiments.load(options.task, options.preset, options.config, options.set, options.usual_preset)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
-    machine = (options.data, options.device, program.stop_on_sigterm(), options.jobs)
+    stop = program.Stop()
+    machine = (options.data, options.device, stop, options.jobs)
     compared = compare.compare(Comparison(experiment, named, options.seeds, options.runs, *machine))
     if compared is None:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        return stop.said()
     print(compare.table(compared))
     return 0
 

@@ -6,6 +6,7 @@
 with such parameters, or a `Method`, in any importable module: ``package.module:name``.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -509,6 +510,20 @@ def find(name: str, landscape: bool = False) -> Method:
             "a landscape of `python -m theory` or `python -m simulate` has them, a network does not"
         )
     return found
+
+
+def known_as(name: str) -> Method | None:
+    """The method called `name`, to label or draw it; None for a user's own, unless its module is allowed anyway."""
+    if plugins.may_load(name):
+        with contextlib.suppress(ValueError):  # gone since its results were written
+            return find(name, landscape=True)
+    return EXACT if name == EXACT.name else METHODS.get(name)
+
+
+def label(name: str) -> str:
+    """The name of a method in figures and tables; a user's own is its own label."""
+    found = known_as(name)
+    return found.label if found else name
 
 
 def method_of(estimator: Callable[..., Any], name: str) -> Method:

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -68,6 +67,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.methods is not None:
         sets.append(f"methods={[name.strip() for name in options.methods.split(',')]}")
     settings = config.load(toy.ToySettings, options.config, [*sets, *options.set])
+    toy.check(settings)
     if options.dry_run:
         print(config.dump(settings), end="")
         return 0
@@ -97,9 +97,9 @@ def _add_demo(commands: program.Commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from simulate import demo
 
-    if demo.demo(options.out, program.stop_on_sigterm()) is None:
-        print(f"stopped; the same command goes on from here: {options.out}", file=sys.stderr)
-        return 128 + signal.SIGTERM
+    stop = program.Stop()
+    if demo.demo(options.out, stop) is None:
+        return stop.said(options.out)
     return 0
 
 

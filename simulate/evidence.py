@@ -65,12 +65,16 @@ def rise_bound(cell: Cell) -> float:
     """Theory's bound on the chance that one step raises J (`theory.sampled`), nan where it does not apply.
 
     It is about one step from a known policy: the first step of all replicates from the uniform policy, within T8's
-    length. Methods with moving averages are left out: theory has them at their expectation, a first step at zero.
+    length. Methods with moving averages are left out: theory has them at their expectation, a first step at zero; and a
+    user's own, which reading its records does not load.
     """
     setting = cell.setting
-    method = replace(methods.find(setting.method, landscape=True), zero_policy="plain")  # no zero operation there
+    known = methods.known_as(setting.method)
     first = setting.steps == 1 and setting.start == "uniform" and setting.bound == "T8" and setting.rate <= 1
-    if not first or setting.landscape not in landscapes.LANDSCAPES or method.averages or method.estimator is None:
+    if not first or setting.landscape not in landscapes.LANDSCAPES or known is None or known.estimator is None:
+        return math.nan
+    method = replace(known, zero_policy="plain")  # no zero operation there
+    if method.averages:
         return math.nan
     size = (setting.edges, setting.candidates)
     landscape = landscapes.make(setting.landscape, *size, setting.landscape_seed, **setting.options)

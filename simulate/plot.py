@@ -17,8 +17,7 @@ from nas.judging.colours import of_method
 from nas.judging.statistics import Estimate, quartiles
 from nas.judging.style import styled
 from simulate import evidence
-from simulate.run import problem_of
-from simulate.study import Cell
+from simulate.study import Cell, truth_of
 from simulate.toy import SHOWN, Curves
 
 MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
@@ -32,17 +31,10 @@ OPTIMISER_DASHES = {
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
 
-def label(name: str) -> str:
-    """The name of a method in figures and tables."""
-    try:
-        return methods.find(name, landscape=True).label
-    except ValueError:  # a user's own, gone since its results were written
-        return name
-
-
 def dashes(name: str) -> Any:
-    """How a method's lines are broken: by its propagation."""
-    return DASHES[methods.find(name, landscape=True).propagation]
+    """How a method's lines are broken: by its propagation; a user's own, which is not loaded for it, has whole ones."""
+    found = methods.known_as(name)
+    return DASHES[found.propagation if found else "sparse"]
 
 
 def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any, Any], remark: str = "") -> None:
@@ -54,7 +46,7 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
         middle,
         color=of_method(name),
         linestyle=dashes(name),
-        label=label(name) + remark,
+        label=methods.label(name) + remark,
     )
 
 
@@ -133,8 +125,8 @@ def share_figure(
             values = [share(cell) for cell in line]
             error = [[v.value - v.lower for v in values], [v.upper - v.value for v in values]]
             axes_.errorbar(
-                x, [v.value for v in values], yerr=np.maximum(error, 0), color=of_method(name), label=label(name),
-                marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=dashes(name),
+                x, [v.value for v in values], yerr=np.maximum(error, 0), color=of_method(name),
+                label=methods.label(name), marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=dashes(name),
             )  # fmt: skip
             if bound is not None:
                 axes_.plot(x, [bound(cell) for cell in line], color=of_method(name), linewidth=0.7)
@@ -199,7 +191,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
             axes_.plot([lower, upper], [row, row], color=of_method(cell.setting.method), linewidth=1.6)
             marker = "o" if math.isfinite(time.value) else ">"
             axes_.plot([value], [row], marker, color=of_method(cell.setting.method), markersize=5)
-        names = [label(cell.setting.method) + remark(cell, cells) for cell in group]
+        names = [methods.label(cell.setting.method) + remark(cell, cells) for cell in group]
         axes_.set_yticks(range(len(group)), names, fontsize=6)
         first, last = min(cell.setting.every for cell in group), max(cell.setting.steps for cell in group)
         axes_.set(title=landscape, xlabel="steps", xscale="log", xlim=(first / 1.2, last * 1.2))
@@ -216,8 +208,8 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
     figure, axes = _panels(len(panels), height=3.6)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
-            setting, best = cell.setting, problem_of(cell.setting).truth.min_loss
-            name = f"{label(setting.method)}, {setting.optimiser}"
+            setting, best = cell.setting, truth_of(cell).min_loss
+            name = f"{methods.label(setting.method)}, {setting.optimiser}"
             left = evidence.regret(cell, best)[1:].mean(axis=1)
             axes_.plot(
                 cell.steps[1:], left, color=of_method(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
@@ -234,10 +226,10 @@ def heat_map(cells: Sequence[Cell]) -> Figure:
     """Median J at the end as a share of its start, (J - best) / (J_0 - best): methods down, step sizes across."""
 
     def value(cell: Cell) -> float:
-        regrets = np.median(evidence.regret(cell, problem_of(cell.setting).truth.min_loss), axis=1)
+        regrets = np.median(evidence.regret(cell, truth_of(cell).min_loss), axis=1)
         return float(regrets[-1] / regrets[0])
 
-    known = [cell for cell in cells if evidence.regret(cell, problem_of(cell.setting).truth.min_loss)[0].mean() > 0]
+    known = [cell for cell in cells if evidence.regret(cell, truth_of(cell).min_loss)[0].mean() > 0]
     return _map(known, value, "regret left at the end", "{:.2f}", "viridis_r", 1)
 
 
@@ -248,7 +240,7 @@ def _map(
     panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
 
     def name(cell: Cell) -> str:
-        return label(cell.setting.method) + remark(cell, cells, but="rate")
+        return methods.label(cell.setting.method) + remark(cell, cells, but="rate")
 
     rows = max((len(evidence.by(group, name)) for group in panels.values()), default=1)
     figure, axes = _panels(len(panels), height=max(2.0, 0.9 + 0.17 * rows))

@@ -11,21 +11,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from nas import methods
 from nas.judging.statistics import Estimate, t_interval
 from nas.judging.style import save
 from nas.running import config, runs
 from simulate import evidence, page, plot, toy
-from simulate.run import problem_of
-from simulate.study import Cell, StudySettings, read
+from simulate.study import Cell, StudySettings, read, truth_of
 
 
 def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]]:
     """The figures that the cells allow, by file stem: how to draw each, and what it shows."""
-    known = [cell for cell in cells if problem_of(cell.setting).truth.optimum is not None]
+    known = [cell for cell in cells if truth_of(cell).optimum is not None]
     drawn: dict[str, tuple[Callable[[], Figure], str]] = {}
     if max(len(cell.steps) for cell in cells) > 2:
         drawn |= _curves(cells, known)
-    valued = [cell for cell in cells if not math.isnan(problem_of(cell.setting).truth.min_loss)]
+    valued = [cell for cell in cells if not math.isnan(truth_of(cell).min_loss)]
     rates = _rates_vary(cells)
     if valued and not rates and min(len(cell.steps) for cell in valued) >= 8:
         drawn["regret"] = (
@@ -204,9 +204,9 @@ def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
-    setting, truth, told = cell.setting, problem_of(cell.setting).truth, ("optimiser", "rate", "bound", "samples")
+    setting, truth, told = cell.setting, truth_of(cell), ("optimiser", "rate", "bound", "samples")
     row: dict[str, Any] = {
-        "method": plot.label(setting.method),
+        "method": methods.label(setting.method),
         "landscape": setting.landscape,
         "optimiser": setting.optimiser,
         "rate": f"{setting.rate:g}" + (f" of {setting.bound}" if setting.bound != "none" else ""),

@@ -21,6 +21,7 @@ from nas import methods, optimisers, policy, step
 from nas.arrays import namespace
 from nas.methods import Method
 from nas.optimisers import Optimiser
+from nas.running import plugins
 from nas.step import State
 from simulate import landscapes
 from simulate.landscapes import Environment, Visits
@@ -79,11 +80,8 @@ class Setting:
         wanted = {"T1": "natural", "T8": "sgd"}.get(self.bound, self.optimiser)
         if wanted != self.optimiser:
             raise ValueError(f"bound {self.bound} belongs to optimiser {wanted!r}, not {self.optimiser!r}")
-        method = methods.find(self.method, landscape=True)
-        if method.estimator is None and self.samples > 1:
-            raise ValueError(f"method {self.method} has no gradient to average over {self.samples} samples")
-        if "expected_gradient" in method.needs and self.samples > 1:
-            raise ValueError(f"method {self.method} takes the expected gradient: nothing to average over samples")
+        if not plugins.is_own(self.method):  # reading a cell must not load a user's module
+            check_method(self)
 
 
 @dataclass(frozen=True)
@@ -211,6 +209,15 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
         for name in chunks[0][0]
     }
     return Trace(np.array(points), values)
+
+
+def check_method(setting: Setting) -> None:
+    """Raises: ValueError if the setting's method is unknown, or has nothing to average over `samples`."""
+    method = methods.find(setting.method, landscape=True)
+    if method.estimator is None and setting.samples > 1:
+        raise ValueError(f"method {setting.method} has no gradient to average over {setting.samples} samples")
+    if "expected_gradient" in method.needs and setting.samples > 1:
+        raise ValueError(f"method {setting.method} takes the expected gradient: nothing to average over samples")
 
 
 def problem_of(setting: Setting) -> Environment:

@@ -19,7 +19,7 @@ from nas import methods, optimisers, policy, step
 from nas.judging.statistics import median_interval, quartiles, wilson_interval
 from nas.methods import PAPER_METHODS, Method
 from nas.optimisers import Optimiser
-from nas.running import runs
+from nas.running import plugins, runs
 from nas.running.runs import Run, RunError
 from nas.step import State
 from simulate import regression
@@ -77,7 +77,14 @@ class ToySettings:
         if not self.methods:
             raise ValueError(f"setting methods is empty; known: {', '.join(methods.METHODS)}")
         for name in self.methods:
-            methods.find(name)
+            if not plugins.is_own(name):  # reading a run must not load a user's module: `check` does
+                methods.find(name)
+
+
+def check(settings: ToySettings) -> None:
+    """Raises: ValueError if a method of the settings cannot be loaded; known before a run folder is made."""
+    for name in settings.methods:
+        methods.find(name)
 
 
 def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> dict[str, Any]:
@@ -209,7 +216,7 @@ def summary(settings: ToySettings, curves: Mapping[str, Curves]) -> dict[str, An
     for name, curve in curves.items():
         early = curve.iterations <= SHOWN
         result["methods"][name] = {
-            "propagation": methods.find(name).propagation,
+            "propagation": methods.METHODS[name].propagation if name in methods.METHODS else "its own",
             f"loss100_mean_to_{SHOWN}": _spread(100 * curve.loss[:, early].mean(axis=1)),
             f"loss100_at_{int(curve.iterations[early][-1])}": _spread(100 * curve.loss[:, early][:, -1]),
             "loss100_at_end": _spread(100 * curve.loss[:, -1]),
@@ -254,7 +261,7 @@ def rows(result: Mapping[str, Any]) -> list[dict[str, str]]:
     for name, row in result["methods"].items():
         beside_it = result.get("advantage_beside", {}).get(name, {})
         line = {
-            "method": methods.find(name).label,
+            "method": methods.label(name),
             "propagation": row["propagation"],
             f"100 x loss, mean to {SHOWN}": spread(row[f"loss100_mean_to_{SHOWN}"]),
             "at the end": spread(row["loss100_at_end"]),

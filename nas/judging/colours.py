@@ -15,15 +15,8 @@ VARIANCE, BIAS = "#4477aa", "#ee6677"  # parts of an estimator's error
 def of_method(method: Method | str) -> str:
     """The colour of a method, or of what `nas.methods.find` takes for a name: that of its block, else a spare one.
 
-    A user's own may be gone since its results were written: then a spare one, too, always the same.
+    A user's own is not loaded for it: a name has a spare one, always the same.
     """
-    if isinstance(method, Method):
-        return method.colour or _spare(method.name)
-    try:
-        return methods.find(method, landscape=True).colour or _spare(method)
-    except ValueError:
-        return _spare(method)
-
-
-def _spare(name: str) -> str:
-    return SPARE[sum(name.encode()) % len(SPARE)]
+    found = method if isinstance(method, Method) else methods.known_as(method)
+    name = method.name if isinstance(method, Method) else method
+    return (found and found.colour) or SPARE[sum(name.encode()) % len(SPARE)]

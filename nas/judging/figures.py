@@ -35,7 +35,7 @@ def draw(folder: Path) -> list[Path]:
         raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
     task = tasks.find(experiment.task)
     space = task.space(experiment.network)
-    label = methods.find(experiment.search.method).label
+    label = methods.label(experiment.search.method)
     title = f"{label}, {task.name}, after {records[-1]['step']} steps"
     drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
     return [path for name, figure in drawn.items() for path in save(figure, folder / name)]

@@ -19,6 +19,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nas.running import plugins
+
 SPAWN = get_context("spawn")  # a fork would copy the threads' locks of this process, and a GPU's state, as they are
 
 
@@ -34,7 +36,8 @@ def workers(
     Args: threads of torch in each (None: torch is not touched); begin, called in each with `given` before any work.
     """
     end, hold = SPAWN.Pipe(duplex=False)  # `hold` stays here alone: its end is the workers' sign to end
-    with end, hold, ProcessPoolExecutor(count, SPAWN, _begin, (end, threads, begin, given)) as executor:
+    first = (end, threads, begin, given, plugins.allowed())
+    with end, hold, ProcessPoolExecutor(count, SPAWN, _begin, first) as executor:
         try:
             yield executor
         except BaseException:
@@ -98,8 +101,15 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
 # ------------------------------------------------------------------ in a worker
 
 
-def _begin(end: Connection, threads: int | None, begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
-    """What a worker does first."""
+def _begin(
+    end: Connection,
+    threads: int | None,
+    begin: Callable[..., None] | None,
+    given: tuple[Any, ...],
+    allowed: tuple[str, ...],
+) -> None:
+    """What a worker does first. allowed: modules of the user's own that it may load, as its parent may."""
+    plugins.allow(*allowed)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(end,), daemon=True).start()

@@ -1,14 +1,25 @@
-"""How does `python -m PROGRAM COMMAND` read its commands, and refuse in one line what it cannot do?"""
+"""How does `python -m PROGRAM COMMAND` read its commands, stop when asked, and say in one line what it cannot do?
+
+Every command of every program also takes `--allow MODULE` (`nas.running.plugins`) and `--debug`.
+"""
 
 import argparse
+import os
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from nas.running import plugins
 
 # What an adder adds its command to; argparse has no public name for it.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+LONGEST = 1000  # characters of a line that says what is wrong
 
 
 def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], None]]) -> argparse.ArgumentParser:
@@ -20,50 +31,122 @@ def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], N
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in adders:
         add(commands)
+    for command in commands.choices.values():
+        command.add_argument(
+            "--allow", action="append", default=[], metavar="MODULE", help="a module of yours that files may name"
+        )
+        command.add_argument("--debug", action="store_true", help="let an error end in its traceback")
     return made
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse `arguments` and run the command they name; a device or a seed that cannot be is refused before.
 
-    Returns: its exit status, 2 for what was refused or found no memory (one line says why), 130 for Ctrl-C.
+    Returns: its exit status; 2 for what was refused or found no memory (one line says why), 1 for what nobody expected
+    (one line says where its traceback is kept), 130 for Ctrl-C.
     """
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.run_command
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    _degrade_output()
+    named = parser.prog
     try:
-        _check_machine(options)
-        return command(options)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:  # PyTorch's own error of a full device is a RuntimeError
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
-            raise
-        print(
-            f"{parser.prog} {options.command}: no memory is left; ask for a smaller network or batch", file=sys.stderr
-        )
-        return 2
+        options = parser.parse_args(arguments)
+        named = f"{parser.prog} {options.command}"
+        command: Callable[[argparse.Namespace], int] = options.run_command
+        try:
+            with plugins.allowing([*options.allow, *_named_in(options)]):
+                _check_machine(options)
+                return command(options)
+        except (Exception, SystemExit) as error:  # the one place that turns an error into a line
+            if options.debug:
+                raise
+            return _refuse(named, error)
     except KeyboardInterrupt:
-        print(f"{parser.prog} {options.command}: interrupted", file=sys.stderr)
-        return 130
+        return _say(named, "interrupted", 130)
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
-def stop_on_sigterm() -> Callable[[], bool]:
-    """A function that says whether SIGTERM came since: what asks it can end well, and go on another time."""
-    asked = False
+class Stop:
+    """Whether to stop: from now on the first SIGTERM or Ctrl-C only asks to; a second Ctrl-C interrupts as usual."""
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+    def __init__(self) -> None:
+        self.number = 0
+        for number in STOPPING:
+            signal.signal(number, self._ask)
 
-    signal.signal(signal.SIGTERM, ask)
-    return lambda: asked
+    def __call__(self) -> bool:
+        return self.number > 0
+
+    def said(self, where: object = None) -> int:
+        """Say how to go on, in one line; the exit status: 128 + the signal's number."""
+        print(f"stopped; the same command goes on from here{f': {where}' if where else ''}", file=sys.stderr)
+        return 128 + (self.number or signal.SIGTERM)  # of several processes another one may have been asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _named_in(options: argparse.Namespace) -> list[str]:
+    """The modules that the user named in this command. Paths are not words: a stranger may have named a file."""
+    values = [value if isinstance(value, list) else [value] for value in vars(options).values()]
+    return plugins.modules_in(word for words in values for word in words if isinstance(word, str))
 
 
 def _check_machine(options: argparse.Namespace) -> None:
     if not 0 <= (seed := getattr(options, "seed", 0)) < 2**32:
-        raise ValueError(f"--seed must not be negative and below 2^32, not {seed}")
+        raise ValueError(f"--seed must not be negative and below 2^32, not {shortened(str(seed))}")
     if (device := getattr(options, "device", None)) not in (None, "cpu"):
         from nas.running.processes import own_device, take_device
 
         take_device(own_device(device))
+
+
+def _refuse(command: str, error: BaseException) -> int:
+    if isinstance(error, OSError):
+        path = f": {error.filename}" if error.filename and str(error.filename) not in str(error) else ""
+        return _say(command, f"{error}{path}", 2)
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return _say(command, str(error), 2)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return _say(command, "no memory is left; ask for a smaller network or batch", 2)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _say(command, f"unexpected: {shortened(what, 300)} (traceback: {_kept(error)})", 1)
+
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # RuntimeErrors of PyTorch's allocators
+
+
+def _kept(error: BaseException) -> str:
+    """Keep the traceback, which a bug report needs, in a file of its own; where."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="advantage-nas-", suffix=".traceback.txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError as full:
+        return f"not kept, {full.strerror}; run it again with --debug"
+    return name
+
+
+def _say(command: str, what: str, status: int) -> int:
+    print(f"{command}: {shortened(what)}", file=sys.stderr)
+    return status
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """`text` on one line, its middle left out where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
+
+
+def _degrade_output() -> None:
+    """Where the terminal cannot show a character (±, …), show another rather than lose the result."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors == "strict":
+            reconfigure(errors="replace")

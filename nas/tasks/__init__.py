@@ -26,9 +26,10 @@ def find(name: str) -> "Task[Any]":
     """
     from nas.tasks.task import Task  # not above: a help text lists the names without loading torch
 
-    if name not in BUILT_IN and not plugins.is_own(name):
+    if name in BUILT_IN:
+        task: Task[Any] = plugins.built_in(BUILT_IN[name])
+        return task
+    if not plugins.is_own(name):
         raise ValueError(f"unknown task {name!r}; known: {KNOWN}")
-    task = plugins.load(BUILT_IN.get(name, name), "task")
-    if not isinstance(task, Task):
-        raise ValueError(f"{name!r} is a {type(task).__name__}, not a nas.tasks.task.Task")
+    task = plugins.load(name, "task", Task)
     return task

@@ -32,7 +32,7 @@ def test_a_full_device_is_one_line_and_other_errors_are_not_hidden(
         assert said.count("\n") == 1
     monkeypatch.setattr(experiments, "load", raising(RuntimeError("a fault of this program")))
     with pytest.raises(RuntimeError, match="a fault of this program"):
-        main(SEARCH)
+        main([*SEARCH, "--debug"])
 
 
 def raising(error: Exception) -> Callable[..., None]:

@@ -251,7 +251,7 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(tmp_path: Path, monk
     settings, cells = loaded(tmp_path)
     run_cell = study.run_cell
 
-    def failing(cell: Any, machine: Any) -> bytes:
+    def failing(cell: Any, machine: Any, allowed: Any) -> bytes:
         if cell == cells[0]:
             raise MemoryError("no room")
         return run_cell(cell, machine)

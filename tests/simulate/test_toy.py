@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas import methods
 from nas.judging.colours import of_method
 from nas.running import runs
 from simulate import __main__ as program
-from simulate import plot, toy
+from simulate import toy
 from simulate.toy import NetworkSettings, ToySettings
 
 SMALL = NetworkSettings(edges=3, candidates=4, batch=5)
@@ -137,7 +138,7 @@ def test_an_unwritable_place_and_an_unknown_experiment_are_refused(
 def test_a_method_has_one_colour_and_a_users_own_gets_one_too() -> None:
     assert of_method("advantage") != of_method("reinforce")
     assert of_method("mine:method").startswith("#")
-    assert plot.label("mine:method") == "mine:method"
+    assert methods.label("mine:method") == "mine:method"
 
 
 def _dies_after(record: object, count: int) -> object:

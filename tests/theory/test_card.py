@@ -11,6 +11,7 @@ import pytest
 
 from nas import estimators, methods
 from nas.methods import METHODS
+from nas.running import plugins
 from nas.samples import ONE_HOT_AND_EDGE
 from theory import card, exact
 from theory.__main__ import main
@@ -239,6 +240,9 @@ def test_bad_policies(content: str, message: str, tmp_path: Path) -> None:
 
 
 def test_bad_strangers(stranger: str) -> None:
+    with pytest.raises(ValueError, match=f"add --allow {stranger}"):
+        methods.find(f"{stranger}:odd")
+    plugins.allow(stranger)
     with pytest.raises(ValueError, match="takes 'weather', which no sample has"):
         methods.find(f"{stranger}:odd")
     with pytest.raises(ValueError, match="is a int, not a"):
