@@ -44,7 +44,7 @@ def _add_search(commands: program.Commands) -> None:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from nas.running import config, processes, runs, warmup
+    from nas.running import config, plugins, processes, runs, warmup
     from nas.running.searching import search_in
     from nas.search import build_method
     from nas.tasks import experiments
@@ -78,7 +78,8 @@ def _search(options: argparse.Namespace) -> int:
         return stop.said(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in runs.records(folder)[-1]["validation"].items())
     print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
-    print(f"evaluate it: python -m nas evaluate {folder}")
+    allow = "".join(f" --allow {module}" for module in plugins.allowed())  # of the user's own, which the run names
+    print(f"evaluate it: python -m nas evaluate {folder}{allow}")
     return 0
 
 

@@ -11,13 +11,15 @@ import pytest
 
 from nas import methods, tasks
 from nas.__main__ import main
-from nas.running import config
+from nas.running import config, plugins
 from nas.tasks import experiments
 from nas.tasks.task import Task
 from tests.nas.tasks import own_task
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN, BARE = "tests.nas.tasks.own_task:TASK", "tests.nas.tasks.own_task:BARE"
+MODULE = "tests.nas.tasks.own_task"
+plugins.allow(MODULE)  # as --allow does, for run folders of this file that are read again
 SHORT = ["search.epochs=6", "search.warmup_epochs=2", "search.rate=0.05", "search.record_every=10"]
 SETS = [word for setting in SHORT for word in ("--set", setting)]
 
@@ -42,6 +44,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "200 examples for the weights, 200 for the architecture" in done.stdout
     (folder,) = (root / "sensors").iterdir()
+    assert done.stdout.endswith(f"evaluate it: python -m nas evaluate {folder} --allow {MODULE}\n")
+    refused = program("draw", str(folder))
+    assert refused.returncode == 2
+    assert f"if you trust it, add --allow {MODULE}" in refused.stderr
     return folder
 
 
