@@ -183,7 +183,14 @@ def test_cells_of_a_stranger_are_read_without_running_anything(ran: Callable[[],
 def test_a_run_folder_of_a_stranger_runs_nothing(
     ran: Callable[[], bool], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sets = ["network.units=6", "network.batch=20", "network.window=8", "network.least=60", "search.epochs=1"]
+    sets = [
+        "network.corpus=embedded",
+        "network.units=6",
+        "network.batch=20",
+        "network.window=8",
+        "network.least=60",
+        "search.epochs=1",
+    ]
     words = [word for text in sets for word in ("--set", text)]
     assert nas(["search", "ptb", *words, "--runs", str(tmp_path)]) == 0
     (folder,) = (tmp_path / "ptb").iterdir()
