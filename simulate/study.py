@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from nas.running import config, runs
+from nas.running import config, plugins, runs
 from nas.running.runs import Run, RunError
-from simulate.run import Machine, Setting, problem_of, simulate
+from simulate.run import Machine, Setting, check_method, problem_of, simulate
+from theory.landscapes import UNKNOWN, Truth
 
 VERSION = "advantage-nas records 1"
 LARGEST = 10_000  # cells; more is a mistake in the grid, or several studies
@@ -83,6 +84,7 @@ def cells(settings: StudySettings) -> list[Setting]:
         for chosen in itertools.product(*settings.grid.values()):
             setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
             cell = config.load(Setting, base=setting)
+            check_method(cell)
             problem_of(cell)
             checked.append(cell)
     return checked
@@ -132,7 +134,7 @@ def _one_pool(
     failed: dict[str, Exception] = {}
     try:
         with pool() as executor:
-            waiting = {executor.submit(run_cell, cell, machine): name for name, cell in todo.items()}
+            waiting = {executor.submit(run_cell, cell, machine, plugins.allowed()): name for name, cell in todo.items()}
             for future in as_completed(waiting):
                 try:
                     content = future.result()
@@ -151,10 +153,11 @@ def _one_pool(
     return lost
 
 
-def run_cell(cell: Setting, machine: Machine) -> bytes:
-    """One cell as the bytes of a Parquet file."""
+def run_cell(cell: Setting, machine: Machine, allowed: tuple[str, ...] = ()) -> bytes:
+    """One cell as the bytes of a Parquet file. allowed: modules of the user's own that this process may load."""
     import torch
 
+    plugins.allow(*allowed)
     torch.set_num_threads(1)  # a cluster's workers are not begun by `nas.running.pool`
     trace = simulate(cell, machine)
     points, replicates = trace.values["expected_loss"].shape
@@ -167,7 +170,11 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
         name: values.astype(np.float64 if name == "expected_loss" else np.float32).ravel()
         for name, values in trace.values.items()
     }
-    about = {b"version": VERSION.encode(), b"setting": json.dumps(dataclasses.asdict(cell)).encode()}
+    truth = problem_of(cell).truth
+    known = {"optimum": truth.optimum, "min_loss": float(truth.min_loss), "max_loss": float(truth.max_loss)}
+    facts = {"setting": dataclasses.asdict(cell), "truth": known}
+    about = {name.encode(): json.dumps(fact, default=int).encode() for name, fact in facts.items()}
+    about[b"version"] = VERSION.encode()
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
     return buffer.getvalue()
@@ -180,7 +187,8 @@ def run_cell(cell: Setting, machine: Machine) -> bytes:
 class Cell:
     """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name.
 
-    seeds: those of its replicates; cells that differ in nothing else are one cell with the replicates of all.
+    seeds: those of its replicates; cells that differ in nothing else are one cell with the replicates of all. truth: of
+    the landscape, as the worker knew it; None in older files.
 
     >>> Cell(Setting(), np.array([0]), {"entropy": np.ones((1, 2))}).values["entropy"].mean()
     np.float64(1.0)
@@ -190,6 +198,7 @@ class Cell:
     steps: Any
     values: Mapping[str, Any]
     seeds: tuple[int, ...] = ()
+    truth: Truth | None = None
 
 
 def read(folder: Path) -> list[Cell]:
@@ -216,10 +225,18 @@ def read(folder: Path) -> list[Cell]:
     return list(pooled.values())
 
 
+def truth_of(cell: Cell) -> Truth:
+    """What is known of the cell's landscape; unknown in an older file of a user's own, which reading does not load."""
+    if cell.truth is not None:
+        return cell.truth
+    return UNKNOWN if plugins.is_own(cell.setting.landscape) else problem_of(cell.setting).truth
+
+
 def _pooled(one: Cell, other: Cell) -> Cell:
     values = {name: np.concatenate([one.values[name], other.values[name]], axis=1) for name in one.values}
     replicates = one.setting.replicates + other.setting.replicates
-    return Cell(dataclasses.replace(one.setting, replicates=replicates), one.steps, values, (*one.seeds, *other.seeds))
+    setting = dataclasses.replace(one.setting, replicates=replicates)
+    return Cell(setting, one.steps, values, (*one.seeds, *other.seeds), one.truth)
 
 
 def _read_cell(file: Path) -> Cell:
@@ -230,13 +247,14 @@ def _read_cell(file: Path) -> Cell:
         if version != VERSION:
             raise RunError(f"{file} holds {version!r}, this program reads {VERSION!r}; run the study again")
         setting = config.load(Setting, base=json.loads(about[b"setting"]))
+        truth = config.load(Truth, base=json.loads(about[b"truth"])) if b"truth" in about else None
     except (OSError, pa.ArrowInvalid, KeyError, json.JSONDecodeError) as error:
         raise RunError(f"{file} is damaged ({error}); delete it and run the study again") from error
     replicates = setting.replicates
     arrays = {name: table[name].to_numpy().reshape(-1, replicates) for name in table.column_names}
     steps = arrays.pop("step")[:, 0]
     del arrays["replicate"]
-    return Cell(setting, steps, arrays, (setting.seed,))
+    return Cell(setting, steps, arrays, (setting.seed,), truth)
 
 
 def file_name(cell: Setting) -> str:

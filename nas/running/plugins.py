@@ -8,7 +8,6 @@ metadata) it loads only if the command line allows its module by name: ``--allow
 
 import contextlib
 import importlib
-import inspect
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -76,7 +75,7 @@ def load(name: str, what: str, *kinds: type) -> Any:
     try:
         found = built_in(name)
     except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
-        raise ValueError(f"cannot load {what} {shown}: {_why(error)}") from error
+        raise ValueError(f"cannot load {what} {shown}: {why(error)}") from error
     if kinds and not isinstance(found, kinds):
         wanted = " or ".join(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.") for kind in kinds)
         raise ValueError(f"{shown} is a {type(found).__name__}, not a {wanted}")
@@ -89,24 +88,7 @@ def built_in(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def call(function: Any, name: str, what: str, *arguments: Any) -> Any:
-    """function(*arguments) for a user's function called `name`, which must be one and take so many.
-
-    Raises: ValueError in one line if it cannot be called so, or raises, or leaves the program.
-    """
-    if not inspect.isfunction(function):
-        raise ValueError(f"{what} {name!r} is a {type(function).__name__}, not a function")
-    try:
-        inspect.signature(function).bind(*arguments)
-    except TypeError as error:
-        raise ValueError(f"{what} {name!r} must take {len(arguments)} arguments: {error}") from error
-    try:
-        return function(*arguments)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{what} {name!r} failed: {_why(error)}") from error
-
-
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """One line: a missing name as Python says it, anything else with its type and the place where it happened."""
     said = " ".join(str(error).split())[:300]
     if isinstance(error, ImportError | AttributeError):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nas.methods import METHODS
+from nas.running import plugins
 from simulate.run import Machine, Setting, problem_of, record_steps, simulate
 
 SMALL = Setting(edges=3, candidates=4, steps=30, replicates=11, every=10)
@@ -162,6 +163,7 @@ def hill(gates: Any) -> Any:
 
 
 def test_a_users_function_runs_in_both_worlds() -> None:
+    plugins.allow(__name__)
     setting = replace(SMALL, landscape=f"{__name__}:hill")
     ours, theirs = simulate(setting, TORCH), simulate(setting, NUMPY)
     assert differences(ours, theirs) < 1e-10

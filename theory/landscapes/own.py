@@ -26,7 +26,7 @@ def build(name: str, edges: int | None, candidates: int | None, seed: int, exact
     size = (SIZE[0] if edges is None else edges, SIZE[1] if candidates is None else candidates)
     if min(size) < 1:
         raise ValueError(f"a landscape needs at least one edge and one candidate, not {size[0]} x {size[1]}")
-    if not callable(found):
+    if not callable(found) or isinstance(found, Landscape):
         if options:
             raise ValueError(f"landscape {name!r} is built already: it takes no options {', '.join(options)}")
         built = found
@@ -67,6 +67,8 @@ def from_function(function: Callable[[Any], Any], edges: int, candidates: int) -
 
 def _of_gates(name: str, function: Callable[..., Any]) -> bool:
     """Whether it is a function of gates alone, rather than one of edges, candidates and seed."""
+    if inspect.isbuiltin(function):
+        raise ValueError(f"landscape {name!r} is a function of Python itself, not one of yours")
     parameters = inspect.signature(function).parameters.values()
     needed = [
         p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -84,4 +86,7 @@ def _call(name: str, function: Callable[..., Any], arguments: tuple[Any, ...], o
         inspect.signature(function).bind(*arguments, **options)
     except TypeError as error:
         raise ValueError(f"landscape {name!r}: {error}") from error
-    return function(*arguments, **options)
+    try:
+        return function(*arguments, **options)
+    except (Exception, SystemExit) as error:  # whatever a user's function does
+        raise ValueError(f"landscape {name!r} failed: {plugins.why(error)}") from error

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.running import plugins
 from simulate import __main__ as simulate_program
 from simulate import landscapes as simulated
 from simulate.run import Machine, Setting, simulate
@@ -17,6 +18,7 @@ from theory import __main__ as theory_program
 from theory.landscapes import Affine, Bilinear, Landscape, from_function, make
 
 HERE = __name__
+plugins.allow(HERE)  # as a command line does that names it
 
 
 @dataclass(frozen=True, eq=False)
