@@ -5,6 +5,7 @@ against the one that its claim names; here the steps are spoiled, and the checke
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from nas import estimators, policy
 from nas import step as steps
+from nas.methods import METHODS
 from theory import exact
 from theory.cases import Case, random_case
 from theory.claim import holds, named, try_case
@@ -203,3 +205,29 @@ def test_the_truth_by_hand() -> None:
     found = exact.truth(land, np.array([[F(1, 2), F(1, 2)], [F(1, 4), F(3, 4)]]))
     assert found.expected_loss == F(3, 2)
     assert found.gradient.tolist() == [[F(-3, 4), F(3, 4)], [F(-3, 8), F(3, 8)]]
+
+
+def test_tens_room_in_fractions_is_the_room_in_floats() -> None:
+    """The exact step moves the logits by whole powers of 9/8; the same step in floats has the same room."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        case = random_case(rng, CLAIMS["T10"].domain)
+        case = replace(case, weights=np.maximum(case.weights, 1), share=F(1, 2))
+        exactly, floats = case.problem(True), case.problem(False)
+        if exactly.max_loss == exactly.min_loss:
+            continue
+        rate = t10_biased_steps._rate(exactly, case.share)
+        powers = t10_biased_steps.nearest(rate * case.vector(True))
+        step = powers.astype(float) * np.log(9 / 8) / float(rate)
+        found = t10_biased_steps._room(exactly, case.policy(True), case.vector(True), rate)
+        expected = t10_biased_steps._room(floats, case.policy(False), step, float(rate))
+        scale = 1 + float(abs(exactly.max_loss))
+        assert abs(float(found) - expected) < 1e-9 * scale
+
+
+def test_fourteen_survives_a_variance_that_rounding_left_below_zero() -> None:
+    """Every credit is zero, and so is the variance: -2e-18 in floats."""
+    claim = CLAIMS["T14"]
+    case = Case("quadratic", np.array([[-1, -1], [0, -1], [-1, -1]]), np.array([[9, 5]]), F(7, 8), np.zeros((1, 2)))
+    assert abs(exact.moments(METHODS["advantage"], case.problem(False), case.policy(False)).total_variance) < 1e-15
+    assert holds(try_case(claim.slack, case, False), False)

@@ -99,7 +99,7 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     for name in TRIED:
         found = exact.moments(METHODS[name], problem, p)
         weights, away, bound, largest = spread(name, problem, p)
-        variance = float(found.total_variance)
+        variance = max(0.0, float(found.total_variance))  # where all losses agree, rounding may leave it below zero
         for part in (Fraction(1, 4), Fraction(1, 2), Fraction(9, 10)):
             radius = part * Fraction(round(bound * 4096), 4096)
             square = radius * radius if p.dtype == object else float(radius) ** 2
