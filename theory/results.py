@@ -3,7 +3,8 @@
 nasbench201  exact moments on the trained cells of NAS-Bench-201, at the uniform policy and along the gradient flow
 map          where first-order credit's expected step descends: loss curvature against gate size
 repairs      bias, variance and cost of the repairs of first-order credit
-sampled      how many samples make a step improve: the bound against the exact failure probability
+sampled      how many samples make a step improve: the bounds against the exact failure probability
+rule         variance times passes of every estimator over gate sizes: which one to take
 
 Each has a function that computes its numbers and one that draws them, so that a figure can be drawn again from the
 numbers on file.
@@ -28,7 +29,7 @@ from nas.judging.statistics import quartiles
 from nas.judging.style import save, styled
 from nas.methods import METHODS
 from nas.running.runs import about_this_program, write_atomically
-from theory import architectures, exact, repairs, sampled
+from theory import architectures, exact, repairs, rule, sampled
 from theory.claims import t14_concentration
 from theory.claims.t5_taylor_bias import FLIP
 from theory.claims.t11_best_baseline import BEST
@@ -50,6 +51,7 @@ def make_results(out: Path, only: str | None = None, data: Path | None = None, r
         "map": (curvature_map, map_figure),
         "repairs": (repair_table, repairs_figure),
         "sampled": (sampled_bound, sampled_figure),
+        "rule": (rule.table, rule.figure),
     }
     for name, (compute, figure) in results.items():
         if only in (None, name):

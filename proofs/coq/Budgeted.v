@@ -18,6 +18,9 @@
 (* Under a budget sum_i cost_i pi_i the sum of R_i / pi_i is smallest where   *)
 (* R_i = lambda cost_i pi_i^2, or pi_i = 1 and R_i >= lambda cost_i: chances  *)
 (* in proportion to sqrt(R_i / cost_i), capped at one.                        *)
+(* And c - E[c - x | a_e] is unbiased without any lookup: all the bias of     *)
+(* first-order credit is a table of E K numbers (which hold as much of the    *)
+(* gradient as the bias took away, so they are not free).                     *)
 (* Finite sums: no axiom.                                                     *)
 (******************************************************************************)
 From mathcomp Require Import all_ssreflect all_algebra.
@@ -95,6 +98,30 @@ transitivity ((\sum_w law a w * budgeted x h a w ^+ 2) * score_norm p e (a e)).
 by rewrite budgeted_square; ring.
 Qed.
 End LookedUp.
+
+(* ------------------------------------------------------------ all the bias is a table *)
+
+Section Table.
+Variables (R : realFieldType) (E K : finType) (p : E -> K -> R) (e : E).
+Hypothesis p1 : forall i, \sum_k p i k = 1.
+Implicit Types (L b c : architecture E K -> R).
+
+(* E[c - (L - b) | a_e = j]: E K numbers, the conditional means of what first-order credit misses. *)
+Definition residual_table L b c j : R := value p (fun a => c a - (L a - b a)) e j.
+
+Theorem T16_table L b c k : free_of e b ->
+  mean p (fun a => (c a - residual_table L b c (a e)) * score p a e k) = gradient p L e k.
+Proof.
+move=> be; rewrite -(T4_credit_unbiased (p1 e) L k be) /credited -/(score p _ e k).
+rewrite (T4_score_identity (p1 e)) [RHS](_ : _ = gradient p (fun a => L a - b a) e k); last first.
+  by rewrite -(T4_score_identity (p1 e)); apply: mean_ext => a; rewrite /score.
+have same j : value p (fun a => c a - residual_table L b c (a e)) e j = value p (fun a => L a - b a) e j.
+  rewrite /value meanB; under [X in _ - X]mean_ext do rewrite set_edge_at.
+  by rewrite mean_const // /residual_table /value meanB opprB addrCA subrr addr0.
+rewrite /gradient same !(mean_value _ (p1 e)); congr (_ * (_ - _)).
+by apply: eq_bigr => j _; rewrite same.
+Qed.
+End Table.
 
 (* ------------------------------------------------------------ the scale *)
 

@@ -17,11 +17,16 @@ c^2], and R(alpha*) = E[w x^2] (1 - rho^2), rho the weighted correlation: the bi
 Under a budget of sum_e pi_e passes the best chances are ~ sqrt(R_e), capped at 1 (`repairs.best_chances`); given the
 drawn operation, ~ sqrt(w_ek E[(x - h)^2 | a_e = k]), which is never worse: passes go to surprising draws.
 
+All the bias of first-order credit is a table of E K numbers: c_e - E[c_e - x_e | a_e] is unbiased without any lookup,
+since E[r (a_e - p_e)] sees r only through E[r | a_e]. Lookups now and then can fill that table (gamma_ek in the
+control h_ek = gamma_ek + alpha_ek c_e). It is not free: it holds as much of the gradient as the bias took away, and a
+stale one is a bias.
+
 Zeroing a group G of edges at once serves all its edges with one pass: x_G = L - L(G zeroed) credits each of them
 without bias. It sees what T12 hides, for one pass instead of |G|; what it costs is (1) with x_G, whose own variance is
 larger, because the other edges of the group are noise to each. Single-term randomised corrections are Rhee & Glynn's
-(2015), the scale is that of a control variate, the cap that of Neyman allocation; for architecture credit the
-combination is new as far as we know.
+(2015), the scale is that of a control variate, the cap that of Neyman allocation; we know
+of no earlier use for architecture credit.
 """
 
 import itertools
@@ -31,7 +36,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from nas import estimators
+from nas import estimators, objective
 from theory import exact, repairs, symbols
 from theory.cases import Domain
 from theory.claim import Claim, Control
@@ -91,7 +96,22 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         rooms += _scale_rooms(found, direction)
         if p.dtype != object:
             rooms += _chance_rooms(found, share)
+    rooms.append(-abs(tabulated(problem, p) - gradient).max())
     return min(rooms) / (1 + max(abs(problem.max_loss), abs(problem.min_loss))) ** 2
+
+
+def tabulated(problem: Landscape, p: Any, by_operation: bool = True) -> Any:
+    """Mean (E, K) of credit_e - E[credit_e - exact_e | a_e], or with the same less the mean over operations alone."""
+    parts = []
+    for weight, gates, loss in exact.weighted_losses(problem, p):
+        credit = estimators.first_order_credit(gates, problem.gradients(gates, gates).gate_gradient)
+        parts.append((weight, gates, credit, credit - (loss[:, None] - objective.zeroed_losses(problem, gates))))
+    weight, gates, credit, missing = (np.concatenate(part) for part in zip(*parts, strict=True))
+    table = (weight[:, None, None] * missing[..., None] * gates).sum(axis=0) / np.where(p == 0, 1 + p, p)
+    if not by_operation:
+        table = table * 0 + (weight[:, None] * missing).sum(axis=0)[:, None]
+    estimate = estimators.credited(p, gates, credit - (gates * table).sum(axis=-1))
+    return (weight[:, None, None] * estimate).sum(axis=0)
 
 
 def _scale_rooms(found: repairs.Corrections, direction: Any) -> list[Any]:
@@ -157,6 +177,10 @@ def _even_is_best(problem: Landscape, p: Any, share: Any, direction: Any) -> Any
     return (rest / chances).sum() - len(rest) * rest.sum()
 
 
+def _one_number(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
+    return -abs(tabulated(problem, p, by_operation=False) - exact.truth(problem, p).gradient).max()
+
+
 def _outsider(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     """-|bias| of crediting edge 0 with L - L(edge 1 zeroed), a set that does not hold it."""
     mean: Any = 0
@@ -195,7 +219,8 @@ CLAIM = Claim(
     "scaled, budgeted debiasing",
     "h_e + (1[e looked up] / pi_e)(x_e - h_e), x_e = L - b_e, is unbiased with V = V(x) + sum_e E[w_e (x_e - h_e)^2 "
     "(1 / pi_e - 1)], w_e = ||a_e - p_e||^2; for h = alpha c, R = E[w (x - alpha c)^2] is least at alpha* = E[w x c] / "
-    "E[w c^2], where it is E[w x^2] (1 - rho^2); under sum pi = B the best pi ~ sqrt(R), capped at 1",
+    "E[w c^2], where it is E[w x^2] (1 - rho^2); under sum pi = B the best pi ~ sqrt(R), capped at 1; c_e - E[c_e - "
+    "x_e | a_e] is unbiased",
     "b_e independent of a_e (edge e zeroed, or any set that holds e); pi_e > 0; h, alpha, pi may depend on the gates "
     "and on earlier steps, not on what is looked up now; edges looked up jointly by any law",
     "none: an identity",
@@ -205,6 +230,7 @@ CLAIM = Claim(
         Control("plain credit, scale 1, is the best control", _plain_scale, QUADRATIC),
         Control("plain credit is better than no control", _never_useless, QUADRATIC),
         Control("the even chance is the best", _even_is_best, QUADRATIC),
+        Control("a number an edge, not an operation, takes the bias off as well", _one_number, QUADRATIC),
         Control("zeroing edges other than e credits e without bias", _outsider, Domain("quadratic", edges=(2, 2))),
     ),
     "mean and second moment of the shipped budgeted_advantage on two binary edges, any control and chance; the "
