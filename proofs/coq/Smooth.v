@@ -130,6 +130,12 @@ move=> Pa e; have := probability_gt0 (softmax_policy theta).1 Pa e; rewrite /sof
 rewrite pmulr_lgt0 ?invr_gt0 ?normaliser_gt0 // pmulr_lgt0 ?expR_gt0 //.
 Qed.
 
+Lemma allowed_softmax theta a : allowed a -> 0 < probability (softmax theta) a.
+Proof.
+move=> ok; apply: prodr_gt0 => e _; apply: divr_gt0; last exact: normaliser_gt0.
+by apply: mulr_gt0; [exact: ok|exact: expR_gt0].
+Qed.
+
 Lemma expR_sum (I : finType) (f : I -> R) : expR (\sum_i f i) = \prod_i expR (f i).
 Proof. by apply: (big_morph expR) => [x y|]; rewrite ?expRD ?expR0. Qed.
 
