@@ -9,6 +9,7 @@ a cluster needs no common disk. Any executor of `concurrent.futures` will do; Da
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
@@ -24,8 +25,9 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from nas.running import config, plugins, runs
+from nas.running.files import parse_json
 from nas.running.runs import Run, RunError
-from simulate.run import Machine, Setting, check_method, problem_of, simulate
+from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate
 from theory.landscapes import UNKNOWN, Truth
 
 VERSION = "advantage-nas records 1"
@@ -99,13 +101,14 @@ def run_study(
     """Run the cells that are not finished yet.
 
     Args: pool, makes an executor; asked again when one loses its workers, at most `DEATHS` times.
+    A finished cell that is damaged is kept aside and computed again; this is known before any other cell is computed.
     Returns: the result, for `Run.finish`. Raises: RunError when workers keep dying, or a cell fails, naming it;
     finished cells are kept.
     """
     folder = run.folder / "cells"
     folder.mkdir(exist_ok=True)
     named = {file_name(cell): cell for cell in cells}
-    todo = {name: cell for name, cell in named.items() if not (folder / name).exists()}
+    todo = {name: cell for name, cell in named.items() if not _whole(folder / name)}
     deaths = 0
     total = sum(work(cell) for cell in cells)
     done = total - sum(work(cell) for cell in todo.values())
@@ -176,7 +179,9 @@ def run_cell(cell: Setting, machine: Machine, allowed: tuple[str, ...] = ()) -> 
     about = {name.encode(): json.dumps(fact, default=int).encode() for name, fact in facts.items()}
     about[b"version"] = VERSION.encode()
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
+    about[b"sha256"] = _digest(columns, about)
+    table = pa.table(columns).replace_schema_metadata(about)
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 
@@ -225,6 +230,19 @@ def read(folder: Path) -> list[Cell]:
     return list(pooled.values())
 
 
+def _whole(file: Path) -> bool:
+    """Whether a cell is there; one that is damaged is kept aside, said, and counts as missing."""
+    if not file.exists():
+        return False
+    try:
+        _read_cell(file)
+    except RunError as error:
+        file.replace(file.with_suffix(".damaged"))
+        runs.say(f"{error.args[0].partition('; delete')[0]}; it is kept as {file.stem}.damaged, and computed again")
+        return False
+    return True
+
+
 def truth_of(cell: Cell) -> Truth:
     """What is known of the cell's landscape; unknown in an older file of a user's own, which reading does not load."""
     if cell.truth is not None:
@@ -240,21 +258,48 @@ def _pooled(one: Cell, other: Cell) -> Cell:
 
 
 def _read_cell(file: Path) -> Cell:
+    """One cell, every part of it checked. Raises: RunError: the file, and what is wrong with it."""
     try:
-        table = pq.read_table(file)
-        about = table.schema.metadata or {}
-        version = about.get(b"version", b"no version").decode()
+        return _checked(file)
+    except RunError:
+        raise
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, RecursionError) as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RunError(f"{file} is damaged ({why}); delete it and run the study again") from error
+
+
+def _checked(file: Path) -> Cell:
+    with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        about = opened.schema_arrow.metadata or {}
+        version = about.get(b"version", b"no version").decode("utf-8", errors="replace")
         if version != VERSION:
             raise RunError(f"{file} holds {version!r}, this program reads {VERSION!r}; run the study again")
-        setting = config.load(Setting, base=json.loads(about[b"setting"]))
-        truth = config.load(Truth, base=json.loads(about[b"truth"])) if b"truth" in about else None
-    except (OSError, pa.ArrowInvalid, KeyError, json.JSONDecodeError) as error:
-        raise RunError(f"{file} is damaged ({error}); delete it and run the study again") from error
-    replicates = setting.replicates
-    arrays = {name: table[name].to_numpy().reshape(-1, replicates) for name in table.column_names}
+        setting = config.load(Setting, base=parse_json(about[b"setting"], dict[str, Any], "its setting"))
+        truth = None
+        if b"truth" in about:
+            truth = config.load(Truth, base=parse_json(about[b"truth"], dict[str, Any], "its truth"))
+        rows = len(record_steps(setting)) * setting.replicates
+        if opened.metadata.num_rows != rows:  # known before any of them is in memory
+            raise ValueError(f"it has {opened.metadata.num_rows} rows, not {rows}")
+        table = opened.read()
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    if b"sha256" in about and about[b"sha256"] != _digest(columns, about):
+        raise ValueError("its digest is not that of what it holds")
+    arrays = {name: column.reshape(-1, setting.replicates) for name, column in columns.items()}
     steps = arrays.pop("step")[:, 0]
     del arrays["replicate"]
     return Cell(setting, steps, arrays, (setting.seed,), truth)
+
+
+def _digest(columns: Mapping[str, Any], about: Mapping[bytes, bytes]) -> bytes:
+    """SHA-256 of all columns, and of the facts that stand beside them."""
+    found = hashlib.sha256()
+    for name in (b"version", b"setting", b"truth"):
+        found.update(name + b"\0" + about.get(name, b"") + b"\0")
+    for column, values in sorted(columns.items()):
+        found.update(f"{column}\0{values.dtype}\0{len(values)}\0".encode())
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest().encode()
 
 
 def file_name(cell: Setting) -> str:

@@ -86,7 +86,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
             yield run
     else:
         _wait_for_all()
-        yield Follower(folder, None)
+        yield Follower(folder)
 
 
 def agreed(stopped: Callable[[], bool], device: str) -> Callable[[], bool]:

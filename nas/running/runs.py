@@ -3,11 +3,13 @@
 A run folder `RUNS/NAME/DIGEST-sSEED/` holds `config.toml` (resolved settings), `meta.json` (commit, versions, device
 and command of every start), `metrics.jsonl` (one record a line), TensorBoard events, `checkpoint.safetensors` and, last
 of all, `result.json`: its presence means finished. Whole files are written aside, synced and renamed; checkpoints hold
-arrays and JSON only, so that loading one never executes anything.
+arrays and JSON only, so that loading one never executes anything. A checkpoint carries the digest of its tensors and
+facts, and that of the records that were kept by then: a run goes on from what was written, or says what is damaged.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -21,13 +23,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nas.running import config
+from nas.running import config, files
+from nas.running.files import FileError, write_atomically
 
 CONFIG, META, METRICS, RESULT = "config.toml", "meta.json", "metrics.jsonl", "result.json"
 CHECKPOINT = "checkpoint.safetensors"
+OWN = (CONFIG, META, METRICS, RESULT, CHECKPOINT)
+ABANDONED = 3600.0  # seconds after which a part of any other file is nobody's
+MATTERS = ("processes", "device", "threads", "machine", "torch", "numpy")  # to the last digits of what is computed
 
 
-class RunError(ValueError):
+class RunError(FileError):
     """A run folder that cannot be used: unwritable, in use, finished, or damaged. The message is one line."""
 
 
@@ -35,12 +41,68 @@ class Diverged(RunError):
     """A number that is not finite. The last good checkpoint is kept."""
 
 
+class Metrics:
+    """metrics.jsonl as this process left it: its length and digest, so that what others do to it is noticed."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.length, self.hash = file, 0, hashlib.sha256()
+
+    def take(self, length: int | None = None, digest: str | None = None) -> list[dict[str, Any]]:
+        """Go on after the first `length` bytes, or all; what follows is cut off. Returns: their last record, if any.
+
+        Raises: RunError if they are not there, or not those of the digest; without one, if a line is no record.
+        """
+        content = _read(self.file, files.LARGE) if self.file.exists() else b""
+        kept = content if length is None else content[:length]
+        if length is not None and len(kept) < length:
+            raise RunError(f"{self.file} is shorter than when its checkpoint was written: records are lost")
+        if digest is not None and hashlib.sha256(kept).hexdigest() != digest:
+            raise RunError(f"{self.file} is damaged: its records are not those that its checkpoint counts on")
+        lines = kept.splitlines()
+        checked = lines if digest is None and length is not None else lines[-1:]
+        found = [_parsed(line, self.file) for line in checked] if length is not None else []
+        if len(kept) < len(content):
+            os.truncate(self.file, len(kept))
+        self.length, self.hash = len(kept), hashlib.sha256(kept)
+        return found[-1:]
+
+    def append(self, line: str) -> None:
+        """Add one line. Raises: RunError if the file is not as it was left."""
+        self.check()
+        content = line.encode()
+        with files.naming(self.file), self.file.open("ab") as file:
+            file.write(content)
+        self.length += len(content)
+        self.hash.update(content)
+
+    def kept(self) -> dict[str, Any]:
+        """Put the records on the disk, as the checkpoint that counts on them will be; their length and digest."""
+        self.check()
+        if self.length:
+            with files.naming(self.file), self.file.open("ab") as file:
+                os.fsync(file.fileno())
+        return {"metrics_bytes": self.length, "metrics_sha256": self.hash.hexdigest()}
+
+    def check(self, content: bool = False) -> None:
+        """Raises: RunError if the file is longer or shorter than it was left, or, if asked, holds something else."""
+        there = self.file.stat().st_size if self.file.exists() else 0
+        same = there == self.length
+        if same and content and self.length:
+            same = hashlib.sha256(_read(self.file, files.LARGE)).digest() == self.hash.digest()
+        if not same:
+            raise RunError(
+                f"{self.file} was changed while this run went on: {self.length} bytes were written, {there} are there; "
+                "start it again: it goes on from its checkpoint if the records until then are whole"
+            )
+
+
 @dataclass(frozen=True)
 class Run:
     """An open run folder. Make one with `open_run`."""
 
     folder: Path
-    events: Any  # a tensorboardX EventsWriter
+    events: Any = None  # a tensorboardX EventsWriter
+    metrics: Any = None  # Metrics
 
     @property
     def resumed(self) -> bool:
@@ -48,9 +110,11 @@ class Run:
         return (self.folder / CHECKPOINT).exists()
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Append one record to metrics.jsonl; TensorBoard gets its numbers and texts at record["step"]."""
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append one record to metrics.jsonl; TensorBoard gets its numbers and texts at record["step"].
+
+        Raises: RunError if metrics.jsonl is not as the last record left it.
+        """
+        self.metrics.append(json.dumps(record) + "\n")
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import text
@@ -62,7 +126,7 @@ class Run:
         self.events.flush()
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        """Save torch tensors and JSON facts, with the length of metrics.jsonl at this moment.
+        """Save torch tensors and JSON facts, with length and digest of metrics.jsonl at this moment.
 
         Raises: Diverged if one holds NaN: what is kept can be gone on from.
         """
@@ -75,30 +139,27 @@ class Run:
         for name, tensor in flat.items():
             if torch.isnan(tensor).any():
                 raise Diverged(f"{self.folder}: {name} is not a number after step {about['step']}; lower its rate")
-        about = {**about, "metrics_bytes": self._sync_metrics()}
-        write_atomically(self.folder / CHECKPOINT, save(flat, {"about": json.dumps(about)}))
+        said = json.dumps({**about, **self.metrics.kept()})
+        content = save(flat, {"about": said, "sha256": _digest(flat, said)})
+        write_atomically(self.folder / CHECKPOINT, content)
 
     def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The last checkpoint's tensors and facts; later records are cut off, since they will be made again."""
+        """The last checkpoint's tensors and facts; later records are cut off, since they will be made again.
+
+        Raises: RunError if the checkpoint or the records that it counts on are damaged.
+        """
         tensors, about = read_checkpoint(self.folder / CHECKPOINT)
-        metrics, length = self.folder / METRICS, about["metrics_bytes"]
-        if length > (metrics.stat().st_size if metrics.exists() else 0):
-            raise RunError(f"{metrics} is shorter than when its checkpoint was written: records are lost")
-        if metrics.exists():
-            os.truncate(metrics, length)
+        length, digest = about["metrics_bytes"], about.get("metrics_sha256")
+        if digest is None:
+            say(f"{self.folder / CHECKPOINT} is of an older version: it has no digest, so damage may go unnoticed")
+        last = self.metrics.take(length, digest)
+        step = last[0].get("step") if last else None
+        _begin_session(self.events, step + 1 if isinstance(step, int) else 0)
         return tensors, about
 
-    def _sync_metrics(self) -> int:
-        """Put the records on the disk, as the checkpoint that counts on them will be; their length in bytes."""
-        metrics = self.folder / METRICS
-        if not metrics.exists():
-            return 0
-        with metrics.open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
-
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write result.json: the run is finished."""
+        """Write result.json: the run is finished. Raises: RunError if the records are not those that were written."""
+        self.metrics.check(content=True)
         write_atomically(self.folder / RESULT, json.dumps(result, indent=2) + "\n")
 
 
@@ -111,6 +172,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        files.sync_folder(folder.parent)
         lock = (folder / ".lock").open("w")
     except OSError as error:
         raise RunError(f"cannot write the run folder {folder}: {error.strerror}") from error
@@ -121,19 +183,31 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
             raise RunError(f"{folder} is in use by another process") from error
         if (folder / RESULT).exists():  # another process may have finished it until now
             raise RunError(f"{folder} is finished; choose another --seed, --runs or setting, or delete the folder")
-        text = config.dump(settings)
-        written = folder / CONFIG
-        if written.exists() and written.read_text(encoding="utf-8") != text:
-            raise RunError(f"{folder} holds other settings ({written}); choose another folder")
-        write_atomically(written, text)
-        write_atomically(folder / META, json.dumps([*sessions(folder), about_this_program(device)], indent=2) + "\n")
-        if not (folder / CHECKPOINT).exists():  # what an attempt recorded that kept nothing is made again
-            (folder / METRICS).unlink(missing_ok=True)
+        text, written = config.dump(settings), folder / CONFIG
+        if not written.exists():
+            write_atomically(written, text)
+        elif _read(written).decode("utf-8", errors="replace") != text:
+            raise RunError(f"{folder} holds other settings ({written}), or it is damaged; choose another folder")
+        _sweep(folder)
+        before, now = _sessions_or_aside(folder), about_this_program(device)
+        resumed = (folder / CHECKPOINT).exists()
+        if resumed and before:
+            _say_what_changed(folder, before[-1], now)
+        write_atomically(folder / META, json.dumps([*before, now], indent=2) + "\n")
+        metrics = Metrics(folder / METRICS)
+        if resumed:
+            metrics.take()
+        else:  # what an attempt recorded that kept nothing is made again
+            metrics.file.unlink(missing_ok=True)
         # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
         from tensorboardX.event_file_writer import EventsWriter
 
-        with contextlib.closing(EventsWriter(str(folder / "events"))) as events:
-            yield Run(folder, events)
+        earlier = any(folder.glob("events.out.tfevents.*"))
+        # Named by the start's number too: two starts within a second are two files.
+        with contextlib.closing(EventsWriter(str(folder / "events"), f".{len(before):04d}")) as events:
+            if earlier and not resumed:
+                _begin_session(events, 0)
+            yield Run(folder, events, metrics)
 
 
 def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
@@ -142,36 +216,30 @@ def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
-    """What every start of a run said of itself (`about_this_program`), oldest first; none where that is not known."""
-    try:
-        found: list[dict[str, Any]] = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    """What every start of a run said of itself (`about_this_program`), oldest first; none where that is not known.
+
+    Raises: RunError if meta.json is damaged.
+    """
+    if not (folder / META).exists():
         return []
-    return found
+    with _as_run_error():
+        return files.read_json(folder / META, list[dict[str, Any]])
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """All records of a run, oldest first. Raises: RunError if there are none or a line is damaged."""
-    try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RunError(f"no run at {folder}: {error.strerror} ({METRICS})") from error
-    try:
-        return [json.loads(line) for line in lines]
-    except json.JSONDecodeError as error:
-        raise RunError(f"{folder / METRICS} is damaged: {error}") from error
+    if not (folder / METRICS).exists():
+        raise RunError(f"no run at {folder}: it has no {METRICS}")
+    return [_parsed(line, folder / METRICS) for line in _read(folder / METRICS, files.LARGE).splitlines()]
 
 
 def result(folder: Path) -> dict[str, Any]:
     """result.json of a finished run. Raises: RunError if the run is not there, not finished, or damaged."""
-    try:
-        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not (folder / RESULT).exists():
         what = "is not finished" if (folder / CONFIG).exists() else "is not a run folder"
-        raise RunError(f"{folder} {what}: it has no {RESULT}") from error
-    except (OSError, json.JSONDecodeError) as error:
-        raise RunError(f"cannot read {folder / RESULT}: {error}") from error
-    return found
+        raise RunError(f"{folder} {what}: it has no {RESULT}")
+    with _as_run_error():
+        return files.read_json(folder / RESULT, dict[str, Any])
 
 
 def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -180,23 +248,18 @@ def read_checkpoint(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     try:
         with safe_open(str(file), framework="pt") as opened:
-            about = json.loads((opened.metadata() or {})["about"])
-            return {name: opened.get_tensor(name) for name in opened.keys()}, about  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+            said = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        about = files.parse_json(said["about"], dict[str, Any], "what it says of itself")
+    except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
         raise RunError(f"checkpoint {file} cannot be read: {error}") from error
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file aside, sync it, rename it: readers see the old content or the new, never a part."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    if "sha256" in said and said["sha256"] != _digest(tensors, said["about"]):
+        raise RunError(
+            f"checkpoint {file} is damaged: its digest is not that of what it holds; go back to a copy of it"
+        )
+    if type(length := about.get("metrics_bytes")) is not int or length < 0:
+        raise RunError(f"checkpoint {file} is damaged: it says that {METRICS} had {str(length)[:40]} bytes")
+    return tensors, about
 
 
 def about_this_program(device: str = "cpu") -> dict[str, Any]:
@@ -210,9 +273,90 @@ def about_this_program(device: str = "cpu") -> dict[str, Any]:
         **versions,
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "device": device if torch is None or device == "cpu" else torch.cuda.get_device_name(device),
         "threads": None if torch is None else torch.get_num_threads(),
     }
+
+
+def say(line: str) -> None:
+    """Tell the user something that is no result and no error."""
+    print(line, file=sys.stderr)
+
+
+# ------------------------------------------------------------------ helpers
+
+
+@contextlib.contextmanager
+def _as_run_error() -> Iterator[None]:
+    try:
+        yield
+    except FileError as error:
+        raise RunError(str(error)) from error
+
+
+def _read(file: Path, most: int = files.SMALL) -> bytes:
+    with _as_run_error():
+        return files.read_bytes(file, most)
+
+
+def _parsed(line: bytes, file: Path) -> dict[str, Any]:
+    with _as_run_error():
+        return files.parse_json(line, dict[str, Any], file)
+
+
+def _digest(tensors: Mapping[str, Any], about: str) -> str:
+    """SHA-256 of names, types, shapes and contents of tensors, and of the facts' text."""
+    import torch
+
+    found = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        found.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _sessions_or_aside(folder: Path) -> list[dict[str, Any]]:
+    """The earlier starts; a meta.json that cannot be read is kept aside, and said."""
+    try:
+        return sessions(folder)
+    except RunError as error:
+        names = (f"{META}.damaged", *(f"{META}.damaged-{number}" for number in range(2, 1000)))
+        aside = next(folder / name for name in names if not (folder / name).exists())
+        (folder / META).rename(aside)
+        say(f"{error}; it is kept as {aside.name}, and this start is the first in a new one")
+        return []
+
+
+def _say_what_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    apart = [
+        f"{name} {before[name]} -> {now[name]}" for name in MATTERS if name in before and before[name] != now[name]
+    ]
+    if apart:
+        say(
+            f"{folder} goes on under other circumstances ({', '.join(apart)}): what is kept is exact, what follows may "
+            "differ from a run that never stopped"
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written: the lock's holder alone writes a run's own files."""
+    for part in [*folder.glob(".*.part"), *(folder / "cells").glob(".*.part")]:
+        with contextlib.suppress(FileNotFoundError):
+            own = part.parent != folder or any(part.name.startswith(f".{name}.") for name in OWN)
+            if own or time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
+
+
+def _begin_session(events: Any, step: int) -> None:
+    """Tell TensorBoard that what earlier files have from this step on is made again."""
+    if events is None:
+        return
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    events.write_event(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
+    events.flush()
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:

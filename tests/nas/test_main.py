@@ -200,7 +200,8 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(long_search: list[str], str
     process = start(words, limit=4096)  # the settings fit, a checkpoint does not
     _, said = process.communicate()
     assert process.returncode == 2
-    assert said == "python -m nas search: [Errno 27] File too large\n"
+    assert said.startswith("python -m nas search: [Errno 27] File too large: '")
+    assert said.endswith(f"{runs.CHECKPOINT}'\n")
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part" or path.name == runs.CHECKPOINT]
     assert main(words) == 0  # there is room again
     assert equal(tmp_path, straight)

@@ -268,7 +268,7 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(tmp_path: Path, monk
     class KilledWorker(Exception):
         """As Dask's."""
 
-    def killed(cell: Any, machine: Any) -> bytes:
+    def killed(cell: Any, machine: Any, allowed: Any) -> bytes:
         raise KilledWorker
 
     monkeypatch.setattr(study, "run_cell", killed)
@@ -413,3 +413,55 @@ def test_the_settings_travel_with_the_records() -> None:
     table = pq.read_table(io.BytesIO(study.run_cell(cell, MACHINE)))
     assert json.loads(table.schema.metadata[b"setting"])["options"] == {"outputs": 3}
     assert table.num_rows == 2 * 2
+
+
+def test_every_damaged_byte_of_a_cell_is_noticed(tmp_path: Path) -> None:
+    cell = Setting(edges=2, candidates=2, steps=4, every=2, replicates=2)
+    file = tmp_path / "cells" / study.file_name(cell)
+    file.parent.mkdir()
+    whole = study.run_cell(cell, MACHINE)
+    file.write_bytes(whole)
+    (good,) = study.read(tmp_path)
+    noticed = 0
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+        try:
+            (read,) = study.read(tmp_path)
+        except runs.RunError:
+            noticed += 1
+            continue
+        assert read.setting == good.setting
+        assert read.truth == good.truth
+        for name, values in good.values.items():
+            assert np.array_equal(read.values[name], values, equal_nan=True), (place, name)
+    assert noticed > len(whole) // 3 / 2  # the rest are statistics that nothing reads
+
+
+def test_a_cell_of_a_version_without_digests_is_read(tmp_path: Path) -> None:
+    cell = Setting(edges=2, candidates=2, steps=4, every=2, replicates=2)
+    file = tmp_path / "cells" / study.file_name(cell)
+    file.parent.mkdir()
+    file.write_bytes(study.run_cell(cell, MACHINE))
+    (good,) = study.read(tmp_path)
+    table = pq.read_table(file)
+    old = {name: text for name, text in table.schema.metadata.items() if name in (b"version", b"setting")}
+    pq.write_table(table.replace_schema_metadata(old), file, compression="zstd")
+    (read,) = study.read(tmp_path)
+    assert read.truth is None
+    assert study.truth_of(read) == good.truth
+    assert np.array_equal(read.values["entropy"], good.values["entropy"])
+
+
+def test_a_damaged_cell_is_kept_aside_and_computed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings, cells = loaded(tmp_path)
+    folder = tmp_path / "run"
+    with runs.open_run(folder, settings) as run:
+        study.run_study(cells[:2], MACHINE, run, threads)
+    files = [folder / "cells" / study.file_name(cell) for cell in cells[:2]]
+    whole = files[0].read_bytes()
+    files[0].write_bytes(whole[: len(whole) // 2])
+    with runs.open_run(folder, settings) as run:
+        study.run_study(cells[:2], MACHINE, run, threads)
+    assert f"it is kept as {files[0].stem}.damaged, and computed again" in capsys.readouterr().err
+    assert files[0].read_bytes() == whole
+    assert files[0].with_suffix(".damaged").read_bytes() == whole[: len(whole) // 2]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tensorboardX.proto.event_pb2 import Event
+from safetensors.torch import save
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from nas.running import runs
 from nas.running.runs import RunError
@@ -158,3 +159,219 @@ def test_damaged_records_and_missing_runs_are_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st')
     with pytest.raises(RunError, match=r"metrics.jsonl is damaged"):
         runs.records(tmp_path)
+
+
+# ------------------------------------------------------------------ damage is noticed
+
+
+def begun(folder: Path) -> None:
+    with runs.open_run(folder, Settings()) as run:
+        for step in (1, 2):
+            run.record({"step": step, "loss": 1 / step})
+        run.checkpoint({"x": torch.arange(4.0), "n": torch.tensor([], dtype=torch.bool)}, {"step": 2, "seconds": 0.5})
+        run.record({"step": 3, "loss": 0.0})
+
+
+def go_on(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    with runs.open_run(folder, Settings()) as run:
+        return run.restore()
+
+
+def test_every_damaged_byte_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    begun(tmp_path)
+    file = tmp_path / runs.CHECKPOINT
+    whole, (tensors, about) = file.read_bytes(), runs.read_checkpoint(file)
+    for place in range(len(whole)):
+        for change in (1, 128):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+            try:
+                other, said = runs.read_checkpoint(file)
+            except RunError:
+                continue
+            # Blanks that fill up the header mean nothing: whatever is still read is the same.
+            assert said == about
+            assert all(torch.equal(tensor, other[name]) for name, tensor in tensors.items())
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(RunError):
+            runs.read_checkpoint(file)
+
+
+@pytest.mark.parametrize("place", [0, 10, 25, -1])
+def test_a_changed_record_is_noticed_before_anything_goes_on(place: int, tmp_path: Path) -> None:
+    begun(tmp_path)
+    metrics = tmp_path / runs.METRICS
+    kept = runs.read_checkpoint(tmp_path / runs.CHECKPOINT)[1]["metrics_bytes"]
+    content = bytearray(metrics.read_bytes())
+    content[place if place >= 0 else kept + place] ^= 1
+    metrics.write_bytes(content)
+    with pytest.raises(RunError, match="its records are not those"):
+        go_on(tmp_path)
+    assert metrics.read_bytes() == content  # nothing was cut off
+    content[place if place >= 0 else kept + place] ^= 1
+    content[kept + 1] ^= 1  # control: after the checkpoint nothing counts
+    metrics.write_bytes(content)
+    assert go_on(tmp_path)[1]["step"] == 2
+    assert metrics.stat().st_size == kept
+
+
+def test_a_checkpoint_of_an_older_version_loads_and_this_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path)
+    file = tmp_path / runs.CHECKPOINT
+    tensors, about = runs.read_checkpoint(file)
+    del about["metrics_sha256"]
+    file.write_bytes(save(tensors, {"about": json.dumps(about)}))
+    assert go_on(tmp_path)[0]["x"].tolist() == [0, 1, 2, 3]
+    assert "of an older version: it has no digest" in capsys.readouterr().err
+    metrics = tmp_path / runs.METRICS
+    metrics.write_bytes(b"{" + metrics.read_bytes()[:-1])
+    with pytest.raises(RunError, match="is damaged"):  # of its records at least the form is known
+        go_on(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "about", ['{"metrics_bytes": -1}', '{"metrics_bytes": "x"}', "{}", "null", "5", "[" * 3000, "{"]
+)
+def test_facts_of_another_form_are_one_line(about: str, tmp_path: Path) -> None:
+    file = tmp_path / runs.CHECKPOINT
+    file.write_bytes(save({"x": torch.zeros(1)}, {"about": about}))
+    with pytest.raises(RunError, match=r"checkpoint .* (is damaged|cannot be read)") as caught:
+        runs.read_checkpoint(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", ["delete", "shorten", "lengthen", "replace"])
+def test_records_that_change_while_a_run_goes_on_are_noticed(harm: str, tmp_path: Path) -> None:
+    metrics = tmp_path / runs.METRICS
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.record({"step": 1})
+        run.checkpoint({}, {"step": 1})
+        if harm == "delete":
+            metrics.unlink()
+        elif harm == "shorten":
+            os.truncate(metrics, 4)
+        elif harm == "lengthen":
+            metrics.write_text(metrics.read_text() + "x")
+        else:
+            metrics.write_text('{"step": 2}\n')
+        if harm != "replace":  # of the same length: seen where the whole is read
+            with pytest.raises(RunError, match="was changed while this run went on"):
+                run.record({"step": 2})
+            with pytest.raises(RunError, match="was changed while this run went on"):
+                run.checkpoint({}, {"step": 2})
+        with pytest.raises(RunError, match="was changed while this run went on"):
+            run.finish({})
+    assert not (tmp_path / runs.RESULT).exists()
+
+
+@pytest.mark.parametrize("content", ["[{]", "{}", "null", "5", '["x"]', "[" * 3000, "\xff", "[1" + "0" * 5000 + "]"])
+def test_a_damaged_meta_is_kept_aside(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun(tmp_path)
+    for name in ("meta.json.damaged", "meta.json.damaged-2"):
+        (tmp_path / runs.META).write_text(content, encoding="latin-1")
+        with pytest.raises(RunError, match=r"meta\.json is damaged"):
+            runs.sessions(tmp_path)
+        go_on(tmp_path)
+        assert f"it is kept as {name}" in capsys.readouterr().err
+        assert (tmp_path / name).read_text(encoding="latin-1") == content
+    assert len(runs.sessions(tmp_path)) == 1
+
+
+def test_what_killed_processes_left_half_written_is_removed(tmp_path: Path) -> None:
+    begun(tmp_path)
+    (tmp_path / "cells").mkdir()
+    stale = [f".{runs.CHECKPOINT}.123.part", ".result.json.9.part", "cells/.a.parquet.77.part", ".audit.json.5.part"]
+    for name in [*stale, ".evaluation.json.5.part", "my.part"]:
+        (tmp_path / name).write_text("x")
+    os.utime(tmp_path / stale[-1], (0, 0))
+    go_on(tmp_path)
+    assert not any((tmp_path / name).exists() for name in stale)
+    assert (tmp_path / ".evaluation.json.5.part").exists()  # another process may be writing it
+    assert (tmp_path / "my.part").exists()
+
+
+def test_a_rename_is_put_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is synced after the rename: else a power cut may undo it."""
+    done: list[str] = []
+    real_sync, real_replace = os.fsync, Path.replace
+
+    def sync(descriptor: int) -> None:
+        done.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        real_sync(descriptor)
+
+    def replace(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    runs.write_atomically(tmp_path / "x", "content")
+    assert done == ["file", "rename", "folder"]
+
+
+def test_other_circumstances_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path)
+    go_on(tmp_path)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    go_on(tmp_path)
+    assert "goes on under other circumstances (processes 1 -> 2)" in capsys.readouterr().err
+    assert [session["processes"] for session in runs.sessions(tmp_path)] == [1, 1, 2]
+
+
+# ------------------------------------------------------------------ TensorBoard
+
+
+def points(folder: Path) -> list[int]:
+    """Steps as TensorBoard shows them: a session's start throws away what earlier files have from its step on."""
+    shown: list[int] = []
+    for file in sorted(folder.glob("events.out.tfevents.*")):
+        content = file.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            event = Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+            if event.session_log.status == SessionLog.START:
+                shown = [step for step in shown if step < event.step]
+            shown += [event.step] if event.summary.value else []
+    return shown
+
+
+def test_tensorboard_never_runs_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1.75e9)  # all starts within one second
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.record({"step": 1})  # nothing is kept: made again
+    with runs.open_run(tmp_path, Settings()) as run:
+        for step in (1, 2):
+            run.record({"step": step})
+        run.checkpoint({}, {"step": 2})
+        run.record({"step": 3})
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.restore()
+        for step in (3, 4):
+            run.record({"step": step})
+    assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 3
+    assert points(tmp_path) == [1, 2, 3, 4]
+
+
+# ------------------------------------------------------------------ folders of the version before
+
+
+def test_a_folder_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    """As version 0.1.0 wrote it: no digests, no number of processes."""
+    (tmp_path / runs.CONFIG).write_text("rate = 0.1\n")
+    (tmp_path / runs.META).write_text('[{"command": "x", "threads": 1}]\n')
+    line = '{"step": 1}\n'
+    (tmp_path / runs.METRICS).write_text(line + '{"st')
+    content = save({"x": torch.arange(2)}, {"about": json.dumps({"step": 1, "metrics_bytes": len(line)})})
+    (tmp_path / runs.CHECKPOINT).write_bytes(content)
+    with runs.open_run(tmp_path, Settings()) as run:
+        assert run.restore()[0]["x"].tolist() == [0, 1]
+        run.record({"step": 2})
+        run.finish({})
+    assert runs.records(tmp_path) == [{"step": 1}, {"step": 2}]
+    assert len(runs.sessions(tmp_path)) == 2
