@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.running import config, files
-from nas.running.files import FileError, write_atomically
+from nas.running.files import FileError
+from nas.running.files import write_atomically as write_atomically
 
 CONFIG, META, METRICS, RESULT = "config.toml", "meta.json", "metrics.jsonl", "result.json"
 CHECKPOINT = "checkpoint.safetensors"
