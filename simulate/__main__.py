@@ -125,19 +125,21 @@ def _compare(options: argparse.Namespace) -> int:
     from nas import methods
     from nas.running import config
     from simulate import landscapes, study
+    from theory.landscapes.named import FIXED
 
     if options.landscape == "list":
         print("\n".join(landscapes.names()))
         return 0
     if not options.methods:
         raise ValueError(f"name one method or more; known: {', '.join(methods.METHODS)}")
+    own_size = dict(zip(("edges", "candidates"), FIXED.get(options.landscape, ()), strict=False))
     settings = config.load(
         study.StudySettings,
         sets=[f"base.{text}" for text in options.set],
         base={
             "name": "compare",
             "about": f"{' and '.join(options.methods)} on {options.landscape}.",
-            "base": {"landscape": options.landscape},
+            "base": {"landscape": options.landscape, **own_size},
             "grid": {"method": options.methods},
         },
     )

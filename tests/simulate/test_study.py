@@ -339,6 +339,14 @@ def test_the_first_step_rises_no_more_often_than_theorys_bound_and_the_bound_say
         assert np.isnan(evidence.rise_bound(study.Cell(replace(one, **other), np.array([0, 1]), {})))  # type: ignore[arg-type]
 
 
+def test_compare_takes_a_landscape_at_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["--set", "replicates=4", "--set", "steps=2", "--runs", str(tmp_path), "--workers", "1"]
+    assert program.main(["compare", "bandit", "advantage", "reinforce", *short]) == 0
+    assert "landscape bandit" in capsys.readouterr().out
+    assert program.main(["compare", "bandit", "advantage", *short, "--set", "edges=3"]) == 2
+    assert "bandit has 1 edges and 2 candidates, not 3 and 2" in capsys.readouterr().err
+
+
 def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["compare", "list"]) == 0
     assert "nasbench201\n" in capsys.readouterr().out
