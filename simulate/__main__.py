@@ -148,7 +148,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _add_study(commands: program.Commands) -> None:
     parser = commands.add_parser("study", help="run a grid of cells in parallel, draw it, write its report")
-    parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/simulation.md)")
+    parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/howto/studies.md)")
     _add_where(parser)
     parser.set_defaults(run_command=_study)
 

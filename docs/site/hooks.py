@@ -39,7 +39,7 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Turn the links of a checkout into the site's."""
     uri = page.file.src_uri
-    return turned(markdown, uri, origin(uri))
+    return turned(markdown.replace("<details>", '<details markdown="1">'), uri, origin(uri))
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:

@@ -1,7 +1,7 @@
 """What accuracy does each NAS-Bench-201 cell reach, trained for real?
 
 Reads `nasbench201.csv.gz`: one row a cell, `index` as published, `architecture`, then named columns of numbers
-(docs/cifar.md lists them). The whole table takes a few megabytes; the benchmark's own files take gigabytes.
+(docs/howto/data.md lists them). The whole table takes a few megabytes; the benchmark's own files take gigabytes.
 """
 
 import csv
@@ -26,7 +26,7 @@ Integers = npt.NDArray[np.int64]
 SOURCE = Source(
     "the NAS-Bench-201 table",
     ("nasbench201.csv.gz", "nasbench201.csv"),
-    "make it from the benchmark's own release (github.com/D-X-Y/NATS-Bench) as docs/cifar.md shows",
+    "make it from the benchmark's own release (github.com/D-X-Y/NATS-Bench) as docs/howto/data.md shows",
 )
 DATASETS = ("cifar10", "cifar100", "imagenet16_120")
 NEEDED = ("index", "architecture", "cifar10_valid", "cifar10_test")
