@@ -28,7 +28,7 @@ def _add_verify(commands: program.Commands) -> None:
     parser.add_argument("--only", metavar="T1,T4", help="these claims (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--cases", type=int, metavar="N", help="random cases a claim, more for a wider search (default: 5000)"
+        "--cases", type=int, metavar="N", help="random cases a claim, more for a wider search (default: 2000)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ledger")
     parser.add_argument("--proofs", type=Path, metavar="FILE", help="a record of proofs/check.py --json FILE")

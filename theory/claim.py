@@ -5,6 +5,7 @@ negative. For an identity that is minus the largest difference. On `Fraction` it
 -`TOLERANCE` counts as rounding.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,12 +68,14 @@ class Claim:
 
 
 def named(found: Any, expected: Any) -> Any:
-    """Minus the largest difference between the step a checker tried and the step its claim names.
+    """Infinite if the step a checker tried is the step its claim names, else minus the largest difference.
 
     A checker takes the minimum with its slack: a step of another length violates the claim, a step of none included,
-    of which most inequalities would be true.
+    of which most inequalities would be true. Numbers without a unit; in floats up to `TOLERANCE`.
     """
-    return -abs(np.asarray(found - expected)).max()
+    difference = abs(np.asarray(found - expected))
+    largest = difference.max()
+    return math.inf if largest <= (0 if difference.dtype == object else TOLERANCE) else -largest
 
 
 def try_case(slack: Checker, case: Case, exact: bool) -> Any:

@@ -111,7 +111,7 @@ def test_nine_in_fractions_moves_with_q(monkeypatch: pytest.MonkeyPatch) -> None
     claim = CLAIMS["T9"]
     case = Case("table", np.array([0, 3, 0]), np.array([[1, 2]]), F(1, 2), np.zeros((1, 2)))
     # q = (0, 3), weights (1, 2 / 8): p' = (4/5, 1/5); J falls from 2 to 3/5, and nothing else is smaller
-    assert try_case(claim.exact_slack, case, True) == 0
+    assert try_case(claim.exact_slack, case, True) == 0  # the smallest of no decrease yet and 7/5
     moved = []
     honest = t9_exponentiated._follows
     monkeypatch.setattr(
@@ -123,8 +123,11 @@ def test_nine_in_fractions_moves_with_q(monkeypatch: pytest.MonkeyPatch) -> None
     assert honest(np.array([F(1, 3), F(2, 3)]), np.array([F(1, 5), F(4, 5)]), np.array([F(0), F(3)])) < 0  # turned
 
 
-def test_named_is_zero_for_the_same_and_negative_for_another() -> None:
-    assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(0)])) == 0
+def test_named_leaves_the_slack_alone_for_the_same_and_is_negative_for_another() -> None:
+    assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(0)])) == np.inf
+    assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(1, 10**20)])) == F(-1, 10**20)
+    assert named(np.array([0.5, 1e-12]), np.array([0.5, 0.0])) == np.inf
+    assert named(np.array([0.5, 1e-6]), np.array([0.5, 0.0])) == -1e-6
     assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 4), F(1)])) == -1
 
 
@@ -231,3 +234,26 @@ def test_fourteen_survives_a_variance_that_rounding_left_below_zero() -> None:
     case = Case("quadratic", np.array([[-1, -1], [0, -1], [-1, -1]]), np.array([[9, 5]]), F(7, 8), np.zeros((1, 2)))
     assert abs(exact.moments(METHODS["advantage"], case.problem(False), case.policy(False)).total_variance) < 1e-15
     assert holds(try_case(claim.slack, case, False), False)
+
+
+def test_eights_slack_by_hand() -> None:
+    """L = (0, 1), p = 1/2, share 1/4: C = 1/4, step 2, g = (-1/4, 1/4): p' = (1, e^-1) / (1 + e^-1), J' = 1 / (1 + e).
+
+    Promised is 2 (1 - 1/4) / 8 = 3/16 of the decrease; along (1, -1) the curvature is zero, its room (1/4)^2 4 = 1/4.
+    """
+    case = Case("table", np.array([0, 1, 0]), np.array([[1, 1]]), F(1, 4), np.array([[1, -1]]))
+    found = try_case(CLAIMS["T8"].slack, case, False)
+    assert found == pytest.approx(1 / 2 - 1 / (1 + np.e) - 3 / 16, rel=1e-12)
+    assert try_case(t8_logit_step.exact_slack, case, True) == F(1, 4)
+
+
+def test_nines_slack_by_hand() -> None:
+    """The same with exponentiated gradient, Q = (0, 1): one edge may take the rate 30 share / D = 15/2.
+
+    Together the rate is bounded by 1000 / D, so J falls by 1/2, to 0; edge after edge it falls to 1 / (1 + e^7.5).
+    """
+    case = Case("table", np.array([0, 1, 0]), np.array([[1, 1]]), F(1, 4), np.array([[0, 0]]))
+    assert try_case(CLAIMS["T9"].slack, case, False) == pytest.approx(1 / 2 - 1 / (1 + np.exp(7.5)), rel=1e-12)
+    land, p = case.problem(False), case.policy(False)
+    moved = t9_exponentiated.together(land, p, 7.5)
+    np.testing.assert_allclose(moved, [[1 / (1 + np.exp(-7.5)), 1 / (1 + np.exp(7.5))]], rtol=1e-12)

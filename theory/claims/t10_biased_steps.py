@@ -9,7 +9,7 @@ from nas.methods import METHODS
 from nas.optimisers import sgd
 from theory import exact, symbols
 from theory.cases import Case, Domain
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.claims.t5_taylor_bias import FLIP, QUADRATIC, symbolic_credit
 from theory.claims.t8_logit_step import EXCLUSIVE, largest_step, stated
 from theory.landscapes import Landscape
@@ -29,8 +29,8 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     credit = exact.moments(METHODS["advantage"], problem, p)
     steps = (credit.mean, credit.gradient + direction)
     rate = _rate(problem, share)
-    length = rate * spread * stated(problem.edges) - share  # C n = share: a rate of zero would keep every promise
-    return min(*(_room(problem, p, step, rate) / spread for step in steps), -abs(length))
+    length = named(rate * spread * stated(problem.edges), share)  # C n = share: a rate of zero would keep every promise
+    return min(*(_room(problem, p, step, rate) / spread for step in steps), length)
 
 
 def nearest(step: Any) -> Any:

@@ -37,14 +37,15 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
 
 
 def the_named_step(problem: Landscape, p: Any, share: Any, moved: Any) -> Any:
-    """Zero if c - J times the move is share times -g, that is if p' = p - share g / (c - J), and less otherwise.
+    """`named`: c - J times the move is -share g, that is p' = p - share g / (c - J), in units of the losses' range.
 
-    Divided by the range of losses, so that it has no unit. Where c = J nothing moves, and g is zero.
+    Where c = J nothing moves, and g is zero.
     """
     known = exact.truth(problem, p)
     spread = problem.max_loss - problem.min_loss
     room = problem.max_loss - known.expected_loss
-    return named((moved - p) * room, -share * known.gradient) / (spread if spread > 0 else 1)
+    unit = spread if spread > 0 else 1 + 0 * spread
+    return named((moved - p) * room / unit, -share * known.gradient / unit)
 
 
 def _ascent(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:

@@ -51,7 +51,7 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     moved = together(problem, p, rate)
     worst, lengths = before - expected_loss(problem, moved), [named(moved, _tilted(problem, p, rate))]
     if rate < 1e3 / spread:  # else lambda is next to nothing, and any rate is allowed
-        lengths.append(-abs(rate * np.linalg.norm(interactions(problem), 2) / 8 - share))
+        lengths.append(named(rate * np.linalg.norm(interactions(problem), 2) / 8, share))
     for edge in range(len(p)):
         moved = p.copy()
         moved[edge] = together(problem, p, 30 * share / spread)[edge]
@@ -91,12 +91,12 @@ def exact_slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
 
 
 def _follows(before: Any, after: Any, q: Any) -> Any:
-    """Zero if the step moved as exp(-n Q) with n > 0 does: the odds of each pair fall where its Q is the larger one."""
+    """Infinite if the step moved as exp(-n Q), n > 0, does: the odds of each pair fall where Q is the larger one."""
     possible = [k for k in range(len(q)) if before[k] > 0]
     wrong = [
         (i, j) for i in possible for j in possible if q[i] > q[j] and not after[i] * before[j] < after[j] * before[i]
     ]
-    return Fraction(-len(wrong))
+    return Fraction(-len(wrong)) if wrong else math.inf
 
 
 def _outside(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
