@@ -73,7 +73,7 @@ def named(found: Any, expected: Any) -> Any:
     A checker takes the minimum with its slack: a step of another length violates the claim, a step of none included,
     of which most inequalities would be true. Numbers without a unit; in floats up to `TOLERANCE`.
     """
-    difference = abs(np.asarray(found - expected))
+    difference = abs(np.atleast_1d(np.asarray(found - expected)))
     largest = difference.max()
     return math.inf if largest <= (0 if difference.dtype == object else TOLERANCE) else -largest
 

@@ -127,6 +127,7 @@ def test_named_leaves_the_slack_alone_for_the_same_and_is_negative_for_another()
     assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(0)])) == np.inf
     assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 2), F(1, 10**20)])) == F(-1, 10**20)
     assert named(np.array([0.5, 1e-12]), np.array([0.5, 0.0])) == np.inf
+    assert (named(F(1, 3), F(1, 3)), named(F(1, 3), F(1, 2)), named(0.25, 0.5)) == (np.inf, F(-1, 6), -0.25)
     assert named(np.array([0.5, 1e-6]), np.array([0.5, 0.0])) == -1e-6
     assert named(np.array([F(1, 2), F(0)]), np.array([F(1, 4), F(1)])) == -1
 
