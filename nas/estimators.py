@@ -189,6 +189,42 @@ def reinforce_leave_one_out(probabilities: A, gates: A, loss: A) -> A:
     return (expand(centred, 2) * (gates - probabilities[..., None, :, :])).sum(axis=-3) / (samples - 1)
 
 
+@shaped(probabilities="E K", gates="2 E K", loss="2")
+def unordered_set(probabilities: A, gates: A, loss: A) -> A:
+    """Two different architectures, as a set: neither the order in which they were drawn nor a repeat is left to chance.
+
+    gradient_e = (1 - P_a)(1 - P_b) / (2 - P_a - P_b) (L_a - L_b)(a_e - b_e), P_a the probability of all of a
+                                                                        (Kool et al. 2020; docs/notation.md, eq. 25)
+
+    The paper's estimator with its built-in baseline, for sets of two: there it has this closed form.
+
+    Args: probabilities (..., E, K); gates (..., 2, E, K), drawn without replacement; loss (..., 2).
+    Returns: (..., E, K), unbiased. Zero if the two are the same, as where only one architecture can be drawn.
+    """
+    kept = (probabilities[..., None, :, :] * gates).sum(axis=-1)
+    equal = (gates[..., 0, :, :] * gates[..., 1, :, :]).sum(axis=-1)
+    chance, same = kept[..., 0], equal[..., 0]
+    for edge in range(1, gates.shape[-2]):
+        chance, same = chance * kept[..., edge], same * equal[..., edge]
+    one, other = 1 - chance[..., 0], 1 - chance[..., 1]
+    weight = one * other / (one + other + same)
+    return expand(weight * (loss[..., 0] - loss[..., 1]), 2) * (gates[..., 0, :, :] - gates[..., 1, :, :])
+
+
+@shaped(largest="E", gates="2 E 2", loss="2")
+def disarm(largest: A, gates: A, loss: A) -> A:
+    """DisARM for two operations an edge: an antithetic pair, its noise integrated out as far as the pair allows.
+
+    gradient_e = max_k p_ek (L_a - L_b)(a_e - b_e) / 2      (Dong et al. 2020, eq. 8, for logits of both operations;
+                                                                        docs/notation.md, eq. 26)
+
+    Args: largest (..., E), the larger of each edge's two probabilities; gates (..., 2, E, 2), a drawn from uniforms u
+    and b from 1 - u; loss (..., 2). Returns: (..., E, 2), unbiased.
+    """
+    half = expand(largest, 1) * expand(loss[..., 0] - loss[..., 1], 2) / 2
+    return half * (gates[..., 0, :, :] - gates[..., 1, :, :])
+
+
 @shaped(probabilities="E K", gates="E K", loss="", alternative_losses="E K")
 def counterfactual(probabilities: A, gates: A, loss: A, alternative_losses: A) -> A:
     """Advantage over the marginal of the edge itself, all other edges held (COMA's baseline).
@@ -285,15 +321,70 @@ def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, we
 
 @shaped(z="E K", gate_gradient="E K", temperature="1 1")
 def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
-    """GDAS and SNAS: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
+    """GDAS, SNAS and straight-through Gumbel-softmax: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
 
     gradient_e = (1 / temperature) z_e (g_e - <z_e, g_e>)               (docs/notation.md, eq. 16)
 
     Args: z, gate_gradient (..., E, K); temperature > 0, a number or (..., 1, 1). GDAS takes g at the one-hot argmax
-    of z with idle entries filled by `fill_idle`, SNAS at z itself.
+    of z with idle entries filled by `fill_idle`, SNAS at z itself;
+    straight-through Gumbel-softmax (Jang et al. 2017) at the argmax, dense.
     Returns: (..., E, K), biased for the expected loss.
     """
     return softmax_pullback(z, gate_gradient) / temperature
+
+
+@shaped(z="M E K", gate_gradient="E K", temperature="1 1")
+def gumbel_rao(z: A, gate_gradient: A, temperature: Any) -> A:
+    """Gumbel-Rao: straight through, averaged over M relaxed samples that all have the drawn gates as their argmax.
+
+    gradient_e = 1/(M tau) sum_m z_me (g_e - <z_me, g_e>)               (Paulus et al. 2021; docs/notation.md, eq. 24)
+
+    Args: z (..., M, E, K), independent given the gates; gate_gradient (..., E, K), dense at the gates; temperature > 0.
+    Returns: (..., E, K), with the mean of the straight-through estimator and never more variance; biased as that is.
+    """
+    through = softmax_pullback(z, gate_gradient[..., None, :, :]).sum(axis=-3)
+    return through / z.shape[-3] / temperature
+
+
+@shaped(
+    probabilities="E K",
+    gates="E K",
+    loss="",
+    z="E K",
+    relaxed_gate_gradient="E K",
+    conditioned="E K",
+    slope="E K",
+    conditioned_loss="",
+    conditioned_gate_gradient="E K",
+    temperature="1 1",
+)
+def rebar(
+    probabilities: A,
+    gates: A,
+    loss: A,
+    z: A,
+    relaxed_gate_gradient: A,
+    conditioned: A,
+    slope: A,
+    conditioned_loss: A,
+    conditioned_gate_gradient: A,
+    temperature: Any,
+) -> A:
+    """REBAR: REINFORCE with the loss of a relaxed sample, given the drawn gates, as control variate.
+
+    (L(a) - L(z'))(a_e - p_e) + dL(z)/dlogits_e - dL(z')/dlogits_e      (Tucker et al. 2017; docs/notation.md, eq. 27)
+
+    with dL(z)/dlogits = eq. 16, and dL(z')/dlogits_e = t_e s_e - p_e <t_e, s_e>, t_e = z'_e (g'_e - <z'_e, g'_e>) / tau.
+
+    Args: probabilities, one-hot gates, z (whose argmax the gates are) and conditioned z', drawn again given the gates,
+    (..., E, K); slope s (..., E, K), of z'_k's perturbed log-probability in log p_k; the losses (...,); the relaxed and
+    conditioned gate gradients (..., E, K), dense at z and z'; temperature > 0.
+    Returns: (..., E, K), unbiased at every temperature.
+    """
+    through = softmax_pullback(conditioned, conditioned_gate_gradient) * slope
+    given = through - probabilities * through.sum(axis=-1, keepdims=True)
+    score = (expand(loss, 2) - expand(conditioned_loss, 2)) * (gates - probabilities)
+    return score + (softmax_pullback(z, relaxed_gate_gradient) - given) / temperature
 
 
 @shaped(gates="E K", gate_gradient="E K", output_gradient="E")

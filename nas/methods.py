@@ -17,10 +17,15 @@ from nas.arrays import expand, namespace
 from nas.running import plugins
 from nas.samples import (
     ALL_DENSE,
+    ANTITHETIC,
     ARGMAX,
     BINOMIAL,
+    DISTINCT,
+    GUMBEL_GIVEN,
     GUMBEL_HARD,
+    GUMBEL_HARD_DENSE,
     GUMBEL_SOFT,
+    GUMBEL_TWICE,
     MEAN,
     ONE_HOT,
     ONE_HOT_AND_EDGE,
@@ -456,6 +461,44 @@ METHODS: dict[str, Method] = {
             colour="#ff9896",
         ),
         Method(
+            "straight_through_gumbel",
+            "Straight-through Gumbel",
+            estimators.relaxed,
+            draw=GUMBEL_HARD_DENSE,
+            temperature=Linear(1, 0.5),
+            propagation="dense",
+            source="Jang et al. 2017",
+            colour="#2ca02c",
+        ),
+        Method(
+            "gumbel_rao",
+            "Gumbel-Rao",
+            estimators.gumbel_rao,
+            draw=GUMBEL_GIVEN,
+            temperature=Linear(1, 0.5),
+            propagation="dense",
+            source="Paulus et al. 2021",
+            colour="#637939",
+        ),
+        Method(
+            "unordered_set",
+            "Unordered set of two",
+            estimators.unordered_set,
+            draw=DISTINCT,
+            source="Kool et al. 2020",
+            colour="#393b79",
+        ),
+        Method(
+            "rebar",
+            "REBAR",
+            estimators.rebar,
+            draw=GUMBEL_TWICE,
+            temperature=Linear(1, 0.5),
+            propagation="dense",
+            source="Tucker et al. 2017",
+            colour="#843c39",
+        ),
+        Method(
             "binomial_advantage",
             "AdvantageNAS, binomial",
             binomial_advantage,
@@ -479,12 +522,16 @@ PAPER_METHODS = ("advantage", "reinforce", "parsec", "gdas", "proxyless", "snas"
 # What the others estimate. Not in the registry: only a landscape that knows all its losses can be asked for it.
 EXACT = Method("exact", "Exact gradient", expected_gradient, draw=MEAN, propagation="dense", colour="#000000")
 
+# For two candidate operations an edge and no other number, so it stands beside the registry, whose methods take any.
+DISARM = Method("disarm", "DisARM", estimators.disarm, draw=ANTITHETIC, source="Dong et al. 2020", colour="#e7298a")
+ASIDE = {method.name: method for method in (EXACT, DISARM)}
+
 
 # ------------------------------------------------------------------ the door
 
 
 def find(name: str, landscape: bool = False) -> Method:
-    """The method that a name means: of the registry, `exact`, or a user's `Method` or function, package.module:name.
+    """The method that a name means: of the registry, `exact`, `disarm`, or a user's `Method` or function, package.module:name.
 
     landscape: whether the losses of all architectures are at hand, so that the expected gradient can be asked for.
     Raises: ValueError in one line, with the known names, or with what is wrong with the user's object.
@@ -496,13 +543,13 @@ def find(name: str, landscape: bool = False) -> Method:
     """
     if name in METHODS:
         found = METHODS[name]
-    elif name == EXACT.name:
-        found = EXACT
+    elif name in ASIDE:
+        found = ASIDE[name]
     elif plugins.is_own(name):
         found = _own(name)
     else:
         raise ValueError(
-            f"unknown method {name!r}; known: {', '.join(METHODS)}, {EXACT.name}, or your own as package.module:name"
+            f"unknown method {name!r}; known: {', '.join((*METHODS, *ASIDE))}, or your own as package.module:name"
         )
     if "expected_gradient" in found.needs and not landscape:
         raise ValueError(

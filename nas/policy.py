@@ -55,10 +55,55 @@ def gumbel_softmax(logits: A, uniforms: A, temperature: Any) -> A:
 
     Args: logits (..., E, K); uniforms (..., E, K), kept inside (0, 1) to the type's smallest step; temperature > 0.
     """
-    xp = namespace(logits)
+    return softmax((logits + gumbel(uniforms)) / temperature)
+
+
+def gumbel(uniforms: A) -> A:
+    """Gumbel noise -log(-log u), finite at both ends: u is kept inside (0, 1) to the type's smallest step."""
+    xp = namespace(uniforms)
     tiny = xp.finfo(uniforms.dtype).tiny  # type: ignore[attr-defined]
-    gumbel = -xp.log(-xp.log(uniforms + tiny) + tiny)
-    return softmax((logits + gumbel) / temperature)
+    noise: A = -xp.log(-xp.log(uniforms + tiny) + tiny)
+    return noise
+
+
+def perturbed_given(probabilities: A, gates: A, uniforms: A) -> A:
+    """log p + Gumbel noise, given which operation of each edge has the largest: that of `gates`.
+
+    With G the noise and i the operation: G_i for i itself, because the largest of all is a Gumbel variable whatever i
+    is, and -log(exp(-G_k) / p_k + exp(-G_i)) for k != i (Maddison et al. 2014; Paulus et al. 2021, eq. 4).
+
+    Args: probabilities, one-hot gates (broadcasting), uniforms (..., E, K). Returns: (..., E, K), -inf where p is zero.
+    """
+    xp = namespace(probabilities)
+    noise: Any = gumbel(uniforms)
+    top = (gates * noise).sum(axis=-1, keepdims=True)
+    below = -xp.logaddexp(-noise - logits(probabilities), -top + 0 * noise)
+    return xp.where(gates > 0, top, below)  # type: ignore[operator, no-any-return]
+
+
+def draw_another(probabilities: A, gates: A, uniforms: A) -> A:
+    """A second architecture in proportion to its probability, without the first: one edge after the other.
+
+    Given that no edge before differed, edge e keeps its operation a_e with weight p_e(a_e) miss_e+1 and takes another
+    with weight p_ek; miss_e is the probability that some edge from e on differs. Later edges are then free.
+
+    Args: probabilities, one-hot gates (..., E, K); uniforms (..., E). Returns: gates (..., E, K), those given where no
+    other architecture has a positive probability.
+    """
+    xp = namespace(probabilities)
+    kept = (probabilities * gates).sum(axis=-1)
+    others = (probabilities * (1 - gates)).sum(axis=-1)
+    misses = [0 * kept[..., 0]]
+    for edge in range(gates.shape[-2] - 1, 0, -1):
+        misses.insert(0, others[..., edge] + kept[..., edge] * misses[0])
+    same, drawn = 0 * kept[..., 0] + 1, []
+    for edge, miss in enumerate(misses):
+        p, a = probabilities[..., edge, :], gates[..., edge, :]
+        apart = p * (1 - a) + a * p * miss[..., None]
+        apart = xp.where(apart.sum(axis=-1, keepdims=True) > 0, apart, a)
+        drawn.append(draw(xp.where(same[..., None] > 0, apart, p), uniforms[..., edge]))
+        same = same * (drawn[-1] * a).sum(axis=-1)
+    return xp.stack(drawn, axis=-2)  # type: ignore[no-any-return]
 
 
 def logits(probabilities: Any) -> Any:

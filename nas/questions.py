@@ -69,6 +69,17 @@ def mean(problem: Objective[Any], sample: Sample) -> Answer:
     return {"mean_loss": measured.loss, "mean_gate_gradient": measured.gate_gradient}
 
 
+def relaxations(problem: Objective[Any], sample: Sample) -> Answer:
+    """Dense gate gradients at two relaxed samples, z and the conditioned one: two forward and two backward passes."""
+    ones = namespace(sample.gates).ones_like(sample.gates)
+    relaxed, conditioned = (problem.gradients(at, ones) for at in (sample.z, sample.conditioned))
+    return {
+        "relaxed_gate_gradient": relaxed.gate_gradient,
+        "conditioned_loss": conditioned.loss,
+        "conditioned_gate_gradient": conditioned.gate_gradient,
+    }
+
+
 def expected_gradient(problem: Any, sample: Sample) -> Answer:
     """The gradient of E[L] itself. Only a landscape that knows all its K^E losses can answer."""
     return {"expected_gradient": problem.expected_gradient(sample.probabilities)}
@@ -83,6 +94,7 @@ QUESTIONS = {
     "alternative_losses": Question(alternative_losses, ("alternative_losses",)),
     "path_gradients": Question(path_gradients, ("path_gradients",)),
     "mean": Question(mean, ("mean_loss", "mean_gate_gradient")),
+    "relaxations": Question(relaxations, ("relaxed_gate_gradient", "conditioned_loss", "conditioned_gate_gradient")),
     "expected_gradient": Question(expected_gradient, ("expected_gradient",)),
 }
 ANSWERS = tuple(dict.fromkeys(name for question in QUESTIONS.values() for name in question.fills))

@@ -24,7 +24,10 @@ class Sample:
     gates: Any
     runs: Any
     temperature: Any = None
-    z: Any = None  # relaxed sample (..., E, K) of GDAS and SNAS
+    z: Any = None  # relaxed sample (..., E, K) of GDAS and SNAS; (..., M, E, K) of Gumbel-Rao
+    conditioned: Any = None  # REBAR: a second relaxed sample with the same argmax (..., E, K)
+    slope: Any = None  # REBAR: how its perturbed log-probabilities move with log p (..., E, K)
+    largest: Any = None  # DisARM: the larger probability of each edge (..., E)
     pair: Any = None  # the two drawn operations, one-hot (..., E, 2, K)
     chosen: Any = None  # one edge to zero, one-hot (..., E)
     reference: Any = None  # ARS: noise of the reference operation (..., E)
@@ -37,6 +40,9 @@ class Sample:
     path_gradients: Any = None  # (..., Q, E, K)
     mean_loss: Any = None  # at the mean gates a = p
     mean_gate_gradient: Any = None
+    relaxed_gate_gradient: Any = None  # at z (..., E, K)
+    conditioned_loss: Any = None  # at the conditioned sample
+    conditioned_gate_gradient: Any = None
     expected_gradient: Any = None  # of E[L] with respect to the logits (..., E, K), where the problem knows it
 
 
@@ -44,13 +50,15 @@ class Sample:
 class Draw:
     """How gates come from logits. `noise(E, K)` is the trailing shape of the uniforms that `sample` consumes.
 
-    gives: which fields of the sample it fills, besides probabilities, gates and runs.
+    gives: which fields of the sample it fills, besides probabilities, gates and runs. candidates: the only K that it
+    can draw from, None for any.
     """
 
     sample: Callable[[Any, Any, Any], Sample]  # (logits, uniforms, temperature) -> Sample
     noise: Callable[[int, int], tuple[int, ...]]
     probabilities: Callable[[Any], Any] = policy.softmax
     gives: tuple[str, ...] = ()
+    candidates: int | None = None
 
 
 # ------------------------------------------------------------------ ways to draw
@@ -85,6 +93,55 @@ def _gumbel_hard(logits: Any, uniforms: Any, temperature: Any) -> Sample:
 def _gumbel_soft(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     z = policy.gumbel_softmax(logits, uniforms, temperature)
     return Sample(policy.softmax(logits), z, namespace(z).ones_like(z), temperature, z)
+
+
+def _gumbel_hard_dense(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    sample = _gumbel_hard(logits, uniforms, temperature)
+    return replace(sample, runs=namespace(logits).ones_like(sample.gates))
+
+
+def _gumbel_given(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    """Gumbel-Rao: the gates, then RELAXATIONS relaxed samples that have them as argmax."""
+    p = policy.softmax(logits)
+    gates = policy.draw(p, uniforms[..., 0])
+    own = uniforms[..., 1:].reshape(*gates.shape[:-1], RELAXATIONS, gates.shape[-1]).swapaxes(-3, -2)
+    perturbed = policy.perturbed_given(p[..., None, :, :], gates[..., None, :, :], own)
+    z = policy.softmax(perturbed / temperature)
+    return Sample(p, gates, namespace(gates).ones_like(gates), temperature, z)
+
+
+def _gumbel_twice(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    """REBAR: a relaxed sample, its argmax as gates, and another relaxed sample given the gates."""
+    xp = namespace(logits)
+    candidates = logits.shape[-1]
+    sample = _gumbel_hard(logits, uniforms[..., :candidates], temperature)
+    perturbed = policy.perturbed_given(sample.probabilities, sample.gates, uniforms[..., candidates:])
+    slope = 1 - xp.exp(perturbed - xp.amax(perturbed, axis=-1, keepdims=True))
+    return replace(sample, conditioned=policy.softmax(perturbed / temperature), slope=slope)
+
+
+def _distinct(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    p = policy.softmax(logits)
+    first = policy.draw(p, uniforms[..., 0])
+    second = policy.draw_another(p, first, uniforms[..., 1])
+    gates = namespace(p).stack((first, second), axis=-3)
+    return Sample(p, gates, gates)
+
+
+def _antithetic(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    xp = namespace(logits)
+    refuse_all_but_two(logits.shape[-1])
+    p = policy.softmax(logits)
+    gates = xp.stack((policy.draw(p, uniforms), policy.draw(p, 1 - uniforms)), axis=-3)
+    return Sample(p, gates, gates, largest=xp.amax(p, axis=-1))
+
+
+def refuse_all_but_two(candidates: int) -> None:
+    """Raises: ValueError unless an edge has two candidate operations."""
+    if candidates != 2:
+        raise ValueError(
+            f"an antithetic pair (DisARM) is for binary choices: 2 candidate operations an edge, not {candidates}"
+        )
 
 
 def _mean(logits: Any, uniforms: Any, temperature: Any) -> Sample:
@@ -153,6 +210,7 @@ def _even(logits: Any) -> Any:
 
 # ------------------------------------------------------------------ trailing shapes of their uniforms
 
+RELAXATIONS = 10  # relaxed samples for each drawn architecture (the least of Paulus et al. 2021)
 SAMPLES = 8  # architectures a step of the several-sample methods (PARSEC's setting in Sato et al. 2021)
 
 
@@ -177,6 +235,23 @@ def _pair_noise(edges: int, candidates: int) -> tuple[int, ...]:
     return (edges, 3)
 
 
+def _given_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges, 1 + RELAXATIONS * candidates)
+
+
+def _twice_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges, 2 * candidates)
+
+
+def _distinct_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    return (edges, 2)
+
+
+def _antithetic_noise(edges: int, candidates: int) -> tuple[int, ...]:
+    refuse_all_but_two(candidates)
+    return (edges,)
+
+
 def _no_noise(edges: int, candidates: int) -> tuple[int, ...]:
     return (0,)
 
@@ -188,6 +263,11 @@ SEVERAL = Draw(_several, _several_noise)
 ONE_HOT_AND_EDGE = Draw(_one_hot_and_edge, _chosen_noise, gives=("chosen",))
 GUMBEL_HARD = Draw(_gumbel_hard, _operation_noise, gives=("z", "temperature"))
 GUMBEL_SOFT = Draw(_gumbel_soft, _operation_noise, gives=("z", "temperature"))
+GUMBEL_HARD_DENSE = Draw(_gumbel_hard_dense, _operation_noise, gives=("z", "temperature"))
+GUMBEL_GIVEN = Draw(_gumbel_given, _given_noise, gives=("z", "temperature"))
+GUMBEL_TWICE = Draw(_gumbel_twice, _twice_noise, gives=("z", "temperature", "conditioned", "slope"))
+DISTINCT = Draw(_distinct, _distinct_noise)
+ANTITHETIC = Draw(_antithetic, _antithetic_noise, gives=("largest",), candidates=2)
 MEAN = Draw(_mean, _no_noise)
 ARGMAX = Draw(_argmax, _no_noise)
 UNIFORM = Draw(_uniform, edge_noise, _even)

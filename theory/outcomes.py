@@ -22,6 +22,7 @@ from theory import architectures
 
 REPLICATES = 16
 LARGEST_MULTISETS = 200_000
+LARGEST_SET = 600  # architectures of which all sets of two are listed: 180,000
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,47 @@ def _several(p: Any) -> Outcomes | None:
     return Outcomes(total, 1, p, chunks)
 
 
+def _distinct(p: Any) -> Outcomes | None:
+    """Sets of two architectures, drawn without replacement: the estimator is taken to be symmetric in them."""
+    distinct = architectures.choices(*p.shape) if p.shape[1] ** p.shape[0] <= LARGEST_SET else None
+    if distinct is None:
+        return None
+    probability, distinct = _possible(architectures.probability(p, distinct), distinct)
+    if len(distinct) == 1:  # certain: the draw returns it twice
+        return _fixed(p, architectures.one_hot(distinct[[0, 0]], p.shape[1], p.dtype == object))
+    total = math.comb(len(distinct), 2)
+
+    def chunks(size: int) -> Iterator[tuple[int, Any, Sample]]:
+        drawn = itertools.combinations(range(len(distinct)), 2)
+        while block := list(itertools.islice(drawn, size)):
+            member = np.array(block)
+            one, other = probability[member].T
+            weight = one * other * (1 / (1 - one) + 1 / (1 - other))
+            gates = architectures.one_hot(distinct[member], p.shape[1], p.dtype == object)
+            yield 0, weight, Sample(_spread(p, gates[:, 0]), gates, gates)
+
+    return Outcomes(total, 1, p, chunks)
+
+
+def _antithetic(p: Any) -> Outcomes:
+    """Of each edge: operation 0 then 1, 1 then 0, or twice the more probable one."""
+    samples.refuse_all_but_two(p.shape[1])
+    least, largest = p.min(axis=-1), p.max(axis=-1)
+    weights = np.stack((least, least, largest - least), axis=-1)
+    more = (p[:, 1] > p[:, 0]).astype(int)
+    pairs = np.array([[(0, 1), (1, 0), (k, k)] for k in more])  # (E, 3, 2)
+
+    def chunks(size: int) -> Iterator[tuple[int, Any, Sample]]:
+        for choice in architectures.chunks(len(p), 3, size, "antithetic pairs"):
+            weight, choice = _possible(architectures.probability(weights, choice), choice)
+            member = pairs[np.arange(len(p)), choice].swapaxes(-1, -2)
+            gates = architectures.one_hot(member, 2, p.dtype == object)
+            rows = _spread(p, gates[:, 0])
+            yield 0, weight, Sample(rows, gates, gates, largest=np.broadcast_to(largest, rows.shape[:-1]))
+
+    return Outcomes(3 ** len(p), 1, p, chunks)
+
+
 def _pair(p: Any) -> Outcomes | None:
     """Two paths an edge without replacement, unordered, and which of them is active: K (K - 1) outcomes an edge."""
     candidates = p.shape[1]
@@ -144,6 +186,8 @@ FINITE: dict[Draw, Callable[[Any], Outcomes | None]] = {
     samples.ONE_HOT_AND_EDGE: _one_hot_and_edge,
     samples.SEVERAL: _several,
     samples.ALL_DENSE: lambda p: _one_hot(p, runs_all=True),
+    samples.DISTINCT: _distinct,
+    samples.ANTITHETIC: _antithetic,
     samples.PAIR: _pair,
     samples.MEAN: lambda p: _fixed(p, p),
     samples.ARGMAX: lambda p: _fixed(p, policy.one_hot_argmax(p)),

@@ -134,12 +134,15 @@ def impurities(method: Method) -> list[str]:
 
 
 def _batch(method: Method) -> tuple[Sample, Memory]:
-    """Six measured samples of a quadratic network with two edges and three operations, and a memory of any numbers."""
+    """Six measured samples of a quadratic network with two edges and three operations (or as many as the draw takes),
+    and a memory of any numbers.
+    """
     rng = np.random.default_rng(0)
-    case = random_case(rng, Domain("quadratic", (2, 2), (3, 3)))
+    candidates = method.draw.candidates or 3
+    case = random_case(rng, Domain("quadratic", (2, 2), (candidates, candidates)))
     problem = case.problem(False)
-    logits = rng.normal(size=(BATCH, 2, 3))
-    uniforms = rng.uniform(0.05, 0.95, (BATCH, *step.noise_shape(method, 2, 3)))
+    logits = rng.normal(size=(BATCH, 2, candidates))
+    uniforms = rng.uniform(0.05, 0.95, (BATCH, *step.noise_shape(method, 2, candidates)))
     drawn = step.draw(method, logits, uniforms, 0.3)
     problem = exact.answering(method, problem, policy.softmax(logits[0]))  # type: ignore[assignment]
     kept = step.start(method, sgd(), logits).memory
@@ -233,6 +236,8 @@ def probe(method: Method) -> Probes:
     tried: list[_Probed] = []
     trouble = ""
     for kind, case in _cases(rng):
+        if method.draw.candidates not in (None, case.weights.shape[1]):
+            continue
         try:
             if _too_many(method, case):
                 continue

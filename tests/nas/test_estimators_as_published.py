@@ -218,6 +218,63 @@ def test_leave_one_out_by_its_papers_formula() -> None:
     assert (estimators.reinforce_leave_one_out(p, gates, np.array(losses, dtype=object)) == expected).all()
 
 
+def test_the_unordered_set_by_its_papers_formula() -> None:
+    """Kool et al. 2020, eq. 18 and 19, with every probability of a set summed over its orders, in fractions.
+
+    sum_s p(s) R(S, s) (f(s) - sum_s' p(s') R^{D without s}(S, s') f(s')) grad log p(s).
+    """
+    p = np.array([[F(1, 2), F(1, 3), F(1, 6)], [F(1, 5), F(1, 5), F(3, 5)]])
+    law = {a: p[0, a[0]] * p[1, a[1]] for a in itertools.product(range(3), repeat=2)}
+    loss = {a: F(a[0] * a[0] - 3 * a[1] + 2 * a[0] * a[1], 4) for a in law}
+
+    def of_set(members: set[Any], without: set[Any]) -> F:
+        total = F(0)
+        for order in itertools.permutations(members):
+            gone, chance = set(without), F(1)
+            for a in order:
+                chance *= law[a] / (1 - sum((law[x] for x in gone), F(0)))
+                gone.add(a)
+            total += chance
+        return total
+
+    def ratio(members: set[Any], s: Any, without: set[Any]) -> F:
+        return of_set(members - {s}, without | {s}) / of_set(members, without)
+
+    for pair in itertools.combinations(law, 2):
+        members, expected = set(pair), np.full((2, 3), F(0))
+        for s in pair:
+            (other,) = members - {s}
+            baseline = law[s] * loss[s] + law[other] * ratio({other}, other, {s}) * loss[other]
+            gates = np.array(np.eye(3, dtype=int)[list(s)], dtype=object)
+            expected = expected + law[s] * ratio(members, s, set()) * (loss[s] - baseline) * (gates - p)
+        gates = np.array(np.eye(3, dtype=int)[np.array(pair)], dtype=object)
+        found = estimators.unordered_set(p, gates, np.array([loss[s] for s in pair]))
+        assert (found == expected).all(), pair
+    same = np.array([gates[0], gates[0]])
+    assert (estimators.unordered_set(p, same, np.array([F(1), F(1)])) == 0).all()
+
+
+@pytest.mark.parametrize("success", [(F(1, 3), F(3, 4)), (F(1, 2), F(1, 5))])
+def test_disarm_is_arm_with_its_noise_integrated_out(success: tuple[F, F]) -> None:
+    """ARM (Yin & Zhou 2019): (f(b) - f(b'))(u - 1/2), b = 1[u > 1 - s], b' = 1[u < s]: the mean of u over its interval.
+
+    Dong et al. 2020: u of each edge is averaged given that edge's b and b', whose values cut [0, 1] into intervals.
+    """
+    loss = np.array([[F(1), F(-2)], [F(5), F(3, 2)]])
+    cuts = [sorted({F(0), s, 1 - s, F(1)}) for s in success]
+    for places in itertools.product(*(range(len(cut) - 1) for cut in cuts)):
+        ends = [(cut[i], cut[i + 1]) for cut, i in zip(cuts, places, strict=True)]
+        middle = [(low + high) / 2 for low, high in ends]  # the mean of u, too
+        one = tuple(int(u > 1 - s) for u, s in zip(middle, success, strict=True))
+        other = tuple(int(u < s) for u, s in zip(middle, success, strict=True))
+        of_logit = [(loss[one] - loss[other]) * (u - F(1, 2)) for u in middle]
+        expected = [[-value, value] for value in of_logit]  # the logit of success is theta_1 - theta_0
+        gates = np.array(np.eye(2, dtype=int)[[one, other]], dtype=object)
+        largest = np.array([max(s, 1 - s) for s in success])
+        found = estimators.disarm(largest, gates, np.array([loss[one], loss[other]]))
+        assert found.tolist() == expected, places
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_binomial_is_the_score_of_the_binomial_law(count: int) -> None:
     phi, credit = (
@@ -322,6 +379,66 @@ def test_gdas_is_the_straight_through_gradient_of_its_accelerated_forward_pass(c
     filled = estimators.fill_idle(one_hot, cell.gate_gradient(one_hot), output_gradient)  # idle entries are not read
     same(filled[one_hot == 0], output_gradient.repeat_interleave(CANDIDATES - 1))
     same(estimators.relaxed(z.detach(), filled, temperature), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_straight_through_gumbel_is_one_hot_forward_and_relaxed_backward(cell: Cell, temperature: float) -> None:
+    """Jang et al. 2017, section 2.2, as torch's gumbel_softmax(hard=True) has it; every operation runs."""
+    logits = cell.logits.clone().requires_grad_()
+    z = torch.softmax((logits + cell.noise) / temperature, dim=-1)
+    one_hot = torch.eye(CANDIDATES, dtype=torch.float64)[z.argmax(dim=-1)]
+    expected = torch.autograd.grad(cell.loss(one_hot - z.detach() + z), logits)[0]
+    same(estimators.relaxed(z.detach(), cell.gate_gradient(one_hot), temperature), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_gumbel_rao_is_the_mean_of_straight_through_gradients_of_one_architecture(
+    cell: Cell, temperature: float
+) -> None:
+    """Paulus et al. 2021, eq. 5: one argmax, other noise; here found among a thousand draws, not by conditioning."""
+    generator = torch.Generator().manual_seed(5)
+    noise = -torch.log(-torch.log(torch.rand(1000, EDGES, CANDIDATES, generator=generator, dtype=torch.float64)))
+    fits = (((cell.logits + noise).argmax(dim=-1)) == cell.choice).all(dim=-1)
+    noise = noise[fits][:3]
+    assert len(noise) == 3
+    gradients = []
+    for one in noise:
+        logits = cell.logits.clone().requires_grad_()
+        z = torch.softmax((logits + one) / temperature, dim=-1)
+        gradients.append(torch.autograd.grad(cell.loss(cell.gates - z.detach() + z), logits)[0])
+    z = torch.softmax((cell.logits + noise) / temperature, dim=-1)
+    found = estimators.gumbel_rao(z, cell.gate_gradient(cell.gates), temperature)
+    same(found, torch.stack(gradients).mean(dim=0))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_rebar_by_autograd(cell: Cell, temperature: float) -> None:
+    """Tucker et al. 2017, eq. 6 with eta = 1: (f(b) - f(z')) grad log p(b) + grad f(z) - grad f(z')."""
+    logits = cell.logits.clone().requires_grad_()
+    p, exponential = torch.softmax(logits, dim=-1), torch.exp(-cell.noise)
+    z = torch.softmax((logits + cell.noise) / temperature, dim=-1)
+    top = (exponential * cell.gates).sum(dim=-1, keepdim=True)
+    perturbed = torch.where(cell.gates > 0, -torch.log(top), -torch.log(exponential / p + top))
+    conditioned = torch.softmax(perturbed / temperature, dim=-1)
+    log_p = torch.log_softmax(logits, dim=-1)[range(EDGES), cell.choice].sum()
+    difference = (cell.loss(cell.gates) - cell.loss(conditioned)).detach()
+    surrogate = difference * log_p + cell.loss(z) - cell.loss(conditioned)
+    expected = torch.autograd.grad(surrogate, logits)[0]
+    slope = (exponential / p / (exponential / p + top) * (1 - cell.gates)).detach()
+    z, conditioned = z.detach(), conditioned.detach()
+    found = estimators.rebar(
+        cell.p,
+        cell.gates,
+        cell.loss(cell.gates),
+        z,
+        cell.gate_gradient(z),
+        conditioned,
+        slope,
+        cell.loss(conditioned),
+        cell.gate_gradient(conditioned),
+        temperature,
+    )
+    same(found, expected)
 
 
 def test_reinmax_by_its_papers_pseudo_code(cell: Cell) -> None:

@@ -179,7 +179,12 @@ def test_the_temperatures_are_the_papers() -> None:
     assert snas is not None
     assert [gdas(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([10.0, 5.05, 0.1])
     assert [snas(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.01])
-    assert {name for name, method in METHODS.items() if method.temperature} == {"gdas", "snas"}
+    others = ("straight_through_gumbel", "gumbel_rao", "rebar")  # towards 0.5, as far as Jang et al. go
+    for name in others:
+        temperature = METHODS[name].temperature
+        assert temperature is not None
+        assert [temperature(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.75, 0.5])
+    assert {name for name, method in METHODS.items() if method.temperature} == {"gdas", "snas", *others}
 
 
 def test_zero_is_charged_in_the_paper_methods_alone() -> None:

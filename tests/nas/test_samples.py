@@ -70,6 +70,102 @@ def test_gumbel_draws_are_the_relaxed_sample_and_its_argmax() -> None:
     np.testing.assert_array_equal(hard.runs, hard.gates)
 
 
+def test_the_dense_hard_draw_runs_everything() -> None:
+    u = grid(3, 2, 3)
+    hard, dense = (drawn(d, LOGITS, u, 0.7) for d in (samples.GUMBEL_HARD, samples.GUMBEL_HARD_DENSE))
+    np.testing.assert_array_equal(dense.gates, hard.gates)
+    np.testing.assert_array_equal(dense.z, hard.z)
+    assert (dense.runs == 1).all()
+
+
+TWO = np.array([[0.3, 0.7]])
+
+
+def logistic_law(z: Any, temperature: float) -> float:
+    """The largest distance of z's first entry, two operations at TWO, from the relaxed sample's law.
+
+    tau logit(z) = log(p_0 / p_1) + logistic noise, so P(z < t) = sigmoid(tau logit(t) - log(p_0 / p_1)).
+    """
+    levels = np.array([0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98])
+    odds = (levels / (1 - levels)) ** temperature * TWO[0, 1] / TWO[0, 0]
+    return float(np.abs((z[..., 0].ravel()[:, None] < levels).mean(axis=0) - odds / (1 + odds)).max())
+
+
+def test_relaxed_samples_given_the_gates_have_their_argmax_and_together_the_relaxed_law() -> None:
+    n, temperature = 50, 0.7
+    points = grid(n, 3)
+    uniforms = np.full((len(points), *samples.GUMBEL_GIVEN.noise(1, 2)), 0.5)
+    uniforms[:, 0, 0] = points[:, 0]
+    uniforms[:, 0, 3:5] = points[:, 1:]  # the second relaxed sample's
+    found = drawn(samples.GUMBEL_GIVEN, np.log(TWO), uniforms, temperature)
+    assert found.z.shape == (n**3, samples.RELAXATIONS, 1, 2)
+    np.testing.assert_allclose(found.gates.mean(axis=0), TWO, atol=1e-12)
+    np.testing.assert_array_equal(found.z.argmax(axis=-1), found.gates.argmax(axis=-1)[:, None] + 0 * found.z[..., 0])
+    assert logistic_law(found.z[:, 1], temperature) < 1 / n
+    assert logistic_law(found.z[:, 0], temperature) > 5 / n  # control: the first one's noise stood still
+    assert (found.runs == 1).all()
+
+
+def test_rebars_second_relaxed_sample_has_the_gates_as_argmax_and_the_relaxed_law() -> None:
+    n, temperature = 22, 0.7
+    uniforms = grid(n, 1, 4)
+    found = drawn(samples.GUMBEL_TWICE, np.log(TWO), uniforms, temperature)
+    hard = drawn(samples.GUMBEL_HARD, np.log(TWO), uniforms[..., :2], temperature)
+    np.testing.assert_array_equal(found.z, hard.z)
+    np.testing.assert_array_equal(found.gates, hard.gates)
+    np.testing.assert_array_equal(found.conditioned.argmax(axis=-1), found.gates.argmax(axis=-1))
+    assert logistic_law(found.conditioned, temperature) < 1 / n
+    exponential = -np.log(uniforms[..., 2:])
+    top = (exponential * found.gates).sum(axis=-1, keepdims=True)
+    waiting = exponential / TWO
+    np.testing.assert_allclose(found.slope, (1 - found.gates) * waiting / (waiting + top), atol=1e-9)
+    weights = np.where(found.gates > 0, top, waiting + top) ** (-1 / temperature)
+    np.testing.assert_allclose(found.conditioned, weights / weights.sum(axis=-1, keepdims=True), rtol=1e-9)
+
+
+def test_two_different_architectures_are_drawn_without_replacement() -> None:
+    """P(a, then b) = P_a P_b / (1 - P_a), of all 72 ordered pairs."""
+    n = 24
+    found = drawn(samples.DISTINCT, LOGITS, grid(n, 2, 2))
+    first, second = (found.gates.argmax(axis=-1) @ [3, 1]).T
+    law = np.outer(P[0], P[1]).ravel()
+    expected = np.outer(law, law) / (1 - law)[:, None] * (1 - np.eye(9))
+    np.testing.assert_allclose(expected.sum(), 1)
+    measured = np.bincount(first * 9 + second, minlength=81).reshape(9, 9) / len(first)
+    assert (np.diagonal(measured) == 0).all()
+    assert np.abs(measured - expected).max() < 0.1 / n
+    assert np.abs(measured - np.outer(law, law)).max() > 0.2 / n  # control: with replacement
+    np.testing.assert_array_equal(found.runs, found.gates)
+
+
+def test_where_one_architecture_is_certain_it_is_drawn_twice() -> None:
+    with np.errstate(divide="ignore"):
+        certain = np.log([[0.0, 1.0], [1.0, 0.0]])
+        one_left = np.log([[0.5, 0.5], [1.0, 0.0]])
+    twice = drawn(samples.DISTINCT, certain, grid(3, 2, 2)).gates
+    np.testing.assert_array_equal(twice, np.broadcast_to([[0, 1], [1, 0]], twice.shape))
+    other = drawn(samples.DISTINCT, one_left, grid(3, 2, 2)).gates
+    np.testing.assert_array_equal(other[:, 0, 0], 1 - other[:, 1, 0])
+
+
+def test_an_antithetic_pair_is_each_alone_the_policy_and_differs_as_often_as_it_can() -> None:
+    """P(0 then 1) = P(1 then 0) = min(p), the rest is twice the more probable one; edges are independent."""
+    p = np.array([[0.25, 0.75], [0.625, 0.375]])
+    found = drawn(samples.ANTITHETIC, np.log(p), grid(16, 2))
+    law = [[[0, 0.25], [0.25, 0.5]], [[0.25, 0.375], [0.375, 0]]]
+    for edge in range(2):
+        np.testing.assert_allclose(joint(found.gates[:, :, edge]), law[edge], atol=1e-12)
+    np.testing.assert_allclose(joint(found.gates[:, 0]), np.outer(p[0], p[1]), atol=1e-12)
+    np.testing.assert_allclose(found.largest[0], [0.75, 0.625])
+    np.testing.assert_array_equal(found.runs, found.gates)
+    for refused in (
+        lambda: samples.ANTITHETIC.noise(2, 3),
+        lambda: drawn(samples.ANTITHETIC, LOGITS[:, :1], grid(2, 2)),
+    ):
+        with pytest.raises(ValueError, match=r"for binary choices: 2 candidate operations an edge, not [13]$"):
+            refused()
+
+
 def test_draws_without_noise() -> None:
     nothing = np.zeros((1, 0))
     mean, best = (drawn(d, LOGITS, nothing) for d in (samples.MEAN, samples.ARGMAX))
@@ -160,20 +256,25 @@ def test_noise_shapes() -> None:
     expected: dict[str, tuple[int, ...]] = {
         "ONE_HOT": (3,), "SEVERAL": (8, 3), "ONE_HOT_AND_EDGE": (4,), "GUMBEL_HARD": (3, 5), "GUMBEL_SOFT": (3, 5),
         "MEAN": (0,), "ARGMAX": (0,), "UNIFORM": (3,), "PAIR": (3, 3), "ALL_DENSE": (3,), "SWAPPED": (3, 5),
-        "BINOMIAL": (3,),
+        "BINOMIAL": (3,), "GUMBEL_HARD_DENSE": (3, 5), "GUMBEL_GIVEN": (3, 51), "GUMBEL_TWICE": (3, 10),
+        "DISTINCT": (3, 2),
     }  # fmt: skip
     assert {name: getattr(samples, name).noise(3, 5) for name in expected} == expected
+    assert samples.ANTITHETIC.noise(3, 2) == (3,)
+    expected["ANTITHETIC"] = (3,)
     assert {name for name, value in vars(samples).items() if isinstance(value, samples.Draw)} == set(expected)
 
 
 @pytest.mark.parametrize("name", [name for name, value in vars(samples).items() if isinstance(value, samples.Draw)])
 def test_a_batch_of_two_axes_is_its_members_and_torch_draws_the_same(name: str) -> None:
     draw, rng = getattr(samples, name), np.random.default_rng(1)
-    logits = rng.normal(size=(2, 3, 4, 5))
-    uniforms = rng.random((2, 3, *draw.noise(4, 5)))
+    candidates = draw.candidates or 5
+    logits = rng.normal(size=(2, 3, 4, candidates))
+    uniforms = rng.random((2, 3, *draw.noise(4, candidates)))
     found = draw.sample(logits, uniforms, 0.8)
     theirs = draw.sample(torch.tensor(logits), torch.tensor(uniforms), 0.8)
-    given = [f for f in ("probabilities", "gates", "runs", "z", "pair", "chosen", "reference")
+    given = [f for f in ("probabilities", "gates", "runs", "z", "pair", "chosen", "reference", "conditioned",
+                         "slope", "largest")
              if getattr(found, f) is not None]  # fmt: skip
     for field in given:
         np.testing.assert_allclose(getattr(theirs, field).numpy(), getattr(found, field), atol=1e-12, err_msg=field)

@@ -13,15 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas import estimators, policy, step
-from nas.methods import METHODS, Method
+from nas.methods import METHODS, Method, find
 from nas.optimisers import sgd
 from theory import architectures, exact, outcomes
 from theory.landscapes import Landscape, Table, make
 
-UNBIASED = (*[m.name for m in METHODS.values() if m.unbiased_by], "muprop", "binomial_reinforce")
+UNBIASED = (
+    *[m.name for m in METHODS.values() if m.unbiased_by],
+    "muprop",
+    "binomial_reinforce",
+    "unordered_set",
+    "disarm",
+)
 BIASED_BY_CURVATURE = ("advantage", "advantage_with_baseline", "darts", "proxyless", "nasp", "binomial_advantage")
 WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimator is not None]
-INTEGRATED = ("gdas", "snas", "ars")
+INTEGRATED = ("gdas", "snas", "ars", "straight_through_gumbel", "gumbel_rao", "rebar")
 P = np.array([[F(1, 3), F(2, 3)], [F(1, 5), F(4, 5)]])
 
 
@@ -46,7 +52,7 @@ def by_hand(land: Landscape, p: Any, estimate: Any) -> tuple[Any, Any]:
 @pytest.mark.parametrize("name", UNBIASED)
 @pytest.mark.parametrize("landscape", ["quadratic", "heavy_tailed", "trap"])
 def test_unbiased_exactly(name: str, landscape: str) -> None:
-    found = exact.moments(METHODS[name], make(landscape, 2, 2, seed=1, exact=True), P)
+    found = exact.moments(find(name), make(landscape, 2, 2, seed=1, exact=True), P)
     assert (found.bias == 0).all()
     assert isinstance(found.total_variance, F)
     assert found.total_variance >= 0
@@ -171,17 +177,79 @@ def _expected(method: Method, land: Landscape, p: Any) -> Any:
     return exact.Expectations(method, land, outcomes.outcomes(method.draw, p))
 
 
-@pytest.mark.parametrize("name", ["parsec", "reinforce_leave_one_out", "proxyless"])
+@pytest.mark.parametrize("name", ["parsec", "reinforce_leave_one_out", "proxyless", "unordered_set", "disarm"])
 def test_integration_agrees_with_listing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same draw listed and integrated: the stated errors hold (6 standard errors)."""
     land, p = make("quadratic", 2, 2, seed=3), P.astype(float)
-    listed = exact.moments(METHODS[name], land, p)
+    listed = exact.moments(find(name), land, p)
     monkeypatch.setattr(outcomes, "FINITE", {})
-    integrated = exact.moments(METHODS[name], land, p)
+    integrated = exact.moments(find(name), land, p)
     assert integrated.outcomes != listed.outcomes
     assert 0 < integrated.error < 0.01
     assert np.abs(integrated.mean - listed.mean).max() <= 6 * integrated.error
     assert abs(integrated.total_variance - listed.total_variance) <= 6 * integrated.variance_error
+
+
+@pytest.mark.parametrize("landscape", ["quadratic", "heavy_tailed"])
+def test_unordered_sets_are_unbiased_for_three_operations_and_with_what_is_certain(landscape: str) -> None:
+    land = make(landscape, 2, 3, seed=1, exact=True)
+    found = exact.moments(METHODS["unordered_set"], land, THREE)
+    assert found.outcomes == 9 * 8 // 2
+    assert (found.bias == 0).all()
+    edge = np.array([[F(0), F(1), F(0)], [F(1, 3), F(0), F(2, 3)]])
+    assert (exact.moments(METHODS["unordered_set"], land, edge).bias == 0).all()
+    nothing = exact.moments(METHODS["unordered_set"], land, np.array([[F(0), F(1), F(0)], [F(1), F(0), F(0)]]))
+    assert (nothing.mean == 0).all()
+    assert nothing.total_variance == 0
+
+
+def ordered_pair(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """Leave-one-out of two, as if they had been drawn with replacement."""
+    return estimators.reinforce_leave_one_out(probabilities, gates, loss)
+
+
+def test_control_two_different_architectures_are_not_two_draws() -> None:
+    wrong = dataclasses.replace(METHODS["unordered_set"], estimator=ordered_pair)
+    assert (exact.moments(wrong, make("quadratic", 2, 3, seed=1, exact=True), THREE).bias != 0).any()
+
+
+def half_of_rebar(
+    probabilities: Any, gates: Any, loss: Any, z: Any, relaxed_gate_gradient: Any, conditioned: Any, slope: Any,
+    conditioned_loss: Any, conditioned_gate_gradient: Any, temperature: Any,
+) -> Any:  # fmt: skip
+    """As if the conditioned sample did not move with the logits."""
+    return estimators.rebar(
+        probabilities, gates, loss, z, relaxed_gate_gradient, conditioned, 0 * slope, conditioned_loss,
+        conditioned_gate_gradient, temperature,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("progress", [0.0, 1.0])
+@pytest.mark.parametrize("landscape", ["quadratic", "pairwise", "heavy_tailed"])
+def test_rebar_is_unbiased_to_its_stated_error_at_every_temperature(landscape: str, progress: float) -> None:
+    """Six standard errors of 16 scramblings; the control is off by more."""
+    land, p = make(landscape, 2, 3, seed=1), THREE.astype(float)
+    found = exact.moments(METHODS["rebar"], land, p, progress, points=4096)
+    assert np.abs(found.bias).max() < 6 * found.error < 0.1 * np.abs(found.gradient).max()
+    wrong = exact.moments(
+        dataclasses.replace(METHODS["rebar"], estimator=half_of_rebar), land, p, progress, points=4096
+    )
+    assert np.abs(wrong.bias).max() > 12 * wrong.error
+
+
+def test_gumbel_rao_has_straight_throughs_mean_and_less_variance() -> None:
+    land, p = make("quadratic", 2, 3, seed=1), THREE.astype(float)
+    through, rao = (exact.moments(METHODS[name], land, p) for name in ("straight_through_gumbel", "gumbel_rao"))
+    assert np.abs(rao.mean - through.mean).max() < 6 * (rao.error + through.error)
+    assert rao.total_variance + 6 * (rao.variance_error + through.variance_error) < through.total_variance
+    assert rao.bias_norm > 50 * rao.error  # both are biased
+    gdas = exact.moments(METHODS["gdas"], land, p)
+    assert np.abs(gdas.mean - through.mean).max() > 50 * (gdas.error + through.error)  # control: another mean
+
+
+def test_disarm_is_refused_but_for_two_operations() -> None:
+    with pytest.raises(ValueError, match="for binary choices: 2 candidate operations an edge, not 3"):
+        exact.moments(find("disarm"), make("quadratic", 2, 3, seed=1), THREE.astype(float))
 
 
 def test_gumbel_mean_by_one_integral() -> None:
@@ -211,6 +279,9 @@ def test_cost_is_counted() -> None:
         "quadrature_advantage": (7, 6),
         "reinforce_leave_one_out": (8, 0),
         "muprop": (2, 1),
+        "unordered_set": (2, 0),
+        "rebar": (3, 2),
+        "gumbel_rao": (1, 1),
     }
     for name, (forward, backward) in expected.items():
         found = exact.moments(METHODS[name], land, p).cost

@@ -1,13 +1,14 @@
 """Does the verdict say no more than it knows? Faulty estimators of every kind, and what must be said of each."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nas import estimators
-from nas.methods import EXACT, METHODS, Method, method_of
+from nas.methods import DISARM, EXACT, METHODS, Method, method_of
 from theory import card, exact, verdict
 from theory.landscapes import Landscape, make
 
@@ -97,6 +98,21 @@ def test_what_is_no_function_of_its_sample(estimator: Any, fault: str) -> None:
 @pytest.mark.parametrize("method", [*(m for m in METHODS.values() if m.estimator), EXACT], ids=lambda m: m.name)
 def test_control_every_shipped_method_is_a_function(method: Method) -> None:
     assert verdict.impurities(method) == []
+
+
+def test_a_method_for_two_operations_is_probed_with_two() -> None:
+    assert verdict.impurities(DISARM) == []
+    probes = verdict.probe(DISARM)
+    assert {one.size for one in probes.tried} == {(1, 2), (2, 2), (3, 2)}
+    assert probes.zero == "exactly zero"
+    assert not probes.refuted("table")
+    assert not probes.refuted("quadratic")
+    doubled = replace(DISARM, estimator=disarm_without_a_half)
+    assert verdict.probe(doubled).refuted("table")  # control
+
+
+def disarm_without_a_half(largest: Any, gates: Any, loss: Any) -> Any:
+    return 2 * estimators.disarm(largest, gates, loss)
 
 
 def misses_an_axis(probabilities: Any, gates: Any, loss: Any) -> Any:

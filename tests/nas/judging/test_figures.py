@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from nas import tasks
 from nas.__main__ import main
 from nas.judging import colours, figures
-from nas.methods import EXACT, METHODS
+from nas.methods import ASIDE, METHODS
 from nas.running import config, runs
 from nas.spaces import nasbench201, recurrent
 from nas.spaces.space import Space
@@ -100,7 +100,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_every_method_has_a_colour_of_its_own() -> None:
-    own = [method.colour for method in (*METHODS.values(), EXACT)]
+    own = [method.colour for method in (*METHODS.values(), *ASIDE.values())]
     assert all(own)
     assert len({*own, *colours.SPARE}) == len(own) + len(colours.SPARE)
     assert colours.of_method("advantage") == METHODS["advantage"].colour
