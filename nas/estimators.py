@@ -321,7 +321,7 @@ def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, we
 
 @shaped(z="E K", gate_gradient="E K", temperature="1 1")
 def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
-    """GDAS, SNAS and straight-through Gumbel-softmax: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
+    """GDAS, SNAS, straight-through Gumbel: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
 
     gradient_e = (1 / temperature) z_e (g_e - <z_e, g_e>)               (docs/notation.md, eq. 16)
 
@@ -374,7 +374,7 @@ def rebar(
 
     (L(a) - L(z'))(a_e - p_e) + dL(z)/dlogits_e - dL(z')/dlogits_e      (Tucker et al. 2017; docs/notation.md, eq. 27)
 
-    with dL(z)/dlogits = eq. 16, and dL(z')/dlogits_e = t_e s_e - p_e <t_e, s_e>, t_e = z'_e (g'_e - <z'_e, g'_e>) / tau.
+    with dL(z)/dlogits by eq. 16, and dL(z')/dlogits_e = t_e s_e - p_e <t_e, s_e>, t_e that same equation at z'.
 
     Args: probabilities, one-hot gates, z (whose argmax the gates are) and conditioned z', drawn again given the gates,
     (..., E, K); slope s (..., E, K), of z'_k's perturbed log-probability in log p_k; the losses (...,); the relaxed and

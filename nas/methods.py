@@ -531,7 +531,7 @@ ASIDE = {method.name: method for method in (EXACT, DISARM)}
 
 
 def find(name: str, landscape: bool = False) -> Method:
-    """The method that a name means: of the registry, `exact`, `disarm`, or a user's `Method` or function, package.module:name.
+    """The method that a name means: of the registry, `exact`, `disarm`, or your own, package.module:name.
 
     landscape: whether the losses of all architectures are at hand, so that the expected gradient can be asked for.
     Raises: ValueError in one line, with the known names, or with what is wrong with the user's object.

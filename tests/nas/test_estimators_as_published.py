@@ -250,8 +250,8 @@ def test_the_unordered_set_by_its_papers_formula() -> None:
         gates = np.array(np.eye(3, dtype=int)[np.array(pair)], dtype=object)
         found = estimators.unordered_set(p, gates, np.array([loss[s] for s in pair]))
         assert (found == expected).all(), pair
-    same = np.array([gates[0], gates[0]])
-    assert (estimators.unordered_set(p, same, np.array([F(1), F(1)])) == 0).all()
+    certain = np.array([[F(0), F(1), F(0)], [F(1), F(0), F(0)]])  # then the draw returns one architecture twice
+    assert (estimators.unordered_set(certain, np.array([certain, certain]), np.array([F(1), F(1)])) == 0).all()
 
 
 @pytest.mark.parametrize("success", [(F(1, 3), F(3, 4)), (F(1, 2), F(1, 5))])
