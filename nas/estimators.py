@@ -321,9 +321,11 @@ def unrolled(gate_gradient: A, gate_gradient_plus: A, gate_gradient_minus: A, we
 
 @shaped(z="E K", gate_gradient="E K", temperature="1 1")
 def relaxed(z: A, gate_gradient: A, temperature: Any) -> A:
-    """GDAS, SNAS, straight-through Gumbel: straight through, or through, z = softmax((logits + Gumbel noise) / temperature).
+    """GDAS, SNAS and straight-through Gumbel-softmax: the gradient through a relaxed sample, or straight through it.
 
     gradient_e = (1 / temperature) z_e (g_e - <z_e, g_e>)               (docs/notation.md, eq. 16)
+
+    with z = softmax((logits + Gumbel noise) / temperature).
 
     Args: z, gate_gradient (..., E, K); temperature > 0, a number or (..., 1, 1). GDAS takes g at the one-hot argmax
     of z with idle entries filled by `fill_idle`, SNAS at z itself;
