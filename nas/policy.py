@@ -78,7 +78,7 @@ def perturbed_given(probabilities: A, gates: A, uniforms: A) -> A:
     noise: Any = gumbel(uniforms)
     top = (gates * noise).sum(axis=-1, keepdims=True)
     below = -xp.logaddexp(-noise - logits(probabilities), -top + 0 * noise)
-    return xp.where(gates > 0, top, below)  # type: ignore[operator, no-any-return]
+    return xp.where(gates > 0, top, below)  # type: ignore[operator]
 
 
 def draw_another(probabilities: A, gates: A, uniforms: A) -> A:
@@ -103,7 +103,7 @@ def draw_another(probabilities: A, gates: A, uniforms: A) -> A:
         apart = xp.where(apart.sum(axis=-1, keepdims=True) > 0, apart, a)
         drawn.append(draw(xp.where(same[..., None] > 0, apart, p), uniforms[..., edge]))
         same = same * (drawn[-1] * a).sum(axis=-1)
-    return xp.stack(drawn, axis=-2)  # type: ignore[no-any-return]
+    return xp.stack(drawn, axis=-2)
 
 
 def logits(probabilities: Any) -> Any:
