@@ -178,10 +178,22 @@ def gates_of(sample: Sample) -> Any:
     return sample.gates
 
 
+def residual_of(sample: Sample) -> Any:
+    """What first-order credit misses, credit - exact, as if every edge were the one that was zeroed, (..., E, K)."""
+    missed = credit_of(sample) - expand(sample.loss, 1) + expand(sample.zeroed_loss, 1)
+    return expand(missed, 1) + 0 * sample.gates
+
+
+def zeroed_gates_of(sample: Sample) -> Any:
+    """The drawn gate of the edge that was zeroed, (..., E, K): where `residual_of` is what it says."""
+    return sample.gates * expand(sample.chosen, 1)
+
+
 LOSS_AVERAGE = Average("loss", loss_of, 0)
 CREDIT_AVERAGE = Average("credit", credit_of, 1, charged=True)
 EXACT_AVERAGE = Average("exact_advantage", exact_credit_of, 1)
 GATE_AVERAGE = Average("gate_gradient", gate_gradient_of, 2, where=gates_of)
+RESIDUAL_AVERAGE = Average("residual", residual_of, 2, where=zeroed_gates_of)
 
 
 # ------------------------------------------------------------------ where a sample is not yet what an estimator takes
@@ -201,6 +213,21 @@ def quadrature_advantage(probabilities: Any, gates: Any, path_gradients: Any) ->
     """`estimators.quadrature_advantage` with the rule by which the path gradients were asked for."""
     weights = (0 * path_gradients[..., 0, 0] + 1) / 2  # those of quadrature.GAUSS_2, equal, in the world of the sample
     return estimators.quadrature_advantage(probabilities, gates, path_gradients, weights)
+
+
+def reference_advantage(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    """`estimators.reference_advantage` against the mean output."""
+    return estimators.reference_advantage(probabilities, gates, gate_gradient, probabilities)
+
+
+def tabulated_advantage(
+    probabilities: Any, gates: Any, gate_gradient: Any, loss: Any, zeroed_loss: Any, chosen: Any, baseline: Any
+) -> Any:
+    """`estimators.budgeted_advantage` with one edge looked up; the control is credit less what it misses on average."""
+    control = estimators.first_order_credit(gates, gate_gradient) - (gates * baseline).sum(axis=-1)
+    even = (0 * control + 1) / gates.shape[-2]
+    worth = expand(loss, 1) - expand(zeroed_loss, 1) + 0 * control
+    return estimators.budgeted_advantage(probabilities, gates, control, worth, chosen, even)
 
 
 def parsec_weights(loss: Any) -> Any:
@@ -394,6 +421,23 @@ METHODS: dict[str, Method] = {
             draw=ONE_HOT_AND_EDGE,
             unbiased_by="T4",
             colour="#1b7837",
+        ),
+        Method(
+            "tabulated_advantage",
+            "Debiased credit with a table",
+            tabulated_advantage,
+            draw=ONE_HOT_AND_EDGE,
+            baseline=RESIDUAL_AVERAGE,
+            unbiased_by="T16",
+            colour="#5aae61",
+        ),
+        Method(
+            "reference_advantage",
+            "Credit against the mean output",
+            reference_advantage,
+            draw=ALL_DENSE,
+            propagation="dense",
+            colour="#b35806",
         ),
         Method(
             "quadrature_advantage",

@@ -130,6 +130,7 @@ def test_memory_has_the_names_of_old_checkpoints() -> None:
         "advantage_with_baseline": ["gate_gradient", "credit"],
         "reinforce": ["loss"],
         "exact_advantage_with_baseline": ["exact_advantage"],
+        "tabulated_advantage": ["residual"],
         "binomial_reinforce": ["loss"],
     }
     assert not replace(METHODS["advantage"], zero_policy="plain").averages

@@ -44,6 +44,12 @@ def test_the_circumcentre_lies_equally_far_and_has_no_bias() -> None:
     assert (bias(land, p, p) != 0).any()
 
 
+def test_the_registered_method_compares_with_the_mean_output() -> None:
+    land: Any = make("quadratic", 2, 3, seed=2, exact=True)
+    p = np.array([[F(1, 6), F(2, 6), F(3, 6)]] * 2)
+    assert (exact.moments(METHODS["reference_advantage"], land, p).bias == bias(land, p, p)).all()
+
+
 def test_three_outputs_on_a_line_have_no_circumcentre() -> None:
     with pytest.raises(ValueError, match="the outputs of edge 1 do not lie on a sphere"):
         circumcentre(np.array([[[0.0, 0], [1, 0], [0, 1]], [[0, 0], [1, 1], [2, 2]]]))
