@@ -36,7 +36,7 @@ from nas.samples import (
     Draw,
     Sample,
 )
-from nas.schedule import Cosine, Linear
+from nas.schedule import Cosine, Exponential, Linear
 
 Memory = dict[str, Any]
 GIVEN = ("probabilities", "gates", "runs", "zero_operation")  # fields of a sample that are there whatever is asked
@@ -503,6 +503,16 @@ METHODS: dict[str, Method] = {
             draw=SWAPPED,
             source="Yin et al. 2019",
             colour="#ff9896",
+        ),
+        Method(
+            "fbnet",
+            "FBNet",
+            estimators.relaxed,
+            draw=GUMBEL_SOFT,
+            temperature=Exponential(5, 0.087),  # 5 exp(-0.045 epoch), after 90 epochs
+            propagation="dense",
+            source="Wu et al. 2019",
+            colour="#17a398",
         ),
         Method(
             "straight_through_gumbel",

@@ -21,6 +21,17 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Exponential:
+    """A constant factor a step, from `first` at progress 0 to `last` at 1; both positive."""
+
+    first: float
+    last: float
+
+    def __call__(self, progress: float) -> float:
+        return self.first * (self.last / self.first) ** progress
+
+
+@dataclass(frozen=True)
 class Cosine:
     """Half a cosine from 1 at progress 0 that never falls below `least`."""
 

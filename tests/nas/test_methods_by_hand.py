@@ -5,6 +5,7 @@ that the numbers here are those of a search whose averages have settled.
 """
 
 import itertools
+import math
 from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
@@ -184,7 +185,12 @@ def test_the_temperatures_are_the_papers() -> None:
         temperature = METHODS[name].temperature
         assert temperature is not None
         assert [temperature(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.75, 0.5])
-    assert {name for name, method in METHODS.items() if method.temperature} == {"gdas", "snas", *others}
+    assert {name for name, method in METHODS.items() if method.temperature} == {"gdas", "snas", "fbnet", *others}
+    fbnet = METHODS["fbnet"].temperature
+    assert fbnet is not None
+    assert [fbnet(epoch / 90) for epoch in (0, 1, 45, 90)] == pytest.approx(
+        [5 * math.exp(-0.045 * epoch) for epoch in (0, 1, 45, 90)], rel=2e-3
+    )
 
 
 def test_zero_is_charged_in_the_paper_methods_alone() -> None:

@@ -1,6 +1,7 @@
 """The optimisers against independent oracles: torch.optim, closed forms, and the exact step of theorem T1."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas import estimators, optimisers, policy
+from nas import step as steps_of
+from nas.methods import METHODS
+from nas.objective import Gradients
 
 
 def test_adam_equals_torch_adam() -> None:
@@ -129,6 +133,48 @@ def test_exponentiated_multiplies_by_exp_of_the_advantage() -> None:
     moved, _ = optimisers.exponentiated().update(np.log(p), p * (q - expected_loss), {}, eta, 1)
     weights = p * np.exp(-eta * q)
     np.testing.assert_allclose(policy.softmax(moved), weights / weights.sum())
+
+
+class Squares:
+    """Two edges' outputs, summed, against a target: (a . o - 2)^2."""
+
+    zero_operation = None
+    outputs = np.array([[1.0, -0.5, 2.0], [0.25, 1.5, -1.0]])
+
+    def loss(self, gates: Any) -> Any:
+        return ((gates * self.outputs).sum(axis=(-1, -2)) - 2) ** 2
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        slope = 2 * ((gates * self.outputs).sum(axis=(-1, -2)) - 2)
+        return Gradients(self.loss(gates), slope[..., None, None] * self.outputs * runs, 0 * gates[..., 0])
+
+
+def gaea(name: str, optimiser: optimisers.Optimiser, steps: int = 5) -> tuple[Any, Any]:
+    """(policy after our steps, policy after the published ones): p_k ~ p_k exp(-rate dL/dp_k), Li et al. 2021.
+
+    dL/dp is the gate gradient at the mean gates for `darts`; for one sampled path L(a) a / p, whose mean it estimates.
+    """
+    method, problem, rate = METHODS[name], Squares(), 0.3
+    p = np.array([[0.2, 0.3, 0.5], [0.6, 0.1, 0.3]])
+    state, rng = steps_of.start(method, optimiser, np.log(p)), np.random.default_rng(0)
+    for _ in range(steps):
+        uniforms = rng.random(steps_of.noise_shape(method, 2, 3))
+        state, sample = steps_of.architecture_step(method, optimiser, state, problem, uniforms, rate)
+        if name == "darts":
+            slope = problem.gradients(p, np.ones_like(p)).gate_gradient
+        else:
+            slope = problem.loss(sample.gates) * sample.gates / p
+        p = p * np.exp(-rate * slope)
+        p = p / p.sum(axis=-1, keepdims=True)
+    return policy.softmax(state.logits), p
+
+
+@pytest.mark.parametrize("name", ["darts", "reinforce_without_baseline"])
+def test_gaea_is_a_method_and_the_exponentiated_optimiser(name: str) -> None:
+    ours, published = gaea(name, optimisers.exponentiated())
+    np.testing.assert_allclose(ours, published, rtol=1e-9)
+    other, published = gaea(name, optimisers.sgd())  # control: the same gradient on the logits is another algorithm
+    assert np.abs(other - published).max() > 1e-2
 
 
 def test_clip_bounds_the_norm_of_each_replicate() -> None:

@@ -27,7 +27,7 @@ UNBIASED = (
 )
 BIASED_BY_CURVATURE = ("advantage", "advantage_with_baseline", "darts", "proxyless", "nasp", "binomial_advantage")
 WITH_GRADIENT = [name for name, method in METHODS.items() if method.estimator is not None]
-INTEGRATED = ("gdas", "snas", "ars", "straight_through_gumbel", "gumbel_rao", "rebar")
+INTEGRATED = ("gdas", "snas", "fbnet", "ars", "straight_through_gumbel", "gumbel_rao", "rebar")
 P = np.array([[F(1, 3), F(2, 3)], [F(1, 5), F(4, 5)]])
 
 
