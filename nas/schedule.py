@@ -28,7 +28,7 @@ class Exponential:
     last: float
 
     def __call__(self, progress: float) -> float:
-        return self.first * (self.last / self.first) ** progress
+        return self.first * math.pow(self.last / self.first, progress)
 
 
 @dataclass(frozen=True)
