@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas import estimators, policy, step
-from nas.methods import METHODS, Method, find
+from nas.methods import METHODS, Method, find, method_of
 from nas.optimisers import sgd
 from theory import architectures, exact, outcomes
 from theory.landscapes import Landscape, Table, make
@@ -320,6 +320,35 @@ def test_a_policy_may_miss_one_by_rounding_and_by_no_more() -> None:
         exact.moments(METHODS["reinforce"], land, np.array([[0.5, 0.5 + 1e-6]]))
     with pytest.raises(ValueError, match="row 0 of the policy is off the simplex"):
         exact.check_policy(np.array([[F(1, 2), F(1, 2) + F(1, 10**15)]]))
+
+
+def test_the_cosine_by_hand() -> None:
+    """One edge, L = (4, 8), p = (1/4, 3/4): half of the gradient has cosine 1, its opposite -1."""
+    p = np.array([[F(1, 4), F(3, 4)]])
+
+    def scaled(by: F) -> float:
+        def mine(probabilities: Any, gates: Any, loss: Any) -> Any:
+            return by * loss[..., None, None] * (gates - probabilities)
+
+        return exact.moments(method_of(mine, "mine"), Table(np.array([F(4), F(8), F(0)])), p).cosine
+
+    assert (scaled(F(1, 2)), scaled(F(-3))) == (1.0, -1.0)
+    assert math.isnan(scaled(F(0)))
+    land, two = make("heavy_tailed", 2, 2, seed=4, exact=True), np.full((2, 2), F(1, 2))
+    found = exact.moments(METHODS["darts"], land, two)
+    along = math.fsum(float(x) * float(y) for x, y in zip(found.mean.ravel(), found.gradient.ravel(), strict=True))
+    norms = [math.sqrt(math.fsum(float(x) ** 2 for x in v.ravel())) for v in (found.mean, found.gradient)]
+    assert found.cosine == pytest.approx(along / (norms[0] * norms[1]), rel=1e-12)
+
+
+def test_chunks_hold_as_many_numbers_as_they_may() -> None:
+    """E = 3, K = 4: 12 numbers an outcome, 3 times as many where each edge is zeroed, 12 where each is exchanged."""
+    sizes = {name: exact.chunk_size(METHODS[name], (3, 4)) for name in ("reinforce", "exact_advantage", "marginalised")}
+    assert sizes == {
+        "reinforce": exact.CHUNK_NUMBERS // 12,
+        "exact_advantage": exact.CHUNK_NUMBERS // (12 * 3),
+        "marginalised": exact.CHUNK_NUMBERS // (12 * 12),
+    }
 
 
 def test_other_refusals() -> None:
