@@ -175,6 +175,7 @@ class SearchSettings:
     derive: str = config.later("argmax")
 
     def __post_init__(self) -> None:
+        config.within(self, epochs=(1, 10_000_000), record_every=(1, 1 << 40))
         if self.epochs < 1 or not 0 <= self.warmup_epochs <= self.epochs:
             raise ValueError(
                 f"need 0 <= warmup_epochs <= epochs and epochs >= 1, not {self.warmup_epochs}, {self.epochs}"

@@ -21,7 +21,7 @@ from nas import methods, optimisers, policy, step
 from nas.arrays import namespace
 from nas.methods import Method
 from nas.optimisers import Optimiser
-from nas.running import plugins
+from nas.running import config, plugins
 from nas.step import State
 from simulate import landscapes
 from simulate.landscapes import Environment, Visits
@@ -73,6 +73,8 @@ class Setting:
         for name in ("edges", "candidates", "samples", "steps", "replicates", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"setting {name} must be at least 1, not {getattr(self, name)}")
+        most = dict.fromkeys(("edges", "candidates", "samples", "every"), 1 << 20)
+        config.within(self, **{name: (1, m) for name, m in most.items()}, steps=(1, 1 << 32), replicates=(1, 1 << 24))
         if not 0 <= self.rate < math.inf or self.seed < 0:
             raise ValueError("settings rate and seed must not be negative, and rate must be finite")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
@@ -115,6 +117,9 @@ class Machine:
     dtype: Literal["float32", "float64"] = "float32"
     chunk: int = 512
     compiled: bool = False
+
+    def __post_init__(self) -> None:
+        config.within(self, chunk=(1, 1 << 24))
 
     def check(self) -> None:
         """Raises: ValueError if this machine does not have the device."""

@@ -17,7 +17,7 @@ from nas import policy
 from nas.judging.colours import BIAS, VARIANCE
 from nas.judging.style import save_as, styled
 from nas.methods import METHODS, Method
-from nas.running.runs import write_atomically
+from nas.running.files import FileError, read_text, write_atomically
 from theory import exact, sampled, verdict
 from theory.claims import t7_variance, t8_logit_step, t11_best_baseline
 from theory.landscapes import Bilinear, Landscape
@@ -209,13 +209,14 @@ def read_policy(name: str, edges: int, candidates: int) -> Any:
     if name == "uniform":
         return np.full((edges, candidates), 1 / candidates)
     try:
-        content = json.loads(Path(name).read_text(encoding="utf-8"))
+        content = json.loads(read_text(Path(name)))
         rows = content["probabilities"] if isinstance(content, dict) else content
         p = np.array([[float(Fraction(value) if isinstance(value, str) else value) for value in row] for row in rows])
-    except OSError as error:
-        raise ValueError(f"cannot read the policy {name}: {error.strerror}; give uniform or a JSON file") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the policy {name} is not JSON with {edges} rows of {candidates} numbers: {error}") from error
+    except FileError as error:
+        raise ValueError(f"the policy: {error}; give uniform or a JSON file") from error
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:  # 1/0, 400 digits, brackets
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
+        raise ValueError(f"the policy {name} is not JSON with {edges} rows of {candidates} numbers: {why}") from error
     if p.shape != (edges, candidates):
         raise ValueError(f"the policy {name} has the shape {p.shape}, the landscape ({edges}, {candidates})")
     exact.check_policy(p)

@@ -7,6 +7,7 @@ interpreter of the few instructions such a file needs, and nothing in it is ever
 
 import hashlib
 import pickletools
+import struct
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -83,11 +84,13 @@ def read_pickle(content: bytes, name: str) -> Images:
     try:
         batch = _parse(content)
         data, labels = batch["data"], batch["labels"]
+        if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
+            raise DataError(f"{name} is not a CIFAR-10 batch: its labels are no list of small numbers")
         return _checked(data, np.array(labels, np.uint8), name)
     except DataError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, UnicodeError) as error:
-        raise DataError(f"{name} is not a CIFAR-10 batch: {error}") from error
+        raise DataError(f"{name} is not a CIFAR-10 batch: {str(error)[:200]}") from error
 
 
 # ------------------------------------------------------------------ folders and archives
@@ -114,9 +117,11 @@ def _archive(path: Path, edition: Edition) -> dict[str, bytes]:
             for member in archive:
                 folder, _, name = member.name.removeprefix("./").partition("/")
                 if folder == edition.folder and name in edition.digests and member.isfile():
+                    if member.size > places.MOST:
+                        raise DataError(f"{path} is damaged: its {name} is larger than any batch; {SOURCE.obtain}")
                     file = archive.extractfile(member)
                     contents[name] = file.read() if file else b""
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, struct.error, TypeError) as error:  # TypeError: 3 bytes
         raise DataError(f"{path} is damaged: {error}; {SOURCE.obtain}") from error
     missing = [name for name in edition.digests if name not in contents]
     if missing:
@@ -225,7 +230,7 @@ NAMES = {
 
 def _known(name: str) -> _Global:
     if name not in NAMES:
-        raise ValueError(f"it names {name!r}, which such a file does not need")
+        raise ValueError(f"it names {name[:100]!r}, which such a file does not need")
     return _Global(NAMES[name])
 
 
@@ -254,7 +259,8 @@ def _reduced(function: Any, arguments: Any) -> Any:
         return _Unbuilt("dtype", _text(arguments[0]))
     if function == _Global("encode"):  # how Python 3 writes bytes in protocol 2
         return str(arguments[0]).encode("latin-1")
-    raise ValueError(f"it calls {function!r}, which such a file does not need")
+    called = function.name if isinstance(function, _Global) else f"a {type(function).__name__}"
+    raise ValueError(f"it calls {called}, which such a file does not need")
 
 
 def _built(target: Any, state: Any, memo: dict[int, Any]) -> Any:
@@ -264,7 +270,7 @@ def _built(target: Any, state: Any, memo: dict[int, Any]) -> Any:
         return target
     _, shape, dtype, fortran, raw = state
     if dtype != _Unbuilt("dtype", "u1"):
-        raise ValueError(f"an array of {dtype}, not of bytes")
+        raise ValueError("an array of something else than bytes")
     content = raw.encode("latin-1") if isinstance(raw, str) else raw
     built = np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
     memo.update({key: built for key, value in memo.items() if value is target})

@@ -5,8 +5,6 @@ Reads `nasbench201.csv.gz`: one row a cell, `index` as published, `architecture`
 """
 
 import csv
-import gzip
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -90,10 +88,16 @@ def at_hand(data: Path | None = None) -> Table | None:
 @lru_cache(maxsize=1)
 def _table(path: Path, changed: int) -> Table:
     rows = _rows(path)
-    header: list[str] = next(rows, [])
+    try:
+        header: list[str] = next(rows, [])
+    except csv.Error as error:
+        raise DataError(f"{path} is damaged: {error}") from error
     if header[:2] != ["index", "architecture"] or not {*NEEDED} <= {*header}:
         raise DataError(f"{path} is not the NAS-Bench-201 table: its first line must name {', '.join(NEEDED)}")
-    cells = list(rows)
+    try:
+        cells = list(rows)
+    except csv.Error as error:
+        raise DataError(f"{path} is damaged: {error}") from error
     for line, row in enumerate(cells, start=2):
         if len(row) != len(header):
             raise DataError(f"{path}, line {line}: {len(row)} values instead of {len(header)}")
@@ -119,12 +123,9 @@ def parameters(choices: Integers, dataset: str) -> Integers:
 
 
 def _rows(path: Path) -> Any:
-    content = places.read(path)
+    content = places.read(path, most=places.MOST)
     if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)  # gzip carries a checksum of its content, and checks it
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is damaged: {error}; {SOURCE.obtain}") from error
+        content = places.unzipped(content, path)
     try:
         return csv.reader(content.decode("ascii").splitlines())
     except UnicodeDecodeError as error:

@@ -4,19 +4,25 @@ What a file contains is the business of the loaders beside this one. They say wh
 and where people get it (`Source`); a missing or damaged file is one line that says all of that.
 """
 
+import gzip
 import hashlib
 import http.client
+import io
 import os
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from nas.running.files import LARGE, FileError, read_bytes
+
 VARIABLE = "ADVANTAGE_NAS_DATA"
 CHUNK = 1 << 20
+MOST = 64 << 20  # bytes that a compressed text or table unpacks to
 
 
 class DataError(ValueError):
@@ -107,13 +113,25 @@ def download(source: Source, folder: Path) -> Path:
     return target
 
 
-def read(path: Path, names: Sequence[str] = ()) -> bytes:
-    """The content of a file. Raises: DataError if it cannot be read; `names` are what else belongs beside it."""
+def read(path: Path, names: Sequence[str] = (), most: int = LARGE) -> bytes:
+    """The content of a file, of at most so many bytes. Raises: DataError; `names` are what else belongs beside it."""
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_bytes(path, most)
+    except FileError as error:
         beside = f" (needed: {', '.join(names)})" if names else ""
-        raise DataError(f"cannot read {path}: {error.strerror}{beside}") from error
+        raise DataError(f"{error}{beside}") from error
+
+
+def unzipped(content: bytes, path: Path, most: int = MOST) -> bytes:
+    """What the gzipped content of `path` holds, of at most so many bytes. Raises: DataError."""
+    try:
+        with gzip.open(io.BytesIO(content)) as file:  # gzip carries a checksum of its content, and checks it
+            unpacked: bytes = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}; get it again") from error
+    if len(unpacked) > most:
+        raise DataError(f"{path} unpacks to more than the {most:,} bytes that it can have; get it again")
+    return unpacked
 
 
 # ------------------------------------------------------------------ helpers

@@ -5,11 +5,9 @@ words outside the vocabulary become `<unk>`; markers that a text already has (`<
 as words.
 """
 
-import gzip
 import hashlib
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -134,12 +132,9 @@ def at_hand(data: Path | None = None) -> bool:
 
 def _penn_part(part: str, data: Path | None) -> str:
     path = places.find(SOURCES[part], data)
-    content = places.read(path)
+    content = places.read(path, most=places.MOST)
     if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is damaged: {error}; get it again") from error
+        content = places.unzipped(content, path)
     md5 = hashlib.md5(content).hexdigest()
     if md5 != MD5[part]:
         raise DataError(

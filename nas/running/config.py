@@ -6,6 +6,7 @@ with their path before anything is written.
 
 import dataclasses
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import tomli_w
+
+from nas.running import files
 
 S = TypeVar("S")
 
@@ -48,7 +51,7 @@ def load(
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         where = path.rstrip("`").lstrip(".")
-        known = _choices(settings, where)
+        known = _choices(settings, where) or _hint(values, where)
         raise ValueError(f"setting {where}: {message}{known}" if where else f"settings: {message}") from error
 
 
@@ -65,11 +68,27 @@ def digest(settings: Any) -> str:
 def read_toml(file: Path) -> dict[str, Any]:
     """Parse a TOML file. Raises: ValueError saying which file and what is wrong with it."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read settings {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = files.read_text(file)
+    except files.FileError as error:
+        raise ValueError(str(error).replace("cannot read", "cannot read settings", 1)) from error
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"settings {file} are nested too deeply") from error
+    except ValueError as error:  # TOML's own, and a number of too many digits
         raise ValueError(f"settings {file} are not valid TOML: {error}") from error
+
+
+def within(settings: Any, **bounds: tuple[float, float]) -> None:
+    """Refuse a setting outside its bounds, both included: name=(least, most).
+
+    Raises: ValueError: the setting's name, the rule and the value.
+    """
+    for name, (least, most) in bounds.items():
+        if not least <= (value := getattr(settings, name)) <= most:
+            shown = f"{value}" if abs(value) < 1e30 else "a larger number"
+            rule = f"at least {least}" if value < least else f"at most {most}"
+            raise ValueError(f"{name} must be {rule}, not {shown}")
 
 
 # ------------------------------------------------------------------ helpers
@@ -81,7 +100,9 @@ def _parse_set(text: str) -> dict[str, Any]:
         raise ValueError(f"--set {text!r}: write it as section.key=value")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except RecursionError as error:
+        raise ValueError(f"--set {key}: its value is nested too deeply") from error
+    except ValueError:
         parsed = value
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
@@ -115,6 +136,15 @@ def _choices(kind: Any, path: str) -> str:
     for key in path.split("."):
         kind = _field_types(kind).get(key) if dataclasses.is_dataclass(get_origin(kind) or kind) else None
     return f"; known: {', '.join(map(str, get_args(kind)))}" if get_origin(kind) is Literal else ""
+
+
+def _hint(values: Any, path: str) -> str:
+    """A number that TOML does not take for one: .001, +.5, 1e-3 with a comma, ..."""
+    for key in path.split("."):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    if isinstance(values, str) and re.fullmatch(r"[+-]?(\.\d+|\d+\.)(e[+-]?\d+)?", values, re.IGNORECASE):
+        return f"; write {values} as {float(values)!r}"
+    return ""
 
 
 def _field_types(kind: Any) -> dict[str, Any]:

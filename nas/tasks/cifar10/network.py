@@ -59,6 +59,7 @@ class Settings:
     unseen: int = config.later(0)
 
     def __post_init__(self) -> None:
+        config.within(self, channels=(1, 4096), cells=(1, 1000))
         if min(self.channels, self.cells, self.batch) < 1 or not self.batch <= self.images <= 25_000:
             raise ValueError(
                 f"need channels, cells >= 1 and 1 <= batch <= images <= 25000, "

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data import digits
+from nas.running import config
 from nas.spaces import nasbench201
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
@@ -41,6 +42,7 @@ class Settings:
     final_epochs: int = 40
 
     def __post_init__(self) -> None:
+        config.within(self, channels=(1, 4096), final_epochs=(1, 1_000_000))
         if min(self.channels, self.final_epochs) < 1 or not 1 <= self.batch <= THIRD:
             raise ValueError(
                 f"need channels, final_epochs >= 1 and 1 <= batch <= {THIRD}, "

@@ -18,6 +18,7 @@ from nas.data.places import DataError
 from nas.data.ptb import Corpus
 from nas.objective import Gradients
 from nas.running import processes
+from nas.running.config import within
 from nas.schedule import cosine
 from nas.spaces import recurrent
 from nas.spaces.space import Space
@@ -61,13 +62,12 @@ class Settings:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("least", "nodes", "units", "batch", "window", "final_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        within(self, units=(1, 1 << 14), nodes=(1, 64), batch=(1, 1 << 20), window=(1, 1 << 16), threads=(0, 1024))
+        within(self, least=(1, 1 << 40), final_epochs=(1, 1_000_000))
         if not 0 <= self.dropout <= 0.99 or not 0 < self.held_out < 1:
             raise ValueError("need 0 <= dropout <= 0.99 and 0 < held_out < 1")
-        if not (0 < self.rate < math.inf and 0 < self.clip < math.inf) or self.threads < 0:
-            raise ValueError("rate and clip must be positive and finite, threads must not be negative")
+        if not (0 < self.rate < math.inf and 0 < self.clip < math.inf):
+            raise ValueError("rate and clip must be positive and finite")
 
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "TextNetwork":

@@ -1,5 +1,6 @@
 """Settings: what wins, what is refused and how it says so."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -81,3 +82,56 @@ def test_bad_files_are_refused_by_name(tmp_path: Path) -> None:
     broken.write_text("[network\n")
     with pytest.raises(ValueError, match=r"broken.toml are not valid TOML"):
         load(file=broken)
+
+
+# ------------------------------------------------------------------ files and values of strangers
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"rate = \xff", "is not UTF-8: byte 0xff at offset 7"),
+        (b"x = " + b"[" * 3000, "are nested too deeply"),
+        (b"x = 1" + b"0" * 5000, "are not valid TOML"),
+        (b"# " + b"x" * (16 << 20), "more than the 16,777,216 bytes"),
+    ],
+)
+def test_whatever_a_file_holds_is_one_line_that_names_it(content: bytes, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=says) as caught:
+        config.read_toml(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_toml(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_bytes(b"\xef\xbb\xbfrate = 0.1\n")
+    assert config.read_toml(tmp_path / "settings.toml") == {"rate": 0.1}
+
+
+@dataclass(frozen=True)
+class Bounded:
+    units: int = 3
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        config.within(self, units=(1, 100))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rate=.001", "write .001 as 0.001"),
+        ("rate=1.", "write 1. as 1.0"),
+        ("units=0", "units must be at least 1, not 0"),
+        ("units=101", "units must be at most 100, not 101"),
+        (f"units=1{'0' * 400}", "units must be at most 100, not a larger number"),
+        (f"units=1{'0' * 5000}", "Expected `int`"),
+        ("units=" + "[" * 3000, "--set units: its value is nested too deeply"),
+    ],
+)
+def test_a_value_is_refused_with_its_rule(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        config.load(Bounded, sets=[text])
+    assert config.load(Bounded, sets=["units=100", "rate=0.001"]) == Bounded(100, 0.001)  # control
