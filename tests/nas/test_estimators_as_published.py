@@ -275,6 +275,34 @@ def test_disarm_is_arm_with_its_noise_integrated_out(success: tuple[F, F]) -> No
         assert found.tolist() == expected, places
 
 
+@pytest.mark.parametrize("looked_up", [(0, 0, 0), (1, 0, 0), (0, 1, 1)])
+def test_budgeted_credit_corrects_what_was_looked_up_by_its_chance(cell: Cell, looked_up: tuple[int, ...]) -> None:
+    """Horvitz and Thompson's correction, edge by edge: (worth - control) / chance where it was looked up, else 0."""
+    chance = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
+    control = 0.7 * output_credit(cell)
+    worth = torch.stack([cell.loss(cell.gates) - cell.zeroed(e) for e in range(EDGES)])
+
+    def corrected(edge: int) -> torch.Tensor:
+        return control[edge] + ((worth[edge] - control[edge]) / chance[edge] if looked_up[edge] else 0)
+
+    drawn = torch.tensor(looked_up, dtype=torch.float64)
+    found = estimators.budgeted_advantage(cell.p, cell.gates, control, worth, drawn, chance)
+    same(found, by_score(cell, corrected))
+
+
+def test_credit_against_a_reference_is_the_slope_from_the_reference_to_the_output(cell: Cell) -> None:
+    """d/dt of the loss with edge e's gates at m + t (a - m), at t = 1: from the mean output to the one that ran."""
+
+    def slope(edge: int) -> torch.Tensor:
+        t = torch.ones((), dtype=torch.float64, requires_grad=True)
+        moved = cell.p[edge] + t * (cell.gates[edge] - cell.p[edge])
+        gates = torch.stack([moved if e == edge else row for e, row in enumerate(cell.gates)])
+        return torch.autograd.grad(cell.loss(gates), t)[0]
+
+    found = estimators.reference_advantage(cell.p, cell.gates, cell.gate_gradient(cell.gates), cell.p)
+    same(found, by_score(cell, slope))
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_binomial_is_the_score_of_the_binomial_law(count: int) -> None:
     phi, credit = (
