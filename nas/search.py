@@ -25,6 +25,7 @@ from nas.progress import Found, Progress, empty_window, found_at, progress_bar, 
 from nas.running import config
 from nas.samples import ONE_HOT, Sample
 from nas.schedule import cosine
+from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
 
 # ------------------------------------------------------------------ the algorithm
@@ -107,6 +108,7 @@ def search(
     """
     credited, chosen = _chosen(network, method, epochs, settings)
     derive.check(network, credited, chosen.derive)
+    check_zero(network.space, credited, chosen)
     (warmup, _), end = chosen.lengths(network.steps_per_epoch), chosen.end(network.steps_per_epoch)
     window, records, clock = empty_window(network), list[dict[str, Any]](), time.perf_counter()
     with progress_bar(warmup, end, 0) as show:
@@ -245,6 +247,22 @@ def build_method(settings: SearchSettings) -> Method:
     """
     found = methods.find(settings.method)
     return replace(found, zero_policy=settings.zero_policy) if found.zero_policy == "worst" else found
+
+
+def check_zero(space: Space, method: Method, settings: SearchSettings) -> None:
+    """Refuse a method of one's own that would credit gates otherwise than the settings say.
+
+    Raises: ValueError in one line, where the space has a zero operation and the policies differ.
+    """
+    registered = methods.METHODS.get(settings.method)
+    own = registered is None or registered.estimator is not method.estimator
+    reads = "gate_gradient" in method.takes and space.zero is not None
+    if own and reads and method.zero_policy != settings.zero_policy:
+        raise ValueError(
+            f"method {settings.method} leaves the credit of a drawn {space.zero!r} at zero, but search.zero_policy is "
+            f"{settings.zero_policy}: set that to {method.zero_policy}, "
+            f'or say zero_policy="{settings.zero_policy}" in a nas.methods.Method'
+        )
 
 
 def build_optimiser(settings: SearchSettings) -> Optimiser:

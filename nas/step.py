@@ -184,9 +184,10 @@ def charged(method: Method, sample: Sample, memory: Memory) -> Sample:
 def charge_zero(sample: Sample, means: Any) -> Sample:
     """Charge a sampled zero operation the largest moving average of gate gradients of its edge's other operations.
 
-    An operation that was not drawn yet counts with the average that it has: zero.
+    An operation that was not drawn yet counts with the average that it has: zero. Several samples share one average.
     """
     xp = namespace(means)
+    means = _insert(means, 2, sample.gate_gradient.ndim - means.ndim)
     is_zero = policy.positions(means) == sample.zero_operation
     worst = xp.amax(xp.where(is_zero, -xp.inf, means), axis=-1, keepdims=True)
     return replace(sample, gate_gradient=xp.where(is_zero, worst, sample.gate_gradient))

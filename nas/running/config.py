@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 import tomli_w
 
 from nas.running import files
@@ -165,6 +166,8 @@ def _written(settings: Any) -> Any:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(inner) for key, inner in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
     return NONE if value is None else value
 
 

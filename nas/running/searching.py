@@ -18,7 +18,7 @@ from nas.derive import Seen
 from nas.progress import Progress, Window, empty_window, found_at, progress_bar, record
 from nas.running import runs
 from nas.running.runs import Run, RunError
-from nas.search import SearchSettings, beginning, build_method, steps
+from nas.search import SearchSettings, beginning, build_method, check_zero, steps
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
 
@@ -41,11 +41,13 @@ def search_in(
     method, each = build_method(settings), network.steps_per_epoch
     (warmup, _), end = settings.lengths(each), settings.end(each)
     derive.check(network, method, settings.derive)
+    check_zero(network.space, method, settings)
     forked_from = (
         None if warmup_run is None else {"run": str(warmup_run), "seconds": runs.result(warmup_run)["seconds"]}
     )
+    mine = fingerprint(network, seed)
     if run.resumed:
-        begun, window, seconds = restored(*run.restore(), network, run.folder)
+        begun, window, seconds = restored(*run.restore(), network, run.folder, mine)
     elif warmup_run is not None:
         begun, seconds = forked(warmup_run, network, settings, seed)
         window = empty_window(network)
@@ -65,7 +67,7 @@ def search_in(
                 run.record(record(network, method, now, window, seconds, validate=kept))
                 window = window.emptied()
             if kept or leaving:
-                _keep(run, network, now, window, seconds)
+                _keep(run, network, now, window, seconds, mine)
             if leaving:
                 return None
     derived = derive.derive(network, method, now, settings.derive, stopped)
@@ -83,27 +85,48 @@ def forked(folder: Path, network: ParentNetwork, settings: SearchSettings, seed:
     The weights, their minibatches and the random numbers are the warm-up's; the method's own state is fresh, as it is
     after a warm-up of one's own.
     """
-    there, _, seconds = restored(*runs.read_checkpoint(folder / runs.CHECKPOINT), network, folder)
+    mine = fingerprint(network, seed)
+    there, _, seconds = restored(*runs.read_checkpoint(folder / runs.CHECKPOINT), network, folder, mine)
     return replace(beginning(network, settings, seed), generator=there.generator, step=there.step), seconds
 
 
 # ------------------------------------------------------------------ checkpoints
 
+FINGERPRINT = "fingerprint"
 
-def _keep(run: Run, network: ParentNetwork, now: Progress, window: Window, seconds: float) -> None:
+
+def fingerprint(network: ParentNetwork, seed: int) -> dict[str, str]:
+    """What must be as it was for a run to go on, in words: the seed, and what the network says of itself."""
+    of_network: dict[str, str] = getattr(network, "fingerprint", dict)()
+    return {"seed": str(seed), **of_network}
+
+
+def _keep(
+    run: Run, network: ParentNetwork, now: Progress, window: Window, seconds: float, mine: dict[str, str]
+) -> None:
     state = now.state
     tensors = {"logits": state.logits, "generator": now.generator.get_state()}
     parts = {"memory": state.memory, "moments": state.moments, "window": window.sums, "network": network.state()}
     parts |= {"seen": vars(now.seen)} if now.seen is not None else {}
     for prefix, part in parts.items():
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
-    run.checkpoint(tensors, {"step": now.step, "architecture_step": state.step, "seconds": seconds})
+    facts = {"step": now.step, "architecture_step": state.step, "seconds": seconds, FINGERPRINT: mine}
+    run.checkpoint(tensors, facts)
 
 
 def restored(
-    tensors: dict[str, Tensor], about: dict[str, Any], network: ParentNetwork, folder: Path
+    tensors: dict[str, Tensor], about: dict[str, Any], network: ParentNetwork, folder: Path, mine: dict[str, str]
 ) -> tuple[Progress, Window, float]:
-    """Where a checkpoint of `folder` stands, the network taken there too, and the seconds so far."""
+    """Where a checkpoint of `folder` stands, the network taken there too, and the seconds so far.
+
+    Raises: RunError if the checkpoint has another fingerprint than `mine`; one from before there were any has none.
+    """
+    for name, then in about.get(FINGERPRINT, {}).items():
+        if mine.get(name, then) != then:
+            raise RunError(
+                f"{folder} was begun with another {name}: {then}, now {mine[name]}; "
+                "put that back, or choose another folder"
+            )
     parts: dict[str, dict[str, Tensor]] = {"memory": {}, "moments": {}, "window": {}, "network": {}, "seen": {}}
     for name, tensor in tensors.items():
         prefix, slash, rest = name.partition("/")

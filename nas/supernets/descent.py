@@ -1,7 +1,11 @@
-"""How do the weights of a parent network move? By Nesterov SGD along a cosine, only those that ran."""
+"""How do the weights of a parent network move? By Nesterov SGD along a cosine, only those that ran.
 
-from collections.abc import Sequence
+Or by any optimiser of `torch.optim`, along the same cosine.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +47,70 @@ class Descent:
     def rate_at(self, position: float) -> float:
         """The learning rate at a position in [0, 1] of the schedule."""
         return self.rate * cosine(position)
+
+
+class TorchDescent:
+    """Any optimiser of `torch.optim` as the weights', each group's rate times a cosine that ends at zero.
+
+    factory: parameters -> optimiser, such as functools.partial(torch.optim.AdamW, lr=1e-3). Gradients are not clipped.
+    Weights that did not run have no gradient, which `torch.optim` takes as: not moved, decayed or slowed.
+    Raises: ValueError for an optimiser that asks the loss again within a step, as LBFGS does.
+    """
+
+    def __init__(self, factory: "Factory", parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = dict(parameters)
+        self.optimiser = factory(list(self.parameters.values())) if self.parameters else None
+        if not isinstance(self.optimiser, torch.optim.Optimizer | None) or isinstance(
+            self.optimiser, torch.optim.LBFGS
+        ):
+            made = type(self.optimiser).__name__
+            raise ValueError(
+                f"descent is a Descent or makes an optimiser of torch.optim that steps once a minibatch, not {made}"
+            )
+        self.rates = [float(group["lr"]) for group in self._groups()]
+        told = [{name: part for name, part in group.items() if name != "params"} for group in self._groups()]
+        self.about = f"{type(self.optimiser).__name__} {told}"
+
+    def step(self, gradients: Mapping[str, Tensor], at: float) -> None:
+        """Move the parameters that have a gradient; `at` in [0, 1] is the position in the schedule."""
+        if self.optimiser is None:
+            return
+        for group, rate in zip(self._groups(), self.rates, strict=True):
+            group["lr"] = rate * cosine(at)
+        for name, parameter in self.parameters.items():
+            parameter.grad = gradients.get(name)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """What the optimiser remembers of each parameter, as "parameter:entry"; nothing of those that never ran."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            remembered = self.optimiser.state.get(parameter, {}) if self.optimiser is not None else {}
+            for entry, value in remembered.items():
+                if value is not None and not isinstance(value, Tensor):
+                    kind = type(self.optimiser).__name__
+                    raise ValueError(f"{kind} remembers {entry!r} as a {type(value).__name__}: only tensors are kept")
+                if value is not None:
+                    found[f"{name}:{entry}"] = value
+        return found
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore `state()`."""
+        if self.optimiser is None:
+            return
+        self.optimiser.state.clear()
+        for key, value in state.items():
+            name, _, entry = key.rpartition(":")
+            parameter = self.parameters[name]
+            there = value.clone() if value.ndim == 0 else value.to(parameter.device, copy=True)
+            self.optimiser.state[parameter][entry] = there
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [] if self.optimiser is None else self.optimiser.param_groups
+
+
+Factory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
 def _clip_scale(norm: Tensor, largest: float) -> Tensor:

@@ -50,7 +50,8 @@ class Edge(nn.Module):
 
     operations: modules that take the same input and give outputs of one shape; one may be `None`, the zero operation.
     Edges of the same `name` share one row of the architecture, as the cells of a stack usually do.
-    Raises: ValueError if there is no operation beside zero, or more than one zero.
+    Raises: ValueError if there is no operation beside zero, or more than one zero; in a pass, if an operation changes
+    its input in place, returns no tensor, or one of another shape than the others.
 
     >>> network = nn.Sequential(Edge([nn.Linear(3, 8), nn.Sequential(nn.Linear(3, 8), nn.Tanh())]), nn.Linear(8, 2))
     >>> EdgeNetwork(network).candidates
@@ -65,8 +66,10 @@ class Edge(nn.Module):
         self.zero = zeros[0] if zeros else None
         self.operations = nn.ModuleList(Zero() if operation is None else operation for operation in operations)
         self.name = name
+        self.place = name or ""  # what messages call it
         self.row: tuple[Choice, int] | None = None
         self.known: dict[Any, Tensor] = {}
+        self.shapes: dict[Any, torch.Size] = {}
 
     def forward(self, inputs: Any) -> Any:
         if self.row is None:
@@ -76,8 +79,30 @@ class Edge(nn.Module):
         for k in choice.runs[edge]:
             operation = self.operations[k]
             if not isinstance(operation, Zero):
-                total = total + choice.gates[edge, k] * operation(inputs)
+                total = total + choice.gates[edge, k] * self._output(k, inputs)
         return total if total.ndim else total + self._zeros(inputs)
+
+    def _output(self, k: int, inputs: Any) -> Tensor:
+        """The output of operation k, if it is one that can be weighed and added, and the input is as it was."""
+        before = versions(inputs)
+        output = self.operations[k](inputs)
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self._named(k)} returned a {type(output).__name__}, an edge adds tensors: "
+                "wrap it in a module that returns one"
+            )
+        if versions(inputs) != before:
+            raise ValueError(
+                f"{self._named(k)} changes its input in place, which others read too: build it with inplace=False"
+            )
+        if isinstance(inputs, Tensor):
+            known = self.shapes.setdefault(inputs.shape, output.shape)
+            if known != output.shape:
+                raise ValueError(f"{self._named(k)} returned the shape {tuple(output.shape)}, another {tuple(known)}")
+        return output
+
+    def _named(self, k: int) -> str:
+        return f"operation {k} of edge {self.place}, {' '.join(str(self.operations[k]).split())},"
 
     def _zeros(self, inputs: Any) -> Tensor:
         """Zeros in the shape of the output, which is asked for once for every kind of input.
@@ -91,6 +116,12 @@ class Edge(nn.Module):
                 output = copy.deepcopy(some).eval()(inputs)
             self.known[kind] = output.new_zeros(()).expand(output.shape)
         return self.known[kind]
+
+
+def versions(inputs: Any) -> list[int]:
+    """How often each tensor of an input was changed in place, as PyTorch counts it."""
+    parts = inputs if isinstance(inputs, tuple | list) else [inputs]
+    return [part._version for part in parts if isinstance(part, Tensor) and not part.is_inference()]
 
 
 class Zero(nn.Module):
@@ -117,7 +148,8 @@ class EdgeNetwork(nn.Module):
         self.rows: dict[str, list[Edge]] = {}
         for path, module in network.named_modules():
             if isinstance(module, Edge):
-                self.rows.setdefault(module.name or path, []).append(module)
+                module.place = module.name or path
+                self.rows.setdefault(module.place, []).append(module)
         all_edges = [edge for edges in self.rows.values() for edge in edges]
         sizes, zeros = {len(edge.operations) for edge in all_edges}, {edge.zero for edge in all_edges}
         if len(sizes) != 1:

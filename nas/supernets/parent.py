@@ -3,6 +3,9 @@
 A `ParentNetwork` owns its weights, their optimiser, its minibatches and their position; the search loop (`nas.search`)
 owns the architecture: logits, method, schedule, records, checkpoints. One architecture step asks for an
 `nas.objective.Objective` on the next architecture minibatch; one weight step trains under given gates.
+
+A network may also say in `fingerprint()`, words by name, what its numbers depend on beside the weights: a run is gone
+on from only with the same words (`nas.running.searching`).
 """
 
 from typing import Protocol

@@ -7,16 +7,19 @@ and gradients and losses are averaged, so that all processes hold the same weigh
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from nas.objective import Gradients
 from nas.running import processes
 from nas.spaces.space import Space
+from nas.supernets import fingerprint
 from nas.supernets.batches import Batches
-from nas.supernets.descent import Descent
-from nas.supernets.edge import Choice, choose
+from nas.supernets.descent import Descent, Factory, TorchDescent
+from nas.supernets.edge import Choice, choose, versions
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,10 +29,13 @@ class Supernet:
 
     model: (inputs, Choice) -> predictions; loss: (predictions, targets) -> mean loss; weights, architecture, held_out:
     the minibatches of the three uses. An operation with gate zero does not run in a weight step, and is not moved,
-    decayed or slowed.
+    decayed or slowed; nor is a frozen weight (requires_grad off).
+    descent: how weights move, a `Descent` or what makes an optimiser of `torch.optim` from parameters (`TorchDescent`).
     figures: more about an architecture for the record, from its operation indices. about: the data, for people; by
     default its size. held_out_unseen: whether no step of the search sees the held-out data, so that it may rank.
-    Raises: ValueError if several processes cannot share a minibatch evenly.
+    running_statistics: whether `validate` normalises by running averages. Those mix all paths that were drawn, so the
+    default is each held-out minibatch's own statistics, as in training.
+    Raises: ValueError if several processes cannot share a minibatch evenly, or for an optimiser that cannot serve.
 
     >>> from nas.supernets.edge import Edge, EdgeNetwork
     >>> model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))  # is this layer needed?
@@ -48,10 +54,11 @@ class Supernet:
         weights: Batches,
         architecture: Batches,
         held_out: Batches,
-        descent: Descent | None = None,
+        descent: Descent | Factory | None = None,
         figures: Callable[[list[int]], dict[str, float]] | None = None,
         about: str | None = None,
         held_out_unseen: bool = True,
+        running_statistics: bool = False,
     ) -> None:
         self.held_out_unseen = held_out_unseen
         self.space, self.model, self.loss = space, model, loss
@@ -59,12 +66,16 @@ class Supernet:
         for size in (weights.size, architecture.size, held_out.size):
             if size % processes.count():
                 raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes.count()} processes")
-        self.descent = descent or Descent()
+        self.running_statistics = running_statistics
         self.figures = figures
         sizes = f"{len(weights.targets):,} examples for the weights, {len(architecture.targets):,} for the architecture"
         self.about = sizes if about is None else about
-        self.parameters = dict(model.named_parameters())
-        self.velocity = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
+        self.parameters = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.descent: Descent | TorchDescent = Descent()
+        if descent is not None:
+            self.descent = descent if isinstance(descent, Descent) else TorchDescent(descent, self.parameters)
+        kept = self.parameters if isinstance(self.descent, Descent) else {}
+        self.velocity = {name: torch.zeros_like(parameter) for name, parameter in kept.items()}
         self.weight_steps = self.architecture_steps = 0
         self.device = str(weights.inputs.device)
 
@@ -80,14 +91,18 @@ class Supernet:
         choice = choose(gates, gates != 0)
         with torch.enable_grad():
             with seeded(noise, inputs.device):
-                loss = self.loss(self.model(inputs, choice), targets)
-            of_all = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+                loss = _one_number(self.loss(self.model(inputs, choice), targets))
+            reached = list(self.parameters.values()) if loss.requires_grad else []
+            of_all = torch.autograd.grad(loss, reached, allow_unused=True) if reached else [None] * len(self.parameters)
         ran = {name: gradient for name, gradient in zip(self.parameters, of_all, strict=True) if gradient is not None}
         loss, *gradients = processes.average([loss.detach(), *ran.values()])
         with torch.no_grad():
-            self.descent.step(
-                [self.parameters[name] for name in ran], gradients, [self.velocity[name] for name in ran], progress
-            )
+            if isinstance(self.descent, TorchDescent):
+                self.descent.step(dict(zip(ran, gradients, strict=True)), progress)
+            elif ran:
+                self.descent.step(
+                    [self.parameters[name] for name in ran], gradients, [self.velocity[name] for name in ran], progress
+                )
         return loss
 
     def objective(self) -> "NetworkObjective":
@@ -97,27 +112,47 @@ class Supernet:
         return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation, noise)
 
     def validate(self, gates: Tensor) -> dict[str, float]:
+        """The mean held-out loss; the accuracy in percent where targets are classes; and `figures`."""
         choice = choose(gates, gates)
         total = torch.zeros(2, dtype=torch.float64, device=gates.device)
+        labelled = True
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self._normalised():
             for position in range(self.held_out.steps):
                 inputs, targets = self.held_out.at(position)
                 predictions = self.model(inputs, choice)
-                right = (predictions.argmax(dim=-1) == targets).double().mean() * 100
-                total += torch.stack((self.loss(predictions, targets).double(), right))
+                labelled = labelled and _are_classes(predictions, targets)
+                right = (predictions.argmax(dim=-1) == targets).double().mean() * 100 if labelled else total[1]
+                total += torch.stack((_one_number(self.loss(predictions, targets)).double(), right))
         (total,) = processes.average([total])
         loss, accuracy = (total / self.held_out.steps).tolist()
         more = self.figures(gates.argmax(dim=-1).tolist()) if self.figures is not None else {}
-        return {"loss": loss, "accuracy": accuracy, **more}
+        return {"loss": loss, **({"accuracy": accuracy} if labelled else {})} | {k: float(v) for k, v in more.items()}
+
+    def fingerprint(self) -> dict[str, str]:
+        """What a run's checkpoint says of this network beside its weights: a resume with another one is refused."""
+        uses = {"weights": self.weights, "architecture": self.architecture, "held-out": self.held_out}
+        return {
+            "model": fingerprint.of_model(self.model),
+            "loss": fingerprint.of_callable(self.loss),
+            "descent": repr(self.descent) if isinstance(self.descent, Descent) else self.descent.about,
+            **{f"{use} data": fingerprint.of_batches(batches) for use, batches in uses.items()},
+        }
 
     def state(self) -> dict[str, Tensor]:
         position = torch.tensor([self.weight_steps, self.architecture_steps])
         weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return weights | {f"velocity.{name}": tensor for name, tensor in self.velocity.items()} | {"position": position}
+        moved = {f"velocity.{name}": tensor for name, tensor in self.velocity.items()}
+        if isinstance(self.descent, TorchDescent):
+            moved = {OPTIMISER + name: tensor for name, tensor in self.descent.state().items()}
+        return weights | moved | {"position": position}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        mine = self.state()
+        mine = {name: tensor for name, tensor in self.state().items() if not name.startswith(OPTIMISER)}
+        remembered = {name: tensor for name, tensor in state.items() if name.startswith(OPTIMISER)}
+        if isinstance(self.descent, TorchDescent):  # of weights that ran until then, and so known to it alone
+            state = {name: tensor for name, tensor in state.items() if name not in remembered}
+            self.descent.load({name.removeprefix(OPTIMISER): tensor for name, tensor in remembered.items()})
         if apart := sorted(mine.keys() ^ state.keys()):
             raise ValueError(f"this checkpoint is not of this network: {apart[0]!r} is in only one of them")
         for name, tensor in mine.items():
@@ -129,6 +164,21 @@ class Supernet:
             for name, tensor in self.velocity.items():
                 tensor.copy_(state[f"velocity.{name}"])
         self.weight_steps, self.architecture_steps = (int(count) for count in state["position"])
+
+    @contextmanager
+    def _normalised(self) -> Iterator[None]:
+        """While entered, layers with running statistics use the minibatch's own, unless running ones are asked for."""
+        layers = [layer for layer in self.model.modules() if isinstance(layer, _NormBase) and layer.track_running_stats]
+        if self.running_statistics or not layers:
+            yield
+            return
+        with _Still(self.model):
+            for layer in layers:
+                layer.train()
+            yield
+
+
+OPTIMISER = "optimiser."  # names in a checkpoint of what an optimiser of torch.optim remembers
 
 
 class NetworkObjective:
@@ -178,11 +228,27 @@ class NetworkObjective:
         return loss.detach(), empty if gate is None else gate, empty[..., 0] if output is None else output
 
     def _of(self, choice: Choice) -> Tensor:
+        before = versions(self.inputs)
         with seeded(self.noise, self.inputs.device):
-            return self.minibatch_loss(self.model(self.inputs, choice), self.targets)
+            loss = _one_number(self.minibatch_loss(self.model(self.inputs, choice), self.targets))
+        if versions(self.inputs) != before:
+            raise ValueError("the network changes its minibatch in place, and would be asked about another one next")
+        return loss
 
     def _still(self) -> "_Still":
         return _Still(self.model)
+
+
+def _one_number(loss: Tensor) -> Tensor:
+    if loss.ndim:
+        raise ValueError(f"the loss must be one number, a minibatch's mean, not of the shape {tuple(loss.shape)}")
+    return loss
+
+
+def _are_classes(predictions: Any, targets: Tensor) -> bool:
+    """Whether targets are class numbers and predictions hold a score for each class in their last axis."""
+    whole = not (targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool)
+    return whole and isinstance(predictions, Tensor) and predictions.shape[:-1] == targets.shape
 
 
 @contextmanager

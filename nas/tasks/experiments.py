@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from nas import methods, tasks
 from nas.running import config
+from nas.search import build_method, check_zero
 from nas.supernets.parent import ParentNetwork
 from nas.tasks.task import Experiment, Task
 
@@ -56,6 +57,9 @@ def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int
     if apart := [name for name in given if given[name] != needed[name]]:
         now, then = (", ".join(f"network.{name}={_toml(values[name])}" for name in apart) for values in (given, needed))
         raise ValueError(f"method {experiment.search.method} asks more than the network answers with {now}; set {then}")
+    check_zero(
+        tasks.find(experiment.task).space(experiment.network), build_method(experiment.search), experiment.search
+    )
     return tasks.find(experiment.task).build(experiment.network, data, device, seed)
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from nas.objective import Gradients
 from nas.running.processes import average
+from nas.supernets.descent import Descent
 from nas.supernets.recorded import Recorder
 from nas.supernets.supernet import NetworkObjective, Supernet
 from nas.tasks.cifar10.cell import EPSILON, KERNEL, ConvolutionalCell, window_pixels
@@ -95,6 +96,9 @@ class FixedGraphSupernet(Supernet):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not isinstance(self.descent, Descent):
+            raise ValueError("network.static = true moves its weights by a Descent, not by an optimiser of torch.optim")
+        self.masked = self.descent
         self.flat = _flatten(self.parameters)
         self.flat_velocity = _flatten(self.velocity)
         self.mask_index = _mask_index(self.parameters, self.space.shape[1], self.device)
@@ -104,7 +108,7 @@ class FixedGraphSupernet(Supernet):
         _refuse_many(gates)
         inputs, targets = self.weights.at(self.weight_steps)
         self.weight_steps += 1
-        rate = torch.tensor(self.descent.rate_at(progress), dtype=self.flat.dtype).to(self.device, non_blocking=True)
+        rate = torch.tensor(self.masked.rate_at(progress), dtype=self.flat.dtype).to(self.device, non_blocking=True)
         loss: Tensor = self.recorder.replayed("weights", self._train)(inputs, targets, gates, rate)[0]
         return loss
 
@@ -131,7 +135,7 @@ class FixedGraphSupernet(Supernet):
         with torch.no_grad():
             moves = torch.cat((self._reaching(gates).reshape(-1), gates.new_ones(1)))
             ran = moves.to(flat.dtype)[self.mask_index]
-            self.descent.masked_step(self.flat, flat, self.flat_velocity, ran, rate)
+            self.masked.masked_step(self.flat, flat, self.flat_velocity, ran, rate)
         return (loss,)
 
     def _reaching(self, gates: Tensor) -> Tensor:

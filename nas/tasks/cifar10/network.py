@@ -115,7 +115,8 @@ def assemble(
     model, loss = model.to(device), functional.cross_entropy
     about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
     unseen = settings.unseen > 0
-    return kind(cell_space, model, loss, weights, architecture, judged, descent, figures, about, unseen)
+    running = settings.statistics == "running"
+    return kind(cell_space, model, loss, weights, architecture, judged, descent, figures, about, unseen, running)
 
 
 # ------------------------------------------------------------------ the network

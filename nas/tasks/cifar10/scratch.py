@@ -139,4 +139,5 @@ def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
     weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
     judged = batches(test, min(250, len(test.labels)), device)
     descent = Descent(recipe.rate, recipe.momentum, recipe.decay, clip=None)
-    return Supernet(alone, model.to(device), functional.cross_entropy, weights, judged, judged, descent)
+    loss, model = functional.cross_entropy, model.to(device)
+    return Supernet(alone, model, loss, weights, judged, judged, descent, running_statistics=True)
