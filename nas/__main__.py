@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     return program.parser(
-        "nas", __doc__, (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_fetch)
+        "nas",
+        __doc__,
+        (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_export, _add_fetch),
     )
 
 
@@ -206,6 +208,27 @@ def _draw(options: argparse.Namespace) -> int:
     from nas.judging import figures
 
     for path in figures.draw(options.run):
+        print(path)
+    return 0
+
+
+# ------------------------------------------------------------------ export
+
+
+def _add_export(commands: program.Commands) -> None:
+    parser = commands.add_parser("export", help="what a search found as a PyTorch module, JSON or a Graphviz drawing")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.py, FILE.json or FILE.dot")
+    parser.add_argument(
+        "--weights", type=Path, metavar="RUN", help="with FILE.py: weights of this search or training, beside it"
+    )
+    parser.set_defaults(run_command=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from nas.judging import export
+
+    for path in export.export(options.run, options.to, options.weights):
         print(path)
     return 0
 

@@ -38,8 +38,11 @@ class Card:
     sample.
     samples_95: samples that make a 1 / C step improve with probability 95 %.
 
-    softmax: whether the policy has K logits an edge. Where it has one, as the binomial ones, gradient and mean stand in
-    column 0, and what is said of K logits (REINFORCE's variance, T1, T7, T8, T10, T11) does not apply: None.
+    objective: what the steps descend, as far as the gates they ask about say: E[L(a)] over architectures, E[L(z)] over
+    relaxed gates, L(p) at the mean. Gradient and bias are of E[L(a)] for every method.
+    softmax: whether the policy is a softmax of K logits an edge. Where it has one, as the binomial ones, gradient and
+    mean stand in column 0. For every other policy what is said of K logits (REINFORCE's variance, T1, T7, T8, T10, T11)
+    does not apply: None.
 
     >>> from nas.methods import find
     >>> from theory.landscapes import make
@@ -52,6 +55,7 @@ class Card:
     label: str
     landscape: str
     softmax: bool
+    objective: str
     expected_loss: float
     gradient: list[list[float]]
     mean: list[list[float]]
@@ -110,6 +114,7 @@ def card(method: Method, landscape: Landscape, probabilities: Any, progress: flo
         label=method.label,
         landscape=landscape.name,
         softmax=softmax,
+        objective=_objective(method, found.probabilities, progress),
         expected_loss=float(found.expected_loss),
         gradient=found.gradient.astype(float).tolist(),
         mean=found.mean.astype(float).tolist(),
@@ -166,7 +171,13 @@ def table(cards: Sequence[Card]) -> str:
         f"{name.ljust(width)}  " + "  ".join(v.ljust(w) for v, w in zip(values, widths, strict=True)).rstrip()
         for name, values in rows
     ]
-    return "\n".join([*lines, "", *(f"{c.method}: {c.verdict}" for c in cards)])
+    verdicts = [f"{c.method}: {c.verdict}" for c in cards]
+    others = [
+        f"{c.method}: bias is against the gradient of {ARCHITECTURES}; its steps descend {c.objective}"
+        for c in cards
+        if c.objective != ARCHITECTURES
+    ]
+    return "\n".join([*lines, "", *verdicts, *others])
 
 
 def write(path: Path, cards: Sequence[Card], about: dict[str, Any]) -> None:
@@ -278,6 +289,20 @@ def _of_logits(landscape: Landscape, found: exact.Moments, is_gradient: bool, is
         else None,
         "samples_95": enough if is_function and math.isfinite(enough) else None,
     }
+
+
+ARCHITECTURES, RELAXED, MEAN = "E[L(a)] over architectures", "E[L(z)] over relaxed gates", "L(p) at the mean gates"
+
+
+def _objective(method: Method, p: Any, progress: float) -> str:
+    """Of which loss the gates are that a method asks about, seen on a few draws."""
+    uniforms = np.random.default_rng(0).uniform(0.05, 0.95, (16, *method.draw.noise(*p.shape)))
+    temperature = method.temperature(progress) if method.temperature else None
+    logits = np.broadcast_to(policy.logits(p.astype(float)), (len(uniforms), *p.shape))
+    gates = method.draw.sample(logits, uniforms, temperature).gates
+    if (gates * (1 - gates) == 0).all():
+        return ARCHITECTURES
+    return MEAN if (gates == gates[:1]).all() else RELAXED
 
 
 def _boundary(landscape: Landscape, p: Any) -> list[float] | None:

@@ -18,7 +18,7 @@ import numpy as np
 from nas import policy, step
 from nas.methods import Memory, Method
 from nas.objective import Gradients, Objective
-from nas.samples import ALL_DENSE, ONE_HOT, Sample
+from nas.samples import ALL_DENSE, ONE_HOT, Sample, binomial_probabilities
 from theory import architectures
 from theory.outcomes import Outcomes, outcomes
 
@@ -115,9 +115,13 @@ def moments(
 ) -> Moments:
     """Mean and covariance of `method`'s gradient on `problem` at probabilities (E, K).
 
+    The gradient it is held against is that of E[L] over architectures, with respect to the method's own logits. Of a
+    policy that is not a softmax the logits are log p, its probabilities what `Draw.probabilities` makes of them.
+
     progress in [0, 1] sets temperatures; points and seed: quasi-Monte Carlo where the noise is continuous.
     Raises: ValueError for a method without a gradient, a policy off the simplex, a problem that answers nan, too many
-    architectures, or an exact sum over a draw that has no finite list of outcomes.
+    architectures, an exact sum over a draw that has no finite list of outcomes, or a policy of one's own that cannot be
+    differentiated or is not drawn from.
 
     >>> from nas.methods import find
     >>> from theory.landscapes import make
@@ -133,8 +137,11 @@ def moments(
     p = drawn.probabilities
     true = truth(problem, p)
     target = true.gradient
-    if method.draw.probabilities is not policy.softmax:  # an ordered family: one logit, not K, an edge
+    if method.draw.probabilities is binomial_probabilities:  # an ordered family: one logit, not K, an edge
         target = _pull_back_binomial(problem, p)
+    elif method.draw.probabilities is not policy.softmax:
+        _check_drawn(method, drawn)
+        target = _pull_back(method, true.gradient, p, policy.logits(probabilities))
     first: list[Any] = [0] * drawn.replicates
     second: list[Any] = [0] * drawn.replicates
     for replicate, weight, gradient in _gradients(method, problem, drawn):
@@ -323,6 +330,48 @@ def _pull_back_binomial(problem: Objective[Any], p: Any) -> Any:
     for weight, gates, loss in weighted_losses(problem, p):
         slope = slope + ((weight * loss)[:, None] * ((gates * order).sum(axis=-1) - average)).sum(axis=0)
     return slope[:, None] * np.eye(p.shape[1], dtype=int)[0]
+
+
+STEP = 1e-3  # of the differences: the error is STEP^4 / 30 of a fifth derivative, and 1e-16 / STEP of rounding
+
+
+def _pull_back(method: Method, of_softmax: Any, p: Any, logits: Any) -> Any:
+    """The gradient (E, K) with respect to the logits of any policy: dJ/dp through the Jacobian of `Draw.probabilities`.
+
+    of_softmax: p (q - J), so that divided by p it is dJ/dp but for a constant an edge, and p sums to one. The Jacobian
+    is taken by central differences of fourth order.
+    """
+    slope = of_softmax / np.where(p > 0, p, np.nan)
+    gradient = np.zeros(p.shape)
+    for place in np.ndindex(p.shape):
+        moved = np.zeros(p.shape)
+        moved[place] = STEP
+        near, far = (
+            method.draw.probabilities(logits + n * moved) - method.draw.probabilities(logits - n * moved)
+            for n in (1, 2)
+        )
+        gradient[place] = (slope * (8 * near - far)).sum() / (12 * STEP)
+    if not np.isfinite(gradient).all():
+        raise ValueError(f"the policy of method {method.name} cannot be differentiated here: is a probability zero?")
+    return gradient
+
+
+def _check_drawn(method: Method, drawn: Outcomes) -> None:
+    """Refuse a draw whose architectures do not have the probabilities that it says. Raises: ValueError in one line."""
+    p = drawn.probabilities
+    means: list[Any] = [0] * drawn.replicates
+    for replicate, weight, sample in drawn.chunks(1 << 12):
+        gates = sample.gates.reshape(len(weight), -1, *p.shape).mean(axis=1)  # several samples: any of them
+        means[replicate] = means[replicate] + (weight[:, None, None] * gates).sum(axis=0)
+    found = np.mean(means, axis=0)
+    error = np.std(means, axis=0, ddof=1) / math.sqrt(drawn.replicates)
+    wrong = np.abs(found - p) > 8 * error + 1e-3
+    if wrong.any():
+        edge, operation = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"method {method.name} draws operation {operation} of edge {edge} with probability "
+            f"{found[edge, operation]:.3g}, where its Draw.probabilities says {p[edge, operation]:.3g}"
+        )
 
 
 class _Known:

@@ -202,6 +202,8 @@ def _quadrature(draw: Draw, p: Any, temperature: Any, points: int, seed: int) ->
     shape = draw.noise(*p.shape)
     power = max(1, math.ceil(math.log2(points)))
     logits = policy.logits(p)
+    if draw.probabilities is not policy.softmax:  # what it draws from at these logits
+        p = draw.probabilities(logits)
     streams = np.random.SeedSequence(seed).spawn(REPLICATES)
 
     def chunks(size: int) -> Iterator[tuple[int, Any, Sample]]:

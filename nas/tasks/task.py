@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from torch import Tensor
+
 from nas.methods import Method
 from nas.search import SearchSettings
 from nas.spaces.space import Space
@@ -127,6 +129,29 @@ class Evaluate(Protocol[S_contra]):
     ) -> list[Row] | None: ...
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What a search found, to be taken away. edges: (source, target, operation) of the cell.
+
+    source: a Python module that builds the network with PyTorch alone; tensors: its `state_dict`, where weights are
+    wanted.
+    """
+
+    edges: tuple[tuple[int, int, str], ...]
+    source: str = ""
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Export(Protocol[S_contra]):
+    """The network that a result (content of result.json) stands for.
+
+    weights: a run folder, of the search or of a training from scratch, whose checkpoint's weights are wanted, too.
+    Raises: ValueError in one line if it does not hold the weights of this network.
+    """
+
+    def __call__(self, settings: S_contra, result: Mapping[str, Any], weights: Path | None, /) -> Exported: ...
+
+
 def _no_trainings(comparison: Comparison[Any], folders: list[Path], equal_seconds: float) -> list[Training]:
     return []
 
@@ -196,6 +221,7 @@ class Task(Generic[S]):
     evaluate: Evaluate[S] | None = None
     measure: Measure[S] | None = None
     presets: Path | None = None
+    export: Export[S] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):

@@ -6,6 +6,7 @@ from pathlib import Path
 from nas.methods import Method
 from nas.spaces import nasbench201
 from nas.spaces.space import Space
+from nas.tasks.cifar10.export import export
 from nas.tasks.cifar10.measure import MEASURE
 from nas.tasks.cifar10.network import Settings, build
 from nas.tasks.cifar10.scratch import evaluate
@@ -38,4 +39,5 @@ TASK = Task(
     evaluate=evaluate,
     measure=MEASURE,
     presets=Path(__file__).with_name("presets"),
+    export=export,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from nas.spaces import recurrent
 from nas.spaces.space import Space
 from nas.tasks.task import Task
+from nas.tasks.text.export import export
 from nas.tasks.text.measure import MEASURE
 from nas.tasks.text.network import Settings, build
 from nas.tasks.text.scratch import evaluate
@@ -30,4 +31,5 @@ TASK = Task(
     evaluate=evaluate,
     measure=MEASURE,
     presets=Path(__file__).with_name("presets"),
+    export=export,
 )
