@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.running import runs
+from nas.running import config, runs
 from nas.spaces import nasbench201 as space
 from nas.tasks.cifar10.cell import EPSILON, KERNEL, MOMENTUM
 from nas.tasks.cifar10.network import CLASSES, DEVIATION, MEAN, Settings
@@ -26,8 +26,7 @@ def export(settings: Settings, result: Mapping[str, Any], weights: Path | None) 
     if weights is None:  # as the benchmark trains it
         return Exported(edges, source(architecture, settings.channels, settings.cells, affine=True, running=True))
     tensors = _tensors(architecture, list(result["choices"]), weights)
-    places = [int(name.split(".")[2]) for name in tensors if name.startswith("stages.")]
-    cells = 1 + max(places) if places else settings.cells
+    cells = config.read_toml(weights / runs.CONFIG).get("cells", settings.cells)  # a training says its own
     affine, running = "norm.weight" in tensors, "norm.running_mean" in tensors
     return Exported(edges, source(architecture, len(tensors["stem.conv.weight"]), cells, affine, running), tensors)
 

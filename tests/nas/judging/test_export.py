@@ -129,7 +129,7 @@ def test_a_trained_network_of_cells(tmp_path: Path, architecture: str) -> None:
     torch.testing.assert_close(answer_of(tmp_path, pixels), expected, rtol=0, atol=1e-10)
     other = {"architecture": CELLS[architecture == CELLS[0]], "choices": [0] * 6}
     with pytest.raises(ValueError, match="trained another cell"):
-        of_images.export(ImageSettings(), other, run)
+        of_images.export(ImageSettings(cells=2), other, run)
     fresh = of_images.export(ImageSettings(), result, None)
     assert "channels=16, cells=5" in fresh.source
     assert not fresh.tensors
