@@ -3,7 +3,7 @@
     python benchmarks/torture.py --seconds 60 --seed 0
 
 A small search on text, a small study and the toy are ended at random moments and at random writes, then resumed and
-with the uninterrupted run; files of a run folder are damaged at random places; many processes start one run at once;
+compared with the uninterrupted run; files of a run folder are damaged at random places; many processes start one run;
 files may not grow beyond a limit. Clean is: the same bits in the end, or one line that says why not. All follows from
 the seed but where a signal finds the run. This process imports once and forks for every try.
 """
