@@ -265,7 +265,9 @@ def _moments(options: argparse.Namespace) -> int:
 
 
 def _add_searchers(commands: program.Commands) -> None:
-    parser = commands.add_parser("searchers", help="random search, evolution, LSTM controller on NAS-Bench-201's table")
+    parser = commands.add_parser(
+        "searchers", help="random search, evolution, LSTM controller, PNAS on NAS-Bench-201's table"
+    )
     parser.add_argument("--budget", type=int, metavar="N", help="architectures; default: where random search has 93.70")
     parser.add_argument("--repeats", type=int, default=500, metavar="N", help="runs of each searcher (default: 500)")
     parser.add_argument("--seed", type=int, default=0)
@@ -289,7 +291,7 @@ def _searchers(options: argparse.Namespace) -> int:
     for name, accuracy in reached.items():
         known = searchers.PUBLISHED.get(name)
         beside = f"; published {known[0]:.2f} ± {known[1]:.2f} (NASWOT, Table 2a)" if known else ""
-        print(f"{name:<11}{accuracy[:, -1].mean():.2f} ± {accuracy[:, -1].std(ddof=1):.2f}{beside}")
+        print(f"{name:<12}{accuracy[:, -1].mean():.2f} ± {accuracy[:, -1].std(ddof=1):.2f}{beside}")
     print(f"best of the table: {table.judged.max():.2f}")
     if options.to is not None:
         from nas.judging import style

@@ -153,7 +153,7 @@ def searchers_figure(
     """Test accuracy (runs, budget) of each searcher against architectures trained: mean and standard deviation."""
     figure = Figure(figsize=(5.2, 3.2))
     axes = figure.subplots()
-    for (name, accuracy), shade in zip(reached.items(), ("#0072b2", "#009e73", "#d55e00"), strict=False):
+    for (name, accuracy), shade in zip(reached.items(), ("#0072b2", "#009e73", "#d55e00", "#cc79a7"), strict=True):
         x, mean, spread = np.arange(1, accuracy.shape[1] + 1), accuracy.mean(axis=0), accuracy.std(axis=0, ddof=1)
         axes.fill_between(x, mean - spread, mean + spread, color=shade, alpha=0.15, linewidth=0)
         axes.plot(x, mean, color=shade, label=name)
