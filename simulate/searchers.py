@@ -186,7 +186,7 @@ def _predictor(table: Cube, seen: Integers, random: np.random.Generator) -> Call
 
     def score(cells: Integers) -> Floats:
         places = (cells + operations * np.arange(edges)).reshape(runs, -1)
-        values = np.take_along_axis(weights, places, axis=1).reshape(cells.shape).sum(axis=-1)
+        values: Floats = np.take_along_axis(weights, places, axis=1).reshape(cells.shape).sum(axis=-1)
         return values + 1e-9 * random.random(values.shape)  # equal ones in any order
 
     return score

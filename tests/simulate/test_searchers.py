@@ -9,6 +9,7 @@ from simulate.searchers import PUBLISHED, SEARCHERS, Cube, cube, evolution, matc
 
 RANDOM = np.random.default_rng(0)
 MADE = Cube(RANDOM.random((5,) * 6), RANDOM.random((5,) * 6))
+ADDITIVE = sum(np.moveaxis(np.arange(5.0).reshape(5, 1, 1, 1, 1, 1), 0, edge) for edge in range(6))  # none is worst
 needs_table = pytest.mark.skipif(
     "ADVANTAGE_NAS_DATA" not in os.environ, reason="needs the NAS-Bench-201 table in ADVANTAGE_NAS_DATA"
 )
@@ -28,14 +29,19 @@ def test_a_searcher_is_judged_by_what_it_cannot_see(name: str) -> None:
     assert (np.diff(shown, axis=1) >= 0).all()
 
 
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_what_is_drawn_does_not_depend_on_what_judges(name: str) -> None:
+    """The same cells, exactly, if the judged accuracies turn their sign; the control is another seen table."""
+    found, turned = (SEARCHERS[name](Cube(MADE.seen, sign * ADDITIVE), 40, 5, 0) for sign in (1, -1))
+    np.testing.assert_array_equal(found, -turned)
+    assert (SEARCHERS[name](Cube(MADE.judged, ADDITIVE), 40, 5, 0) != found).any()
+
+
 def test_random_search_is_the_maximum_of_uniform_numbers() -> None:
     # The mean of the largest of n uniform numbers is n / (n + 1); 2,000 runs, five standard deviations of 1 / (n + 1).
     reached = random_search(Cube(MADE.seen, MADE.seen), 20, 2000, 0)
     for n in (1, 5, 20):
         assert abs(reached[:, n - 1].mean() - n / (n + 1)) < 5 * 0.3 / np.sqrt(2000) + 0.01
-
-
-ADDITIVE = sum(np.moveaxis(np.arange(5.0).reshape(5, 1, 1, 1, 1, 1), 0, edge) for edge in range(6))  # none is worst
 
 
 def test_progressive_widening_finds_what_its_predictor_can_say() -> None:
