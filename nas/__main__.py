@@ -20,7 +20,17 @@ def parser() -> argparse.ArgumentParser:
     return program.parser(
         "nas",
         __doc__,
-        (_add_search, _add_evaluate, _add_compare, _add_audit, _add_table, _add_draw, _add_export, _add_fetch),
+        (
+            _add_search,
+            _add_evaluate,
+            _add_compare,
+            _add_audit,
+            _add_table,
+            _add_draw,
+            _add_report,
+            _add_export,
+            _add_fetch,
+        ),
     )
 
 
@@ -230,6 +240,22 @@ def _export(options: argparse.Namespace) -> int:
 
     for path in export.export(options.run, options.to, options.weights):
         print(path)
+    return 0
+
+
+# ------------------------------------------------------------------ report
+
+
+def _add_report(commands: program.Commands) -> None:
+    parser = commands.add_parser("report", help="one page of a run: verdict, cell, curves, judgement, audit, commands")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
+    parser.set_defaults(run_command=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from nas.judging import report
+
+    print(report.write(options.run))
     return 0
 
 

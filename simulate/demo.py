@@ -16,12 +16,12 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from nas.judging import evaluate, figures, statistics
+from nas.judging import evaluate, figures, page, statistics
 from nas.running import runs
 from nas.running.searching import search_in
 from nas.tasks import experiments as searching
 from nas.tasks.task import Request, Row
-from simulate import experiments, page
+from simulate import experiments
 from simulate.toy import SHOWN, ToySettings
 
 TOY = ToySettings(iterations=SHOWN)

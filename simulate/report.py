@@ -12,10 +12,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from nas import methods
+from nas.judging import page
 from nas.judging.statistics import Estimate, t_interval
 from nas.judging.style import save
 from nas.running import config, runs
-from simulate import evidence, page, plot, toy
+from simulate import evidence, plot, toy
 from simulate.study import Cell, StudySettings, read, truth_of
 
 

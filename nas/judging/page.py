@@ -11,19 +11,26 @@ from matplotlib.figure import Figure
 from nas.judging import style
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:#1a1a1a;background:#fff}
+:root{color-scheme:light dark;--text:#1a1a1a;--ground:#fff;--quiet:#555;--line:#ddd;--code:#f3f3f3}
+@media(prefers-color-scheme:dark){:root{--text:#e6e6e6;--ground:#16181c;--quiet:#a5abb3;--line:#3a3f46;--code:#262a30}}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem;color:var(--text);
+background:var(--ground);overflow-wrap:anywhere}
 h1{line-height:1.2}figure{margin:1rem 0}
-.scroll svg{width:100%;min-width:40rem;height:auto}figcaption,.note{color:#555;font-size:.9rem}
+svg{max-width:100%;height:auto;background:#fff}figcaption,.note{color:var(--quiet);font-size:.9rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{cursor:pointer}code{background:#f3f3f3;padding:.1rem .3rem}
-pre{overflow-x:auto;background:#f3f3f3;padding:.6rem}
+th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th:first-child,td:first-child{text-align:left}th{cursor:pointer}code{background:var(--code);padding:.1rem .3rem}
+pre{overflow-x:auto;background:var(--code);padding:.6rem}
 """
 SORT = """
-for(const th of document.querySelectorAll('th'))
+for(const th of document.querySelectorAll('th')){
+th.tabIndex=0;th.onkeydown=e=>{if(e.key==='Enter'||e.key===' '){e.preventDefault();th.click()}};
 th.onclick=()=>{const t=th.closest('table'),i=th.cellIndex,b=t.tBodies[0];
-const d=th.dataset.down=th.dataset.down==='1'?'':'1';const v=r=>{const s=r.cells[i].textContent,n=parseFloat(s);
-return isNaN(n)?s:n};b.append(...[...b.rows].sort((p,q)=>(v(p)<v(q)?-1:v(p)>v(q)?1:0)*(d?-1:1)))}
+const d=th.dataset.down=th.dataset.down==='1'?'':'1';
+for(const o of t.tHead.rows[0].cells)o.removeAttribute('aria-sort');
+th.setAttribute('aria-sort',d?'descending':'ascending');
+const v=r=>{const s=r.cells[i].textContent,n=parseFloat(s);
+return isNaN(n)?s:n};b.append(...[...b.rows].sort((p,q)=>(v(p)<v(q)?-1:v(p)>v(q)?1:0)*(d?-1:1)))}}
 """
 
 
@@ -59,7 +66,7 @@ def figure(drawn: Figure | str, caption: str) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table, one column a key of the first row; a click on a column's head sorts by it. Floats show 4 digits."""
+    """A table, one column a key of the first row; a click, or Enter, on a column's head sorts. Floats show 4 digits."""
     if not rows:
         return "<p class='note'>no rows</p>"
     columns = list(rows[0])

@@ -4,7 +4,7 @@ import re
 
 from matplotlib.figure import Figure
 
-from simulate import page
+from nas.judging import page
 
 
 def drawing() -> Figure:

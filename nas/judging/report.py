@@ -1,0 +1,145 @@
+"""What did a search find, and is it any good? One page of its run folder, the verdict first.
+
+The page holds what is there: the cell and the curves of any run, what was trained or looked up beside it after
+`evaluate`, credit against really zeroed edges after `audit`, and the commands that make it all again.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from nas import methods, tasks
+from nas.judging import figures, page
+from nas.judging.style import styled
+from nas.running import runs
+from nas.tasks import experiments
+from nas.tasks.task import Row
+
+EDGE_COLUMNS = ("n", "credit", "exact", "correlation", "same_sign")
+
+
+def write(folder: Path) -> Path:
+    """Write RUN/report.html, one self-contained page. Returns: its path.
+
+    Raises: ValueError in one line if there is no run, or it has not recorded anything yet.
+    """
+    experiment, records = experiments.reload(folder), runs.records(folder)
+    if not records:
+        raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
+    task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
+    finished = (folder / "result.json").exists()
+    cell = runs.result(folder)["architecture"] if finished else records[-1]["architecture"]
+    rows = _read(folder / "evaluation.json").get("rows", [])
+    larger = task.measure.larger_is_better if task.measure is not None else None
+    space, title = task.space(experiment.network), f"{label}, {task.name}"
+    last = records[-1]
+    parts = [
+        page.paragraph(verdict(label, cell, finished, rows, larger)),
+        page.paragraph(
+            f"{label} searched the task {task.name} for {last['step']:,} steps ({last['epoch']:.4g} epochs, "
+            f"{last['seconds']:.4g} s). The entropy of its policy ended at {last['entropy']:.3g} nats, 0 if decided. "
+            "The cell is one network with shared weights; only training from scratch says what it is worth."
+        ),
+        page.heading("The cell"),
+        page.figure(figures.cell(space, last, title), "Stripes are operations, as wide as they are probable."),
+        page.heading("How it came about"),
+        page.figure(
+            losses(records), f"Mean losses on minibatches since the record before; n = {len(records)} records."
+        ),
+        page.figure(figures.moves(space, records, title), "Probability of every operation, a panel an edge."),
+        *_judged(rows),
+        *_audited(_read(folder / "audit.json")),
+        page.heading("Commands"),
+        *(
+            page.paragraph(f"`{command}`")
+            for command in _commands(folder, bool(rows), (folder / "audit.json").exists())
+        ),
+    ]
+    target = folder / "report.html"
+    runs.write_atomically(target, page.page(f"A search: {title}", *parts))
+    return target
+
+
+def verdict(label: str, cell: str, finished: bool, rows: Sequence[Row], larger: bool | None) -> str:
+    """One sentence: what was found, and whether it is better than cells drawn at random, as far as is known.
+
+    larger: whether a larger test figure is the better one; None if the task does not say.
+    """
+    if not finished:
+        return f"The search is not finished; {label} stands at `{cell}`."
+    own, random = (
+        [row["test"] for row in rows if row["model"] == kind and "test" in row] for kind in ("found", "random")
+    )
+    if not own or not random:
+        return f"{label} found `{cell}`; whether it is better than a random cell has not been measured."
+    told = f"{label} found `{cell}`: test {fmean(own):.4g} (n = {len(own)})"
+    beside = f"a random cell {fmean(random):.4g} (n = {len(random)})"
+    if larger is None:
+        return f"{told}, {beside}."
+    beaten = sum((fmean(own) > one) == larger and fmean(own) != one for one in random)
+    return f"{told}, {beside}; its mean beats {beaten} of {len(random)} random trainings."
+
+
+@styled
+def losses(records: Sequence[dict[str, Any]]) -> Figure:
+    """Losses of the weights' and the architecture's steps against the epoch."""
+    figure = Figure(figsize=(7, 2.8))
+    axes = figure.add_subplot()
+    epochs = [record["epoch"] for record in records]
+    axes.plot(epochs, [record["weight_loss"] for record in records], label="weight steps", color="black")
+    begun = [record for record in records if record["architecture_loss"]]  # 0 during the warm-up, which has none
+    axes.plot(
+        [record["epoch"] for record in begun],
+        [record["architecture_loss"] for record in begun],
+        label="architecture steps",
+        color="black",
+        linestyle=":",
+    )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss, nats")
+    axes.legend()
+    return figure
+
+
+# ------------------------------------------------------------------ helpers
+
+
+def _judged(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    columns = [name for name in ("model", "architecture", "parameters", "validation", "test") if name in rows[0]]
+    shown = [{name: row.get(name, "") for name in columns} for row in rows]
+    return [page.heading("Beside what it must beat"), page.table(shown), page.paragraph(_spread(rows))]
+
+
+def _spread(rows: Sequence[Row]) -> str:
+    names = dict.fromkeys(row["model"] for row in rows)
+    return "One row a training: " + ", ".join(f"{n} n = {sum(row['model'] == n for row in rows)}" for n in names) + "."
+
+
+def _audited(audited: dict[str, Any]) -> list[str]:
+    if not audited:
+        return []
+    named = {"all edges": audited["all"], **audited["operations"]}
+    named |= {f"edge {part['edge'][0]} → {part['edge'][1]}": part for part in audited["edges"]}
+    rows = [{"of": name, **{key: part.get(key, "") for key in EDGE_COLUMNS}} for name, part in named.items()]
+    return [
+        page.heading("What first-order credit sees"),
+        page.paragraph(f"Every edge of {audited['samples']} drawn architectures was really zeroed: that is exact."),
+        page.table(rows),
+    ]
+
+
+def _commands(folder: Path, judged: bool, audited: bool) -> list[str]:
+    done = [session["command"] for session in runs.sessions(folder)[-1:]]
+    asked = [f"python -m nas evaluate {folder}"] * (not judged) + [f"python -m nas audit {folder}"] * (not audited)
+    return done + asked
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return content

@@ -1,0 +1,54 @@
+"""A run's page: the verdict says what the numbers say, and what is not there is not made up."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.__main__ import main
+from nas.judging import report
+from nas.running import runs
+from nas.spaces import recurrent
+from nas.tasks import experiments
+
+
+def row(model: str, test: float) -> dict[str, Any]:
+    return {"model": model, "architecture": "a", "parameters": 1, "validation": test, "test": test}
+
+
+def test_the_verdict_counts_in_the_measure_s_direction() -> None:
+    rows = [row("found", 3.0), row("found", 5.0), row("random", 2.0), row("random", 6.0), row("random", 7.0)]
+    assert "test 4 (n = 2), a random cell 5 (n = 3); its mean beats 2 of 3" in report.verdict(
+        "X", "a", True, rows, False
+    )
+    assert "its mean beats 1 of 3" in report.verdict("X", "a", True, rows, True)
+    assert "beats" not in report.verdict("X", "a", True, rows, None)
+
+
+def test_what_is_not_known_is_said() -> None:
+    assert "has not been measured" in report.verdict("X", "a", True, [row("found", 3.0)], True)
+    assert "not finished" in report.verdict("X", "a", False, [], True)
+
+
+def test_the_page_holds_what_the_folder_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, space = tmp_path / "run", recurrent.cell_space()
+    even = [[0.2] * space.shape[1]] * space.shape[0]
+    with runs.open_run(folder, experiments.load("ptb", "small")) as run:
+        for step in (10, 20):
+            told = {"step": step, "epoch": step / 10, "seconds": 1.0, "weight_loss": 3.0, "architecture_loss": 3.1}
+            run.record({**told, "entropy": 9.0, "probabilities": even, "architecture": space.write([0] * 6)})
+    assert main(["report", str(folder)]) == 0
+    page = Path(capsys.readouterr().out.strip()).read_text(encoding="utf-8")
+    assert page.index("is not finished") < page.index("<svg")
+    assert page.count("<svg") == 3
+    assert "Beside what it must beat" not in page
+    assert "prefers-color-scheme:dark" in page
+    (folder / "evaluation.json").write_text(json.dumps({"rows": [row("found", 3.0), row("random", 4.0)]}))
+    again = report.write(folder).read_text(encoding="utf-8")
+    assert "Beside what it must beat" in again
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "cannot read settings" in capsys.readouterr().err
