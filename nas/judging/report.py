@@ -112,7 +112,7 @@ def _judged(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     columns = [name for name in ("model", "architecture", "parameters", "validation", "test") if name in rows[0]]
-    shown = [{name: row.get(name, "") for name in columns} for row in rows]
+    shown: list[dict[str, Any]] = [{name: row.get(name, "") for name in columns} for row in rows]
     return [page.heading("Beside what it must beat"), page.table(shown), page.paragraph(_spread(rows))]
 
 
