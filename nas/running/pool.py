@@ -13,15 +13,30 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from tqdm import tqdm
 
 from nas.running import plugins
 
-SPAWN = get_context("spawn")  # a fork would copy the threads' locks of this process, and a GPU's state, as they are
+
+class _Worker(SpawnProcess):
+    """A process that does not hear SIGTERM, which is what an executor ends the others with when one has died."""
+
+    def terminate(self) -> None:
+        """End it all the same."""
+        self.kill()
+
+
+class _Workers(SpawnContext):
+    """Where an executor takes its processes from. A fork would copy this process's locks, and a GPU's state."""
+
+    Process = _Worker
+
+
+SPAWN = _Workers()
 
 
 @contextmanager
