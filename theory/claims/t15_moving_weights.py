@@ -35,6 +35,8 @@ from theory.cases import Case
 from theory.claim import Checker, Claim, Control
 from theory.landscapes import Landscape
 
+NEGLIGIBLE = Fraction(1, 10**9)  # a room of floats that may be the rounding of none, in loss units
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -87,7 +89,9 @@ def run(problem: Landscape, p: Any, share: Any) -> Run:
     for t in range(2):
         found = Run(losses, gates, policies, chances)
         longest = losses[t].max() - found.loss(t, t)
-        step = share / longest if longest > 0 else share
+        step = (
+            share / longest if longest > NEGLIGIBLE else share
+        )  # shorter than T1's longest where all losses are equal
         moved = policy.natural_step(policies[t], found.gradient(t, t), step)
         policies, chances = [*policies, moved], [*chances, architectures.probability(moved, every)]
     return Run(losses, gates, policies, chances)

@@ -28,6 +28,14 @@ def test_by_hand() -> None:
     assert drifts(found.losses)[0] == Drift(F(3), F(2))
 
 
+def test_rounding_of_equal_losses_is_no_room_for_a_step() -> None:
+    """max L - J of equal losses is zero, but 4e-16 in floats: a step of one over it goes anywhere."""
+    flat = Table(np.array([[2.0, 2, 0], [2, 2, 0], [0, 0, 0]]))
+    found = run(flat, np.array([[2 / 3, 1 / 3], [1 / 2, 1 / 2]]), 0.5)
+    assert all(p.min() >= 0 and abs(p.sum(axis=-1) - 1).max() < 1e-12 for p in found.policies)
+    assert CLAIM.slack(flat, np.array([[2 / 3, 1 / 3], [1 / 2, 1 / 2]]), 0.5, None) > -1e-15
+
+
 def test_common_progress_costs_nothing() -> None:
     """Losses that fall by 1, then by 5, for all cells alike: no drift apart, and no bound on what is common."""
     losses = np.array([[4.0, 7, 9], [3, 6, 8], [-2, 1, 3]])
