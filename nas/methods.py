@@ -592,6 +592,8 @@ def find(name: str, landscape: bool = False) -> Method:
 
     >>> find("reinforce").label
     'REINFORCE'
+    >>> from nas.running import plugins
+    >>> plugins.allow("nas.estimators")  # in a program of yours; on a command line the name is enough
     >>> find("nas.estimators:advantage").needs
     frozenset({'gradients'})
     """

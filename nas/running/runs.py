@@ -123,8 +123,13 @@ class Run:
         values = [Summary.Value(tag=name, simple_value=number) for name, number in _numbers(record)]
         for name, part in record.items():
             values += text(name, part).value if isinstance(part, str) else []
-        self.events.write_event(Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=values)))
-        self.events.flush()
+        event = Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=values))
+        try:
+            self.events.write_event(event)
+            self.events.flush()
+        except OSError as error:  # a full disk; the writer does not say which file
+            error.filename = error.filename or str(self.folder / "events.out.tfevents")
+            raise
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Save torch tensors and JSON facts, with length and digest of metrics.jsonl at this moment.
@@ -201,14 +206,27 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
         else:  # what an attempt recorded that kept nothing is made again
             metrics.file.unlink(missing_ok=True)
         # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
-        from tensorboardX.event_file_writer import EventsWriter
-
         earlier = any(folder.glob("events.out.tfevents.*"))
         # Named by the start's number too: two starts within a second are two files.
-        with contextlib.closing(EventsWriter(str(folder / "events"), f".{len(before):04d}")) as events:
+        with _events(folder, len(before)) as events:
             if earlier and not resumed:
                 _begin_session(events, 0)
             yield Run(folder, events, metrics)
+
+
+@contextlib.contextmanager
+def _events(folder: Path, number: int) -> Iterator[Any]:
+    """TensorBoard's events of a run's start `number`. The same error at the end does not hide one on the way."""
+    from tensorboardX.event_file_writer import EventsWriter
+
+    events = EventsWriter(str(folder / "events"), f".{number:04d}")
+    try:
+        yield events
+    except BaseException:
+        with contextlib.suppress(OSError):
+            events.close()
+        raise
+    events.close()
 
 
 def folder_of(root: Path, name: str, settings: Any, seed: int) -> Path:

@@ -43,7 +43,7 @@ def search_in(
     derive.check(network, method, settings.derive)
     check_zero(network.space, method, settings)
     forked_from = (
-        None if warmup_run is None else {"run": str(warmup_run), "seconds": runs.result(warmup_run)["seconds"]}
+        None if warmup_run is None else {"run": str(warmup_run), "seconds": runs.records(warmup_run)[-1]["seconds"]}
     )
     mine = fingerprint(network, seed)
     if run.resumed:

@@ -29,10 +29,10 @@ def test_needs_by_hand(fields: set[str], given: tuple[str, ...], asked: set[str]
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_fills_what_it_says(name: str) -> None:
-    draw = ONE_HOT_AND_EDGE if name == "zeroed_loss" else PAIR
+    draw = {"zeroed_loss": ONE_HOT_AND_EDGE, "relaxations": METHODS["rebar"].draw}.get(name, PAIR)
     landscape = make("quadratic", 2, 3)
     uniforms = np.random.default_rng(0).random((4, *draw.noise(2, 3)))
-    sample = draw.sample(np.zeros((4, 2, 3)), uniforms, None)
+    sample = draw.sample(np.zeros((4, 2, 3)), uniforms, 0.5)
     answer = QUESTIONS[name].ask(landscape, sample)
     assert tuple(answer) == QUESTIONS[name].fills
     assert all(np.isfinite(values).all() for values in answer.values())

@@ -178,7 +178,7 @@ def test_a_call_with_what_does_not_go_is_refused() -> None:
         ({"optimiser": "natural"}, "optimiser 'natural' needs a rate"),
         ({"optimiser": "adm", "rate": 1.0}, "optimiser is one of adam, sgd, natural, asng, exponentiated, not 'adm'"),
         ({"schedule": "linear"}, "schedule is one of cosine, constant, not 'linear'"),
-        ({"epochs": 0}, "epochs >= 1, not 0, 0"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
         ({"warmup_epochs": 21}, "need 0 <= warmup_epochs <= epochs and epochs >= 1, not 21, 20"),
         ({"method": "advantag"}, "unknown method 'advantag'"),
     ):
@@ -203,7 +203,7 @@ def test_bad_settings_are_refused() -> None:
     for wrong, says in (
         ({"rate": -1.0}, "not negative"),
         ({"rate": math.nan}, "finite"),
-        ({"record_every": 0}, "record_every at least 1"),
+        ({"record_every": 0}, "record_every must be at least 1, not 0"),
         ({"beta1": 1.0}, "beta1"),
         ({"clip": -1.0}, "clip must be positive"),
         ({"clip": 0.0}, "clip must be positive"),

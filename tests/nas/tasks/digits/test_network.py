@@ -41,7 +41,7 @@ def test_the_zero_operation_is_in_the_space_when_asked() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"channels": 0}, "channels, final_epochs >= 1"),
+        ({"channels": 0}, "channels must be at least 1, not 0"),
         ({"batch": THIRD + 1}, f"batch <= {THIRD}"),
         ({"rate": float("inf")}, "need 0 < rate"),
         ({"clip": 0.0}, "clip must be positive, or none"),
