@@ -205,9 +205,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
             metrics.take()
         else:  # what an attempt recorded that kept nothing is made again
             metrics.file.unlink(missing_ok=True)
-        # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
         earlier = any(folder.glob("events.out.tfevents.*"))
-        # Named by the start's number too: two starts within a second are two files.
         with _events(folder, len(before)) as events:
             if earlier and not resumed:
                 _begin_session(events, 0)
@@ -219,6 +217,8 @@ def _events(folder: Path, number: int) -> Iterator[Any]:
     """TensorBoard's events of a run's start `number`. The same error at the end does not hide one on the way."""
     from tensorboardX.event_file_writer import EventsWriter
 
+    # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
+    # Named by the start's number too: two starts within a second are two files.
     events = EventsWriter(str(folder / "events"), f".{number:04d}")
     try:
         yield events
