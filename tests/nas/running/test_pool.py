@@ -18,8 +18,10 @@ from nas.running import pool
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEPERS = """
-import os, sys, time
+import os, signal, sys, time
 from nas.running.pool import workers
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test that runs in the background was told to ignore it
 
 def nap(seconds):
     print(os.getpid(), flush=True)
@@ -60,7 +62,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
         napping = [int(parent.stdout.readline()) for _ in range(2)]
         assert not any(map(gone, napping))
         os.killpg(parent.pid, number) if number == signal.SIGINT else parent.send_signal(number)
-        said = parent.communicate()[1]
+        said = parent.communicate(timeout=120)[1]
     wait_for(lambda: all(map(gone, napping)))
     assert said.count("KeyboardInterrupt") == (number == signal.SIGINT)  # the parent's own alone
 
