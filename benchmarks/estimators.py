@@ -24,7 +24,7 @@ from nas import estimators, methods, optimisers, shapes, step
 from nas.methods import METHODS
 from nas.objective import Gradients
 
-SIZES = {"S": 8, "Q": 8}
+SIZES = {"S": 8, "Q": 8, "M": 10}
 NUMBERS = {"temperature": 0.5, "trials": 4, "weight_step": 0.1, "radius": 0.01}
 STEPS = ("advantage", "reinforce", "debiased_advantage", "gdas")  # of which a whole step is timed
 
