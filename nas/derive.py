@@ -102,6 +102,10 @@ def ranks(how: str) -> int:
 
 def check(network: ParentNetwork, method: Method, how: str) -> None:
     """Refuse before a search what its end could not do. Raises: ValueError in one line."""
+    if how != "argmax" and getattr(network, "cell_from_policy", False):
+        raise ValueError(
+            f"derive = {how}: network.derive = single takes the cell from the policy; set one to argmax or all"
+        )
     if how == "best_seen" and not _one_hot(method, network.space.shape):
         raise ValueError(f"derive = best_seen: method {method.name} draws mixtures, never one architecture")
     if ranks(how) and not getattr(network, "held_out_unseen", True):

@@ -191,6 +191,8 @@ class SearchSettings:
         if self.until is not None and not 0 < self.until <= self.epochs:
             raise ValueError(f"need 0 < until <= epochs, not {self.until} and {self.epochs}")
         derive.ranks(self.derive)
+        if self.derive == "best_seen" and self.warmup_epochs >= (self.until or self.epochs):
+            raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
         for setting in fields(self):
             if get_origin(setting.type) is Literal and getattr(self, setting.name) not in get_args(setting.type):
                 choices = ", ".join(get_args(setting.type))

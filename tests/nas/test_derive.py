@@ -106,8 +106,14 @@ def test_what_a_method_or_network_cannot_do_is_refused_before_the_search(tmp_pat
     network.held_out_unseen = False
     with pytest.raises(ValueError, match="data that no architecture step saw"):
         searched(tmp_path / "b", replace(SETTINGS, derive="ranked:8"), network)
+    network = Tiny()
+    network.cell_from_policy = True
+    for how in ("best_seen", "ranked:8"):
+        with pytest.raises(ValueError, match="single takes the cell from the policy"):
+            searched(tmp_path / how, replace(SETTINGS, derive=how), network)
+    assert searched(tmp_path / "e", SETTINGS, network)["architecture"]
     with pytest.raises(ValueError, match="no architecture step has seen one"):
-        searched(tmp_path / "c", replace(SETTINGS, warmup_epochs=4, derive="best_seen"))
+        replace(SETTINGS, warmup_epochs=4, derive="best_seen")
     with pytest.raises(ValueError, match=r"a ranking needs one of loss, perplexity .* gave accuracy"):
         derive.held_out(_Other(), one_hot(0, 0))
 

@@ -125,6 +125,7 @@ class TextNetwork:
         for stream in self._streams().values():
             stream.state = (torch.zeros(settings.batch, settings.units, dtype=dtype, device=device),)
         self.recorder = self._recorder()
+        self.cell_from_policy = settings.derive == "single"  # nas.derive can choose nothing else then
 
     @property
     def about(self) -> str:
