@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test mutants mutants-coq verify proofs check bench docs clean
+.PHONY: help demo test mutants mutants-coq verify proofs check bench gpu docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -40,9 +40,12 @@ check: $(VENV)   ## style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy nas theory simulate
 
-bench: $(VENV)   ## every benchmark that needs no run of yours (cifar_precision.py and cifar_ranking.py do)
-	for script in $(filter-out %/cifar_precision.py %/cifar_ranking.py,$(wildcard benchmarks/*.py)); do \
+bench: $(VENV)   ## every benchmark that needs no run of yours (cifar_precision.py, cifar_ranking.py, cifar_readouts.py do)
+	for script in $(filter-out %/cifar_precision.py %/cifar_ranking.py %/cifar_readouts.py %/gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(RUN) $$script || exit 1; done
+
+gpu: $(VENV)     ## on a machine with a GPU: its tests, step benchmarks, a full search a task, a comparison; gpu/report.md
+	$(RUN) benchmarks/gpu.py
 
 # torch decides the size of the environment: the pinned release is the CPU build where the package index offers that. An
 # environment that already has torch (a CPU build from elsewhere, or a CUDA build) keeps it: make VENV=path/to/it, or pip install -e '.[dev]'.

@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
         __doc__,
         (
             _add_search,
+            _add_derive,
             _add_evaluate,
             _add_compare,
             _add_audit,
@@ -92,6 +93,30 @@ def _search(options: argparse.Namespace) -> int:
     print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
     allow = "".join(f" --allow {module}" for module in plugins.allowed())  # of the user's own, which the run names
     print(f"evaluate it: python -m nas evaluate {folder}{allow}")
+    return 0
+
+
+# ------------------------------------------------------------------ derive
+
+
+def _add_derive(commands: program.Commands) -> None:
+    parser = commands.add_parser("derive", help="what a finished search stands for when it is read out in another way")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
+    parser.add_argument("how", metavar="HOW", help="argmax, best_seen, or ranked:N: the best of N drawn cells")
+    add_machine(parser)
+    parser.set_defaults(run_command=_derive)
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from nas.judging import derivation
+
+    stop = program.Stop()
+    read_out = derivation.derived(options.run, options.how, options.data, options.device, stop)
+    if read_out is None:
+        return stop.said(options.run)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in read_out["validation"].items())
+    print(f"{options.how} is {read_out['architecture']} ({figures}), in {read_out['seconds']} s")
+    print(derivation.file_of(options.run, options.how))
     return 0
 
 

@@ -1,8 +1,11 @@
 """Every benchmark starts as its first lines say, from this checkout; what it measures is its own business."""
 
+import importlib.util
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,3 +24,71 @@ def test_none_hides_a_package() -> None:
     """Python looks beside the script first: benchmarks/theory.py would be what `import theory` finds there."""
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert not names & {"nas", "simulate", "theory", *sys.stdlib_module_names}
+
+
+# ------------------------------------------------------------------ gpu.py, which runs the others
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/gpu.py, as on a machine with a GPU, with three short steps: one is well, one fails, one never ends."""
+    spec = importlib.util.spec_from_file_location("benchmark_gpu", ROOT / "benchmarks" / "gpu.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    steps = {
+        "well": '-c \'print(6 * 7); open("{out}/well.txt", "a").write("once ")\'',
+        "fails": "-c 'raise SystemExit(3)'",
+        "endless": "-c 'import signal, sys; signal.signal(15, lambda *_: sys.exit(print(9 * 9))); signal.pause()'",
+    }
+    monkeypatch.setattr(module, "STEPS", steps)
+    monkeypatch.setattr(module, "machine", lambda: {"device": "pretended"})
+    return module
+
+
+def test_gpu_reports_what_ran_and_repeats_only_what_did_not(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path), "--minutes", "0.02"])
+        assert gpu.main() == 1
+    report = (tmp_path / "report.md").read_text()
+    assert "## well: ended well" in report
+    assert "## fails: exit status 3" in report
+    assert "## endless: stopped at its time's end" in report
+    assert report.count("device pretended") == 3
+    assert "\n42\n" in report
+    assert "\n81\n" in report  # it was asked to stop, and could say what it had
+    assert (tmp_path / "well.txt").read_text() == "once "
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path), "--only", "well"])
+    assert gpu.main() == 0  # control: what ended well alone
+
+
+def test_gpu_without_one_is_a_line(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu, "machine", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "gpu")])
+    assert gpu.main() == 2
+    assert "no GPU here" in capsys.readouterr().err
+    assert not (tmp_path / "gpu").exists()
+
+
+def test_every_command_of_gpu_is_understood() -> None:
+    dry = [sys.executable, "benchmarks/gpu.py", "--dry-run", "--out", "gpu"]
+    said = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(said) == 8
+    for line in said:
+        words = shlex.split(line)
+        assert words[0] == "python"
+        if words[1:4] == ["-m", "pytest", "-q"]:
+            assert all((ROOT / word).exists() for word in words if word.endswith(".py"))
+        elif words[1] == "-m":
+            from nas.__main__ import parser
+
+            assert parser().parse_args(words[3:]).device == "cuda"
+        else:
+            helped = subprocess.run([sys.executable, words[1], "--help"], cwd=ROOT, capture_output=True, text=True)
+            assert helped.returncode == 0
+            assert all(word in helped.stdout for word in words if word.startswith("--"))

@@ -237,10 +237,6 @@ def _without_warm_ups(
     return {"after_warm_up": summary(later, equal)}
 
 
-def _earlier(points: Points, seconds: float) -> Points:
-    return [(time - seconds, value) for time, value in points]
-
-
 def _build(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) -> ParentNetwork:
     return experiments.build(experiment, comparison.data, comparison.device, seed)
 
