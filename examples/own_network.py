@@ -49,6 +49,6 @@ for method in ("debiased_advantage", "reinforce"):
     space = model.space("sensors", ["0", "1", "2"])
     network = nas.Supernet(space, model, functional.cross_entropy, weights, architecture, held_out=architecture)
     found = nas.search(network, method, epochs=20, seed=0)
-    accuracy = found.records[-1]["validation"]["accuracy"]
+    accuracy = found.figures["accuracy"]
     sensors = " and ".join(str(sensor) for sensor in sorted(found.choices))
     print(f"{method}: reads sensors {sensors}, accuracy {accuracy:.1f} %")

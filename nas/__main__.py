@@ -89,7 +89,7 @@ def _search(options: argparse.Namespace) -> int:
             return 0
     if result is None:
         return stop.said(folder)
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in runs.records(folder)[-1]["validation"].items())
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result["figures"].items())
     print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
     allow = "".join(f" --allow {module}" for module in plugins.allowed())  # of the user's own, which the run names
     print(f"evaluate it: python -m nas evaluate {folder}{allow}")
@@ -114,7 +114,7 @@ def _derive(options: argparse.Namespace) -> int:
     read_out = derivation.derived(options.run, options.how, options.data, options.device, stop)
     if read_out is None:
         return stop.said(options.run)
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in read_out["validation"].items())
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in read_out["figures"].items())
     print(f"{options.how} is {read_out['architecture']} ({figures}), in {read_out['seconds']} s")
     print(derivation.file_of(options.run, options.how))
     return 0

@@ -41,9 +41,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Derived:
-    """choices, one operation an edge; ranking, if there was one: (architecture, held-out loss), best first."""
+    """choices, one operation an edge; figures, what the network's validation says of them.
+
+    ranking, if there was one: (architecture, held-out loss), best first.
+    """
 
     choices: list[int]
+    figures: dict[str, float]
     ranking: list[tuple[str, float]] | None = None
 
 
@@ -59,18 +63,21 @@ def derive(
     if how == "best_seen":
         if now.seen is None or not torch.isfinite(now.seen.loss):
             raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
-        return Derived(policy.choices(now.seen.gates).tolist())
+        return Derived(policy.choices(now.seen.gates).tolist(), network.validate(now.seen.gates))
     if how == "argmax":
-        return Derived(policy.choices(argmax).tolist())
-    ranked: dict[tuple[int, ...], float] = {}
+        return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
+    figures: dict[tuple[int, ...], dict[str, float]] = {}
+    losses: dict[tuple[int, ...], float] = {}
     for gates in (argmax, *drawn(network, method, now, ranks(how))):
         choices = tuple(policy.choices(gates).tolist())
         if stopped():
             return None
-        if choices not in ranked:
-            ranked[choices] = held_out(network, gates)
-    best_first = sorted(ranked, key=ranked.__getitem__)
-    return Derived(list(best_first[0]), [(network.space.write(c), ranked[c]) for c in best_first])
+        if choices not in figures:
+            figures[choices] = network.validate(gates)
+            losses[choices] = loss_of(figures[choices])
+    best_first = sorted(losses, key=losses.__getitem__)
+    ranking = [(network.space.write(choices), losses[choices]) for choices in best_first]
+    return Derived(list(best_first[0]), figures[best_first[0]], ranking)
 
 
 def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -> Tensor:
@@ -82,9 +89,8 @@ def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -
     return policy.draw(probabilities.expand(count, *probabilities.shape), uniforms)
 
 
-def held_out(network: ParentNetwork, gates: Tensor) -> float:
-    """What the network's validation says of gates (E, K); lower is better. Raises: ValueError if it says nothing."""
-    figures = network.validate(gates)
+def loss_of(figures: dict[str, float]) -> float:
+    """The held-out loss among a network's figures of an architecture. Raises: ValueError if it is not there."""
     for name in JUDGED_BY:
         if name in figures:
             return figures[name]

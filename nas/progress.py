@@ -38,11 +38,12 @@ class Progress:
 class Found:
     """What a search found.
 
-    architecture: as the space writes it; choices: its operations' indices, one an edge; probabilities: the architecture
-    distribution at the end, E rows of K (of a search without a gradient: the architecture itself). zero_policy: None
-    where the space has no zero operation. records: one an epoch at least, oldest first, each with the epoch's figures
-    under "validation". network: with its trained weights. ranking: (architecture, held-out loss), best first, where the
-    search stands for the best of a ranking. forked_from: the warm-up that it went on from, and the seconds of that.
+    architecture: as the space writes it; choices: its operations' indices, one an edge; figures: what the network's
+    validation says of it; probabilities: the architecture distribution at the end, E rows of K (of a search without a
+    gradient: the architecture itself). zero_policy: None where the space has no zero operation. records: one an epoch
+    at least, oldest first, each with the epoch's figures under "validation", of the argmax. network: with its trained
+    weights. ranking: (architecture, held-out loss), best first, where the search stands for the best of a ranking.
+    forked_from: the warm-up that it went on from, and the seconds of that.
 
     >>> import nas
     >>> from torch import nn
@@ -59,6 +60,7 @@ class Found:
     zero_policy: str | None
     architecture: str
     choices: list[int]
+    figures: dict[str, float]
     probabilities: list[list[float]] = field(repr=False)
     steps: int
     seconds: float
@@ -70,8 +72,7 @@ class Found:
     forked_from: dict[str, Any] | None = None
 
     def __str__(self) -> str:
-        figures = self.records[-1]["validation"] if self.records else {}
-        judged = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        judged = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
         return f"{self.architecture} by {self.method} in {self.steps} steps, {self.seconds} s ({judged})"
 
     @property
@@ -85,25 +86,25 @@ def found_at(
     network: ParentNetwork,
     method: Method,
     now: Progress,
+    derived: Derived,
     seed: int,
     seconds: float,
     records: list[dict[str, Any]],
     name: str | None = None,
-    derived: Derived | None = None,
     forked_from: dict[str, Any] | None = None,
 ) -> Found:
     """What a search that stands at `now` has found.
 
-    Args: name, how the method was asked for, if not by its own name; derived, what it stands for if not the argmax.
+    Args: derived, what it stands for; name, how the method was asked for, if not by its own name.
     """
     argmax = step.architecture(method, now.state)
-    choices = derived.choices if derived is not None else policy.choices(argmax).tolist()
     return Found(
         space=network.space.name,
         method=name or method.name,
         zero_policy=method.zero_policy if network.space.zero_operation is not None else None,
-        architecture=network.space.write(choices),
-        choices=choices,
+        architecture=network.space.write(derived.choices),
+        choices=derived.choices,
+        figures=derived.figures,
         probabilities=_believed(method, now.state, argmax).tolist(),
         steps=now.step,
         seconds=round(seconds, 1),
@@ -111,7 +112,7 @@ def found_at(
         device=network.device,
         records=records,
         network=network,
-        ranking=derived.ranking if derived is not None else None,
+        ranking=derived.ranking,
         forked_from=forked_from,
     )
 

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import torch
 from torch import Tensor
 
 from nas import derive, methods, optimisers, step
-from nas.derive import Seen
+from nas.derive import Derived, Seen
 from nas.methods import Method
 from nas.optimisers import Optimiser
 from nas.progress import Found, Progress, empty_window, found_at, progress_bar, record
@@ -120,8 +120,8 @@ def search(
                 kept = chosen.kept(now.step, network.steps_per_epoch)
                 records.append(record(network, credited, now, window, seconds, validate=kept))
                 window = window.emptied()
-    derived = derive.derive(network, credited, now, chosen.derive)
-    return found_at(network, credited, now, seed, time.perf_counter() - clock, records, derived=derived)
+    derived = cast(Derived, derive.derive(network, credited, now, chosen.derive))  # nobody stops it
+    return found_at(network, credited, now, derived, seed, time.perf_counter() - clock, records)
 
 
 def beginning(network: ParentNetwork, settings: "SearchSettings", seed: int, method: Method | None = None) -> Progress:

@@ -11,10 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from nas import derive, policy
+from nas import derive
 from nas.running import runs
 from nas.running.searching import fingerprint, restored
 from nas.search import build_method
@@ -27,8 +24,8 @@ def derived(
     """Read out a finished search and write `file_of(folder, how)`.
 
     Args: how, `argmax`, `best_seen` or `ranked:N`.
-    Returns: architecture, choices, ranking (if there was one), what the network's validation says of the architecture,
-    and the seconds that it took, beside those of the search; None if stopped.
+    Returns: architecture, choices, ranking (if there was one), figures (what the network's validation says of the
+    architecture), and the seconds that it took, beside those of the search; None if stopped.
     Raises: ValueError in one line if the run is not finished, or cannot be read out so.
     """
     result, experiment = runs.result(folder), experiments.reload(folder)
@@ -41,14 +38,13 @@ def derived(
     found = derive.derive(network, method, now, how, stopped)
     if found is None:
         return None
-    seconds, logits = time.perf_counter() - clock, now.state.logits
-    chosen: Tensor = policy.gates_of(torch.tensor(found.choices, device=logits.device), logits.shape[-1], logits)
+    seconds = time.perf_counter() - clock
     read_out = {
         "derive": how,
         "architecture": network.space.write(found.choices),
         "choices": found.choices,
         **({"ranking": found.ranking} if found.ranking is not None else {}),
-        "validation": network.validate(chosen),
+        "figures": found.figures,
         "seconds": round(seconds, 1),
         "search_seconds": result["seconds"],
         "about": runs.about_this_program(device),

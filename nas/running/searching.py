@@ -74,7 +74,7 @@ def search_in(
     if derived is None:
         return None
     seconds = time.perf_counter() - clock
-    result = found_at(network, method, now, seed, seconds, [], settings.method, derived, forked_from).result
+    result = found_at(network, method, now, derived, seed, seconds, [], settings.method, forked_from).result
     run.finish(result)
     return result
 

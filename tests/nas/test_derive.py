@@ -115,12 +115,18 @@ def test_what_a_method_or_network_cannot_do_is_refused_before_the_search(tmp_pat
     with pytest.raises(ValueError, match="no architecture step has seen one"):
         replace(SETTINGS, warmup_epochs=4, derive="best_seen")
     with pytest.raises(ValueError, match=r"a ranking needs one of loss, perplexity .* gave accuracy"):
-        derive.held_out(_Other(), one_hot(0, 0))
+        derive.loss_of({"accuracy": 1.0})
 
 
-class _Other(Tiny):
-    def validate(self, gates: Tensor) -> dict[str, float]:
-        return {"accuracy": 1.0}
+def test_the_figures_of_a_result_are_those_of_what_it_stands_for(tmp_path: Path) -> None:
+    network = Tiny()
+    network.best = network.best.flip(-1)
+    result = searched(tmp_path / "ranked", replace(SETTINGS, derive="ranked:200"), network)
+    last = runs.records(tmp_path / "ranked")[-1]
+    assert result["figures"]["loss"] == result["ranking"][0][1]
+    assert result["figures"]["loss"] < last["validation"]["loss"]  # control: those of the argmax are others
+    plain = searched(tmp_path / "plain", SETTINGS)
+    assert plain["figures"] == runs.records(tmp_path / "plain")[-1]["validation"]
 
 
 @pytest.mark.parametrize("how", ["", "ranked", "ranked:0", "ranked:-3", "ranked:1e3", "best", "ranked:9999999"])

@@ -35,7 +35,7 @@ def test_it_is_what_the_search_would_have_said(tmp_path: Path) -> None:
     assert found["ranking"] == ranking
     assert found["architecture"] == ranking[0][0]
     assert len(ranking) > 3
-    assert found["validation"]["loss"] == ranking[0][1]  # type: ignore[index]
+    assert found["figures"]["loss"] == ranking[0][1]  # type: ignore[index]
     assert {file.name: file.read_bytes() for file in plain.iterdir() if file.name in before} == before
     other = read_out(searched(tmp_path / "other", seed=1), "ranked:30")  # control: other weights, other losses
     assert other["ranking"] != ranking
