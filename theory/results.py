@@ -1,4 +1,4 @@
-"""Which numbers and figures does docs/theory.md quote? All of them are made here, into docs/results/theory-*.
+"""Which numbers and figures do the pages docs/results/theory-*.md show? All of them are made here, beside the pages.
 
 nasbench201  exact moments on the trained cells of NAS-Bench-201, at the uniform policy and along the gradient flow
 map          where first-order credit's expected step descends: loss curvature against gate size
