@@ -1,12 +1,14 @@
 """Every benchmark starts as its first lines say, from this checkout; what it measures is its own business."""
 
 import importlib.util
+import itertools
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,17 +28,34 @@ def test_none_hides_a_package() -> None:
     assert not names & {"nas", "simulate", "theory", *sys.stdlib_module_names}
 
 
+def loaded(name: str) -> ModuleType:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_first_of_some_ranked_cells_against_all_subsets() -> None:
+    values = [5.0, 1.0, 4.0, 2.0, 3.0]  # best ranked first
+    expected = loaded("cifar_ranked").first_of(np.array(values))
+    for m in range(1, 6):
+        firsts = [values[min(places)] for places in itertools.combinations(range(5), m)]
+        assert expected[m - 1] == pytest.approx(sum(firsts) / len(firsts), rel=1e-12)
+    assert expected[0] == pytest.approx(3.0)  # a random one
+    assert expected[4] == pytest.approx(5.0)  # control: not their maximum by chance, for the ranking may be wrong
+    assert loaded("cifar_ranked").first_of(np.array(values[::-1]))[4] == pytest.approx(3.0)
+
+
 # ------------------------------------------------------------------ gpu.py, which runs the others
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """benchmarks/gpu.py, as on a machine with a GPU, with three short steps: one is well, one fails, one never ends."""
-    spec = importlib.util.spec_from_file_location("benchmark_gpu", ROOT / "benchmarks" / "gpu.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("gpu")
     steps = {
         "well": '-c \'print(6 * 7); open("{out}/well.txt", "a").write("once ")\'',
         "fails": "-c 'raise SystemExit(3)'",
