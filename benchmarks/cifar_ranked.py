@@ -1,0 +1,149 @@
+"""How good are cells that the shared weights rank first, and how many must be ranked?
+
+    python benchmarks/cifar_ranked.py RUN [RUN …] --to DIR/NAME [--data DIR]
+
+Takes finished CIFAR-10 searches that end with a ranking (`search.derive=ranked:N`), one a seed. For each:
+NAS-Bench-201's test accuracy of the cell ranked first, its columns of the other data sets, Kendall's tau between
+held-out loss and test accuracy over all ranked cells, and the expected accuracy of the first of m of them, m from 1 (a
+random cell) to all, exactly: the first of m drawn without replacement is the one ranked j-th of n with probability
+C(n - j, m - 1) / C(n, m). Written are NAME.json and the figure; printed is the table, with means over seeds, standard
+deviations and 95 % t-intervals.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import gammaln
+from scipy.stats import kendalltau
+
+from nas.data import nasbench201
+from nas.data.nasbench201 import Table
+from nas.judging import statistics
+from nas.judging.colours import of_method
+from nas.judging.style import save, styled
+from nas.running import runs
+
+COLUMNS = {"cifar10_test": "CIFAR-10", "cifar100_test": "CIFAR-100", "imagenet16_120_test": "ImageNet16-120"}
+REFERENCES = {"random search, published": 93.70, "the best cell": 94.37}  # Dong & Yang (2020); the table
+
+
+def main() -> None:
+    """Read the runs, write numbers and figure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR/NAME")
+    parser.add_argument("--data", type=Path, metavar="DIR")
+    options = parser.parse_args()
+    table = nasbench201.load(options.data)
+    searches = [search_of(folder, table) for folder in options.runs]
+    about = {
+        "settings": (options.runs[0] / runs.CONFIG).read_text(encoding="utf-8"),
+        "about": runs.about_this_program(),
+    }
+    summary = {"searches": searches, "means": means(searches), "sessions": sessions(options.runs), **about}
+    runs.write_atomically(options.to.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
+    save(figure(summary), options.to)
+    print(as_text(summary))
+
+
+# ------------------------------------------------------------------ what the runs say
+
+
+def search_of(folder: Path, table: Table) -> dict[str, Any]:
+    """One search: what it ranked first, and what the ranking is worth."""
+    result = runs.result(folder)
+    if "ranking" not in result:
+        raise SystemExit(f"{folder}: ends with no ranking; search with search.derive=ranked:N")
+    rows = [table.find(cell) for cell, _ in result["ranking"]]
+    losses = np.array([loss for _, loss in result["ranking"]])
+    test = table.column("cifar10_test")[rows]
+    return {
+        "seed": result["seed"],
+        "architecture": result["architecture"],
+        "seconds": result["seconds"],
+        "ranked": len(rows),
+        "loss": float(losses[0]),
+        "found": {name: float(table.column(name)[rows[0]]) for name in COLUMNS},
+        "tau": float(kendalltau(-losses, test).statistic),
+        "ten_best": test[:10].tolist(),
+        "first_of": first_of(test).tolist(),
+    }
+
+
+def first_of(values: np.ndarray) -> np.ndarray:
+    """Expected value (n,) of the best-ranked of m = 1 … n cells drawn from n ranked ones; values (n,), best first."""
+    n = len(values)
+    m, place = np.arange(1, n + 1)[:, None], np.arange(1, n + 1)[None, :]
+    below = n - place
+    with np.errstate(invalid="ignore"):
+        logs = gammaln(below + 1) - gammaln(m) - gammaln(below - m + 2)
+        logs -= gammaln(n + 1) - gammaln(m + 1) - gammaln(n - m + 1)
+    chances = np.where(below >= m - 1, np.exp(logs), 0.0)
+    expected: np.ndarray = chances @ values
+    return expected
+
+
+def means(searches: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean, standard deviation and half width of the 95 % interval of the found cells on each data set."""
+    found = {name: [search["found"][name] for search in searches] for name in COLUMNS}
+    several = len(searches) > 1
+    return {
+        name: {
+            "mean": float(np.mean(values)),
+            "std": float(np.std(values, ddof=1)) if several else None,
+            "half_width": statistics.t_half_width(values) if several else None,
+        }
+        for name, values in found.items()
+    }
+
+
+def sessions(folders: list[Path]) -> list[dict[str, Any]]:
+    """What ran where: the first start of every run."""
+    return [runs.sessions(folder)[0] for folder in folders]
+
+
+# ------------------------------------------------------------------ what people see
+
+
+@styled
+def figure(summary: dict[str, Any]) -> Figure:
+    """Expected test accuracy against the number of ranked cells: every seed thin, their mean thick."""
+    drawn = Figure(figsize=(6, 4))
+    axes = drawn.add_subplot()
+    curves = [search["first_of"] for search in summary["searches"]]
+    shortest = min(map(len, curves))
+    for curve in curves:
+        axes.plot(range(1, len(curve) + 1), curve, color=of_method("random"), alpha=0.35, linewidth=0.8)
+    mean = np.mean([curve[:shortest] for curve in curves], axis=0)
+    axes.plot(range(1, shortest + 1), mean, color=of_method("random"), linewidth=2, label="mean over seeds")
+    for (name, value), line in zip(REFERENCES.items(), ("--", ":"), strict=True):
+        axes.axhline(value, color="black", linestyle=line, linewidth=0.8, label=name)
+    axes.set(
+        xscale="log",
+        xlabel="cells that were ranked",
+        ylabel="NAS-Bench-201 test accuracy of the first (%)",
+        title=f"{len(curves)} searches",
+    )
+    axes.legend()
+    return drawn
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """One row a seed, and the means."""
+    lines = [f"{'seed':>5}{'seconds':>9}{'cells':>7}{'tau':>7}" + "".join(f"{name:>16}" for name in COLUMNS.values())]
+    for search in summary["searches"]:
+        figures = "".join(f"{value:>16.2f}" for value in search["found"].values())
+        head = f"{search['seed']:>5}{search['seconds']:>9.0f}{search['ranked']:>7}{search['tau']:>7.2f}"
+        lines.append(f"{head}{figures}  {search['architecture']}")
+    for name, row in summary["means"].items():
+        spread = f" ± {row['std']:.2f} (interval ± {row['half_width']:.2f})" if row["std"] is not None else ""
+        lines.append(f"{COLUMNS[name]}: {row['mean']:.2f}{spread}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
