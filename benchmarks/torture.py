@@ -2,14 +2,16 @@
 
     python benchmarks/torture.py --seconds 60 --seed 0
 
-A small search on text, a small study and the toy are ended at random moments and at random writes, then resumed and
-compared with the uninterrupted run; files of a run folder are damaged at random places; many processes start one run;
-files may not grow beyond a limit. Clean is: the same bits in the end, or one line that says why not. All follows from
-the seed but where a signal finds the run. This process imports once and forks for every try.
+Everything that writes (a search on text, its evaluation, audit and page, a comparison, a study, the toy, a download) is
+ended at random moments and at random writes, then begun again and compared with what was left alone; files of a run
+folder are damaged at random places; many processes start one run; files may not grow beyond a limit; the clock is set
+back. Clean is: the same bits in the end, or one line that says why not. All follows from the seed but where a signal
+finds the run. This process imports once and forks for every try; a study's cells run in a thread instead of a worker.
 """
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -20,7 +22,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +33,17 @@ import numpy as np
 import torch
 
 from nas.__main__ import main as nas
-from nas.running import runs
+from nas.data import cifar10
+from nas.data.places import Source
+from nas.running import pool, runs
 from simulate import study
 from simulate.__main__ import main as simulate
 
 SEARCH = ["network.corpus=embedded", "network.units=6", "network.batch=400", "network.window=16", "network.least=60"]
 SEARCH += ["network.threads=1", "network.precision=float32", "search.epochs=2", "search.warmup_epochs=1"]
+JUDGED = ["--randoms", "1", "--epochs", "1"]
 TOY = ["trials=2", "iterations=30", "block=1", "network.edges=2", "network.candidates=2", "network.batch=4"]
+COMPARED = [*SEARCH, "network.final_epochs=1"]
 CELLS = ["edges=2", "candidates=2", "steps=200", "replicates=4", "every=50"]
 PATIENCE = 120.0  # seconds after which a try is a fault: it hangs
 
@@ -43,13 +52,27 @@ def sets(settings: list[str]) -> list[str]:
     return [word for text in settings for word in ("--set", text)]
 
 
+def of_run(command: str, *words: str) -> Callable[[Path], int]:
+    """A command on the one search that lies under the root."""
+    return lambda root: nas([command, str(next((root / "ptb").iterdir())), *words])
+
+
 COMMANDS: dict[str, Callable[[Path], int]] = {
     "search": lambda root: nas(["search", "ptb", *sets(SEARCH), "--runs", str(root)]),
     "toy": lambda root: simulate(["run", "toy", "--methods", "advantage", *sets(TOY), "--runs", str(root)]),
     "study": lambda root: simulate(
         ["compare", "xor", "advantage", "reinforce", *sets(CELLS), "--workers", "1", "--runs", str(root)]
     ),
+    "evaluate": of_run("evaluate", *JUDGED),
+    "audit": of_run("audit", "--samples", "4", "--along", "1", "--methods", "reinforce"),
+    "report": of_run("report"),
+    "compare": lambda root: nas(
+        ["compare", "ptb", "--methods", "advantage", "--seeds", "1", *sets(COMPARED), "--runs", str(root)]
+    ),
+    "fetch": lambda root: nas(["fetch", "cifar10", "--data", str(root)]),
 }
+OF_A_SEARCH = ("evaluate", "audit", "report")  # which lies there, finished, before they begin
+RUNS = ("search", "toy")  # one run folder, which a second start finds in use, or finished
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSTOP)
 
 
@@ -64,8 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in chosen if name not in CLASSES]:
         parser.error(f"unknown class {unknown[0]!r}; known: {', '.join(CLASSES)}")
     dice, counts = random.Random(options.seed), {name: [0, 0] for name in chosen}
-    with tempfile.TemporaryDirectory() as place:
-        whole = {name: uninterrupted(Path(place) / name, command) for name, command in COMMANDS.items()}
+    pool.workers = lambda count, threads=None: ThreadPoolExecutor(1)  # type: ignore[assignment, misc]
+    with tempfile.TemporaryDirectory() as place, served():
+        whole: dict[str, Any] = {}
+        for name in COMMANDS:
+            whole[name] = uninterrupted(name, Path(place) / name, whole)
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             for name in chosen:
@@ -89,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
 def signals(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     """A signal at a random moment, up to three times; then the run must end as if nothing had been."""
     name = dice.choice(list(COMMANDS))
+    lay_out(name, root, whole)
     told = []
     for _ in range(dice.randint(1, 3)):
         number, moment = dice.choice(SIGNALS), dice.uniform(0, 1.2) * whole[name]["seconds"]
@@ -109,6 +136,7 @@ def signals(root: Path, whole: dict[str, Any], dice: random.Random) -> str | Non
 def writes(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     """Death at the n-th sync, rename or truncation; then the run must end as if nothing had been."""
     name, call, n = dice.choice(list(COMMANDS)), dice.choice(("fsync", "replace", "truncate")), dice.randint(1, 12)
+    lay_out(name, root, whole)
 
     def dying(place: Path) -> int:
         left = n
@@ -133,7 +161,7 @@ def writes(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None
 
 def damage(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     """A stopped run, some bytes of one of its files changed: it ends the same, or says one line."""
-    name = dice.choice(("search", "toy"))
+    name = dice.choice(RUNS)
     shutil.copytree(whole[name]["begun"], root)
     (folder,) = [path.parent for path in root.rglob(runs.CONFIG)]
     (found,) = [dice.choice(sorted(path for path in folder.iterdir() if path.is_file() and path.stat().st_size))]
@@ -153,7 +181,7 @@ def damage(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None
 
 def races(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     """Several starts of one run at once: one goes on, the others say that it is in use, or finished."""
-    name = dice.choice(("search", "toy"))
+    name = dice.choice(RUNS)
     children = [fork(COMMANDS[name], root) for _ in range(dice.randint(2, 4))]
     answers = [child.wait() for child in children]
     done = [status for status, _ in answers if status == 0]
@@ -165,7 +193,8 @@ def races(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
 
 def full(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     """No file may grow beyond a limit: one line; with room again, the run ends as if nothing had been."""
-    name, limit = dice.choice(("search", "toy")), dice.randint(0, 20_000)
+    name, limit = dice.choice([name for name in COMMANDS if name != "study"]), dice.randint(0, 20_000)
+    lay_out(name, root, whole)
 
     def limited(place: Path) -> int:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -178,19 +207,46 @@ def full(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     return ended_the_same(name, root, whole, f"files of {limit} bytes")
 
 
-CLASSES = {"signals": signals, "writes": writes, "damage": damage, "races": races, "full": full}
+def clock(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
+    """A run that goes on after the clock was set back: the same bits, and TensorBoard reads its starts in order."""
+    name, seconds, real = dice.choice(RUNS), dice.uniform(1, 1e7), time.time
+    shutil.copytree(whole[name]["begun"], root)
+
+    def earlier(place: Path) -> int:
+        time.time = lambda: real() - seconds
+        return COMMANDS[name](place)
+
+    status, said = fork(earlier, root).wait()
+    after = f"the clock set back by {seconds:.0f} s"
+    if status != 0:
+        return f"{name}, {after}: {unclean(status, said) or said[-300:]}"
+    starts = [file.name[-4:] for file in sorted(root.rglob(f"{runs.EVENTS}.*"))]
+    if starts != sorted(starts):
+        return f"{name}, {after}: TensorBoard reads the starts as {starts}"
+    return compared(name, root, whole, after)
+
+
+CLASSES = {"signals": signals, "writes": writes, "damage": damage, "races": races, "full": full, "clock": clock}
 
 
 # ------------------------------------------------------------------ what is compared
 
 
-def uninterrupted(root: Path, command: Callable[[Path], int]) -> dict[str, Any]:
-    """The run left alone: how long it took, what it left, and a copy that was killed at its second checkpoint."""
-    clock = time.monotonic()
+def lay_out(name: str, root: Path, whole: dict[str, Any]) -> None:
+    """What must be there before a command: the finished search of which some are."""
+    if name in OF_A_SEARCH:
+        shutil.copytree(whole["search"]["root"], root)
+
+
+def uninterrupted(name: str, root: Path, whole: dict[str, Any]) -> dict[str, Any]:
+    """The run left alone: how long it took, what it left; of a run also a copy killed at its second checkpoint."""
+    command = COMMANDS[name]
+    lay_out(name, root / "whole", whole)
+    begun = time.monotonic()
     status, said = fork(command, root / "whole").wait()
     if status != 0:
-        raise RuntimeError(f"the uninterrupted run failed: {said}")
-    seconds = time.monotonic() - clock
+        raise RuntimeError(f"the uninterrupted {name} failed: {said}")
+    seconds = time.monotonic() - begun
 
     def stopped(place: Path) -> int:
         kept = runs.Run.checkpoint
@@ -204,8 +260,9 @@ def uninterrupted(root: Path, command: Callable[[Path], int]) -> dict[str, Any]:
         runs.Run.checkpoint = once  # type: ignore[method-assign]
         return command(place)
 
-    fork(stopped, root / "begun").wait()
-    return {"seconds": seconds, "left": left_by(root / "whole"), "begun": root / "begun"}
+    if name in RUNS:
+        fork(stopped, root / "begun").wait()
+    return {"seconds": seconds, "left": left_by(root / "whole"), "root": root / "whole", "begun": root / "begun"}
 
 
 def ended_the_same(name: str, root: Path, whole: dict[str, Any], after: str, may_refuse: bool = False) -> str | None:
@@ -225,24 +282,84 @@ def compared(name: str, root: Path, whole: dict[str, Any], after: str) -> str | 
     if found != whole[name]["left"]:
         apart = [key for key in {*found, *whole[name]["left"]} if found.get(key) != whole[name]["left"].get(key)]
         return f"{name}, other bits after {after}: {apart[:3]}"
-    if parts := [path.name for path in root.rglob(".*.part")]:
+    own = tuple(f".{name}." for name in runs.OWN)  # other parts may be another process's, for an hour
+    if parts := [path.name for path in root.rglob(".*.part") if path.name.startswith(own)]:
         return f"{name}, left half written after {after}: {parts[0]}"
     return None
 
 
 def left_by(root: Path) -> dict[str, Any]:
-    """All that a run must leave whatever happens: tensors, records without their times, cells."""
+    """All that must be left whatever happens: tensors, records, rows and figures without their times, cells, files.
+
+    What a comparison trains from scratch depends on how long its searches took, and is left out.
+    """
     found: dict[str, Any] = {}
     for file in root.rglob(runs.CHECKPOINT):
+        where = file.parent.relative_to(root)
+        if where.parts[0] == "ptb-final":
+            continue
         for name, tensor in runs.read_checkpoint(file)[0].items():
-            found[f"tensor {name}"] = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+            content = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+            found[f"{where} tensor {name}"] = content
         timed = [{**record, "seconds": 0} for record in runs.records(file.parent)]
-        found["records"] = json.dumps(timed)
+        found[f"{where} records"] = json.dumps(timed)
+    for file in root.rglob("evaluation.json"):
+        found["rows"] = [{**row, "seconds": 0} for row in json.loads(file.read_text())["rows"]]
+    for file in root.rglob("audit.json"):
+        found["audit"] = {**json.loads(file.read_text()), "about": None, "run": None}
+    for file in root.rglob("report.html"):
+        if not (file.parent / "cells").exists():  # the page of a study names its command
+            found["page"] = file.read_text(encoding="utf-8").replace(str(root), "")
+    for file in root.glob(SERVED.file):
+        found["download"] = file.read_bytes()
     for folder in root.rglob("cells"):
         for cell in study.read(folder.parent):
             values = np.concatenate([np.ravel(part).astype(np.float64) for part in cell.values.values()])
             found[f"cell {cell.setting}"] = values.tobytes()
     return found
+
+
+CONTENT = bytes(range(256)) * 4096
+SERVED = Source("made up bytes", ("bytes",), "", "", hashlib.md5(CONTENT).hexdigest(), "bytes")
+
+
+@contextlib.contextmanager
+def served() -> Iterator[None]:
+    """A process that serves CONTENT slowly, as what `fetch cifar10` asks for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    process = os.fork()
+    if process == 0:
+        try:
+            server.serve_forever()
+        finally:
+            os._exit(0)
+    server.server_close()
+    cifar10.SOURCE = replace(SERVED, url=f"http://127.0.0.1:{server.server_address[1]}/bytes")
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Answers with what is asked for of CONTENT, in sixteen parts within a third of a second."""
+
+    def do_GET(self) -> None:
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # who asked was killed
+            for place in range(start, len(CONTENT), len(CONTENT) // 16):
+                self.wfile.write(CONTENT[place : min(place + len(CONTENT) // 16, len(CONTENT))])
+                time.sleep(0.02)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
 
 
 def unclean(status: int, said: str) -> str | None:

@@ -62,7 +62,7 @@ def _search(options: argparse.Namespace) -> int:
     from nas.search import build_method
     from nas.tasks import experiments
 
-    sets = [*options.set, *([f"search.method={options.method}"] if options.method else [])]
+    sets = [*options.set, *([f"search.method={options.method}"] if options.method is not None else [])]
     if options.text:
         files = [str(file.resolve()) for file in options.text]
         sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
@@ -138,9 +138,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     from nas.judging import evaluate
     from nas.tasks.task import Request
 
-    counts = (options.seeds, options.randoms + 1, 1 if options.epochs is None else options.epochs)
-    if min(counts) < 1:
-        raise ValueError("--seeds and --epochs must be at least 1, --randoms at least 0")
     stop = program.Stop()
     request = Request(
         options.seeds,
@@ -196,7 +193,9 @@ def _add_audit(commands: program.Commands) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.add_argument("--samples", type=int, default=64, help="architectures that are measured (default: 64)")
     parser.add_argument("--along", type=int, default=16, help="of these, followed along every gate (default: 16)")
-    parser.add_argument("--methods", metavar="A,B,…", help="measured beside (default: those that run sparsely)")
+    parser.add_argument(
+        "--methods", metavar="A,B,…", help="measured beside, or none (default: those that run sparsely)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     add_machine(parser)
     parser.set_defaults(run_command=_audit)
@@ -206,7 +205,8 @@ def _audit(options: argparse.Namespace) -> int:
     from nas.judging import audit
 
     along = min(options.along, options.samples)
-    beside = audit.BESIDE if options.methods is None else tuple(filter(None, options.methods.split(",")))
+    beside = audit.BESIDE if options.methods is None else tuple(options.methods.split(","))
+    beside = () if beside == ("none",) else beside
     audited = audit.audit(options.run, options.data, options.device, options.samples, along, options.seed, beside)
     print(audit.report(audited))
     return 0
@@ -290,14 +290,14 @@ def _report(options: argparse.Namespace) -> int:
 def _add_fetch(commands: program.Commands) -> None:
     parser = commands.add_parser("fetch", help="download a data set that is published freely; goes on where it stopped")
     parser.add_argument("source", choices=("cifar10",))
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where to (default: the user's cache)")
+    parser.add_argument("--data", type=Path, dest="target", metavar="DIR", help="where to (default: the user's cache)")
     parser.set_defaults(run_command=_fetch)
 
 
 def _fetch(options: argparse.Namespace) -> int:
     from nas.data import cifar10, places
 
-    print(places.download(cifar10.SOURCE, options.data or places.user_cache()))
+    print(places.download(cifar10.SOURCE, options.target or places.user_cache()))
     return 0
 
 

@@ -71,6 +71,7 @@ def steps(
                 state, sample = step.architecture_step(
                     method, optimiser, state, network.objective(), uniforms(), rate, progress, settings.clip
                 )
+            step.check_numbers(method, state.logits, sample)
             architecture_loss = sample.loss.mean()
             seen = seen.or_better(sample) if seen is not None else None
 

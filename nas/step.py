@@ -51,7 +51,8 @@ def architecture_step(
     [0, 1] for temperatures; clip, the largest gradient norm; samples S, drawn independently, whose gradients and moving
     averages are averaged.
     Returns: the new state and the sample, for records; its arrays have an axis of S before their own if S > 1.
-    Raises: ValueError if the estimator returns anything but a gradient (..., E, K), or for S > 1 without a gradient.
+    Raises: ValueError if the estimator returns anything but a gradient (..., E, K) of numbers (NaN is looked for at the
+    first step alone), or for S > 1 without a gradient.
 
     >>> import numpy as np
     >>> from nas import methods, optimisers
@@ -69,6 +70,8 @@ def architecture_step(
     gradient = gradient_of(method, sample, memory)
     if gradient is None:
         return replace(state, memory=remembered, step=state.step + 1), sample
+    if isinstance(state.step, int) and state.step == 0:
+        check_numbers(method, gradient, sample)
     ran = sample
     if samples > 1:
         gradient = _mean(gradient, axis=-3)
@@ -133,6 +136,18 @@ def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
     if getattr(gradient, "shape", None) != sample.probabilities.shape:
         _refuse(method, sample, gradient)
     return gradient
+
+
+def check_numbers(method: Method, values: Any, sample: Sample) -> None:
+    """Refuse a gradient, or logits that it moved, with NaN where the loss has none: that is the estimator's doing.
+
+    On a GPU nothing is read: it would have to be waited for. Raises: ValueError that names the estimator.
+    """
+    if not getattr(values, "is_cpu", True) or not bool((values != values).any()):
+        return
+    loss = sample.loss
+    if loss is None or not bool((loss != loss).any()):
+        raise ValueError(f"estimator {method.name} returned a gradient with NaN, though the loss has none")
 
 
 def remember(method: Method, memory: Memory, sample: Sample) -> Memory:

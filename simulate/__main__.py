@@ -56,11 +56,10 @@ def _add_run(commands: program.Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.experiment != "toy":
         raise ValueError(f"unknown experiment {options.experiment!r}; known: toy")
-    if options.threads < 1:
-        raise ValueError("--threads must be at least 1")
-
     from nas.running import config, runs
     from simulate import toy
+
+    config.bounded("--threads", options.threads, 1, 1024)
 
     sets = [f"iterations={toy.SHOWN}"] if options.quick else []
     sets += [f"{key}={value}" for key in ("trials", "iterations") if (value := getattr(options, key)) is not None]
@@ -77,7 +76,10 @@ def _run(options: argparse.Namespace) -> int:
     from simulate import experiments
 
     torch.set_num_threads(options.threads)
-    folder = experiments.toy_in(options.runs, settings, options.seed, options.device)
+    stop = program.Stop()
+    folder = experiments.toy_in(options.runs, settings, options.seed, options.device, stopped=stop)
+    if folder is None:
+        return stop.said(runs.folder_of(options.runs, "toy", settings, options.seed))
     print(toy.table(runs.result(folder)))
     print(f"figure: {folder / 'toy.svg'}")
     return 0
@@ -168,11 +170,10 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
-    from nas.running import pool
+    from nas.running import config, pool
     from simulate import experiments, report, study
 
-    if options.workers < 1:
-        raise ValueError("--workers must be at least 1")
+    config.bounded("--workers", options.workers, 1, 1024)
     if options.device is not None:
         settings = replace(settings, machine=replace(settings.machine, world="torch", device=options.device))
     settings.machine.check()
@@ -181,12 +182,19 @@ def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
         print(f"{len(cells)} cells, {sum(map(study.work, cells)):,} replicate-steps")
         return 0
 
+    if options.scheduler is not None:
+        with pool.cluster(options.scheduler, pool.DEATHS):
+            pass  # nobody answers: known before a run folder is made
+
     def executor() -> contextlib.AbstractContextManager[Executor]:
-        if options.scheduler:
-            return pool.cluster(options.scheduler, study.DEATHS)
+        if options.scheduler is not None:
+            return pool.cluster(options.scheduler, pool.DEATHS)
         return pool.workers(options.workers, threads=1)
 
-    folder = experiments.study_in(options.runs, settings, cells, executor)
+    stop = program.Stop()
+    folder = experiments.study_in(options.runs, settings, cells, executor, stopped=stop)
+    if folder is None:
+        return stop.said(experiments.study_folder(options.runs, settings))
     print(report.text(study.read(folder)))
     print(f"report: {folder / 'report.html'}")
     return 0
@@ -205,7 +213,7 @@ def _add_plot(commands: program.Commands) -> None:
 def _plot(options: argparse.Namespace) -> int:
     from simulate import report
 
-    for file in report.draw(options.run, options.to, options.only.split(",") if options.only else ()):
+    for file in report.draw(options.run, options.to, options.only.split(",") if options.only is not None else ()):
         print(file)
     return 0
 
@@ -239,10 +247,10 @@ def _add_moments(commands: program.Commands) -> None:
 
 def _moments(options: argparse.Namespace) -> int:
     from nas import methods
+    from nas.running import config
     from simulate import moments
 
-    if options.draws < 100:
-        raise ValueError("--draws must be at least 100")
+    config.bounded("--draws", options.draws, 100, 100_000_000)
     known = [method for method in methods.METHODS.values() if method.estimator is not None]
     chosen = [methods.find(name, landscape=True) for name in options.methods] or [*known, moments.WRONG]
     print(
@@ -277,10 +285,14 @@ def _add_searchers(commands: program.Commands) -> None:
 
 
 def _searchers(options: argparse.Namespace) -> int:
+    from nas.running import config, files
     from simulate import searchers
 
-    if min(options.repeats, 2 if options.budget is None else options.budget) < 2:
-        raise ValueError("--repeats and --budget must be at least 2")
+    config.bounded("--repeats", options.repeats, 2, 1_000_000)
+    if options.budget is not None:
+        config.bounded("--budget", options.budget, 2, 1_000_000)
+    if options.to is not None:
+        files.check_target(options.to.with_suffix(".json"))
     table = searchers.cube(options.data)
     matched = searchers.matched_budget(table, searchers.PUBLISHED["random"][0])
     budget = matched if options.budget is None else options.budget

@@ -44,7 +44,9 @@ def demo(
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
-    drawn = _finished(out / "runs" / "toy") or experiments.toy_in(out / "runs", toy, tell=tell)
+    drawn = _finished(out / "runs" / "toy") or experiments.toy_in(out / "runs", toy, tell=tell, stopped=stopped)
+    if drawn is None:
+        return None
     searches: dict[str, Path] = {}
     for task, request in JUDGED.items():
         search = _search(out / "runs", task, sets.get(task, ()), stopped, tell)

@@ -183,6 +183,8 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
     truth, problem = problem.truth, problem.placed(machine.array)
     method, optimiser = method_of(setting, problem), optimiser_of(setting)
     compiled = machine.compiled and problem.landscape.compiles
+    if plugins.is_own(setting.method):
+        _try(setting, problem, truth, machine)
     advance = (_compiled if compiled else _step)(setting, problem, truth, machine)
     temperature = method.temperature or (lambda done: 1.0)
     betas = (setting.beta1, setting.beta2)
@@ -206,6 +208,8 @@ def _simulate(setting: Setting, machine: Machine, numbers: range, progress: Call
                 carried = advance(carried, rows, machine.integers(t), clock_at(t), warmth)
                 if watched is not None:
                     watched.look(carried)
+            if plugins.is_own(setting.method):
+                _refuse_nan(method, carried[0], until)
             recorded.append(_record(method, problem, truth, carried, watched, size))
             progress(size * (until - done))
         chunks.append(recorded)
@@ -306,6 +310,40 @@ def _step(setting: Setting, problem: Environment, truth: Truth, machine: Machine
     return advance
 
 
+ROUNDING = 1e-3  # by which one replicate alone may move otherwise than beside another
+
+
+def _try(setting: Setting, problem: Environment, truth: Truth, machine: Machine) -> None:
+    """One step of a user's estimator, uncompiled, on two replicates and on the first of them alone.
+
+    Raises: ValueError that names the estimator if it returns no gradient, NaN, or one that mixes replicates.
+    """
+    setting = replace(setting, optimiser="sgd", bound="none", rate=1.0, start="random")  # moves by the gradient itself
+    method, optimiser = method_of(setting, problem), optimiser_of(setting)
+    advance = _step(setting, problem, truth, machine)
+    warmth = 1.0 if method.temperature is None else method.temperature(0.0)
+    clock = Clock({beta: machine.array(beta) for beta in (setting.beta1, setting.beta2)})
+    moved = []
+    for count in (2, 1):
+        rows = machine.integers(np.arange(count))
+        state = step.start(method, optimiser, _logits(setting, problem, rows, machine))
+        begun: Carried = (state.logits, state.memory, state.moments, problem.start(state.logits))
+        logits = advance(begun, rows, machine.integers(0), clock, machine.array(warmth))[0]
+        _refuse_nan(method, logits, 1)
+        moved.append(logits - state.logits)
+    together, alone = moved[0][:1], moved[1]
+    if bool((abs(together - alone) > ROUNDING * (abs(together) + abs(alone)) + 1e-6).any()):
+        raise ValueError(
+            f"estimator {method.name} mixes replicates: the first one moves otherwise beside a second one than alone; "
+            "sum over the axes (E, K) alone, axis=-1 and -2"
+        )
+
+
+def _refuse_nan(method: Method, logits: Any, done: int) -> None:
+    if bool((logits != logits).any()):
+        raise ValueError(f"estimator {method.name}: logits are not numbers after step {done}")
+
+
 def _as_given(temperature: Any) -> Any:
     return temperature
 
@@ -367,6 +405,7 @@ def _record(
 ) -> dict[str, Floats]:
     logits, memory, moments, visits = carried
     state = State(logits, memory, moments)
+    lost = (logits != logits).sum(axis=-1).sum(axis=-1) > 0  # by too long steps: not "decided", which NaN looks like
     p = step.probabilities(method, state)
     derived = step.architecture(method, state)
     xp = namespace(p)
@@ -385,6 +424,7 @@ def _record(
         values["correct"] = hits.sum(axis=-1).sum(axis=-1) / len(truth.optimum)
     if watched is not None:
         values |= {"rises": watched.rises, "worst_rise": watched.worst}
+    values = {name: xp.where(lost, math.nan, value) for name, value in values.items()}
     return {name: np.asarray(v.cpu() if hasattr(v, "cpu") else v, dtype=float)[:size] for name, v in values.items()}
 
 

@@ -13,8 +13,8 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from tqdm import tqdm
 
 from nas.running import config, plugins, runs
 from nas.running.files import parse_json
+from nas.running.pool import DEATHS
 from nas.running.runs import Run, RunError
 from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate
 from theory.landscapes import UNKNOWN, Truth
 
 VERSION = "advantage-nas records 1"
 LARGEST = 10_000  # cells; more is a mistake in the grid, or several studies
-DEATHS = 3  # times that a pool may lose workers before the study gives up
+ATTENTION = 1.0  # seconds after which a study that is asked to stop does
 KILLED = "KilledWorker"  # what Dask raises for a cell whose workers died again and again
 
 
@@ -81,26 +82,43 @@ def cells(settings: StudySettings) -> list[Setting]:
         count *= len(values)
     if count > LARGEST:
         raise ValueError(f"the grid has {count:,} cells, more than {LARGEST:,}: split the study")
-    checked = []
+    checked, named = [], set()
     for case in settings.cases or [{}]:
         for chosen in itertools.product(*settings.grid.values()):
             setting = {**settings.base, **case, **dict(zip(settings.grid, chosen, strict=True))}
             cell = config.load(Setting, base=setting)
+            if (name := repr(cell)) in named:
+                raise ValueError(f"a cell of {cell.method} on {cell.landscape} is there twice ({chosen}); keep one")
             check_method(cell)
+            _check_memory(cell, settings.machine)
             problem_of(cell)
+            named.add(name)
             checked.append(cell)
     return checked
+
+
+def _check_memory(cell: Setting, machine: Machine) -> None:
+    """Logits, the optimiser's moments and the gates of every sample: a chunk holds more."""
+    rows = min(machine.chunk, cell.replicates)
+    numbers = rows * cell.edges * cell.candidates * (3 + cell.samples)
+    what = f"{rows} replicates at once of {cell.edges} edges with {cell.candidates} candidates"
+    config.fits(what, numbers * np.dtype(machine.dtype).itemsize)
 
 
 # ------------------------------------------------------------------ running
 
 
 def run_study(
-    cells: list[Setting], machine: Machine, run: Run, pool: Callable[[], contextlib.AbstractContextManager[Executor]]
-) -> dict[str, Any]:
+    cells: list[Setting],
+    machine: Machine,
+    run: Run,
+    pool: Callable[[], contextlib.AbstractContextManager[Executor]],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
     """Run the cells that are not finished yet.
 
-    Args: pool, makes an executor; asked again when one loses its workers, at most `DEATHS` times.
+    Args: pool, makes an executor; asked again when one loses its workers, at most `DEATHS` times; stopped, asked all
+    the time: when true, cells that are under way are given up, and None is returned.
     A finished cell that is damaged is kept aside and computed again; this is known before any other cell is computed.
     Returns: the result, for `Run.finish`. Raises: RunError when workers keep dying, or a cell fails, naming it;
     finished cells are kept.
@@ -114,7 +132,9 @@ def run_study(
     done = total - sum(work(cell) for cell in todo.values())
     with tqdm(total=total, initial=done, disable=None, unit="replicate-step", unit_scale=True) as bar:
         while todo:
-            lost = _one_pool(todo, machine, folder, pool, bar)
+            lost = _one_pool(todo, machine, folder, pool, bar, stopped)
+            if todo and stopped():
+                return None
             deaths += lost is not None
             if deaths > DEATHS:
                 raise RunError(
@@ -131,6 +151,7 @@ def _one_pool(
     folder: Path,
     pool: Callable[[], contextlib.AbstractContextManager[Executor]],
     bar: Any,
+    stopped: Callable[[], bool],
 ) -> Exception | None:
     """Run what is to do on one executor, taking it off `todo` as it is written. Returns what killed the executor."""
     lost: Exception | None = None
@@ -138,22 +159,43 @@ def _one_pool(
     try:
         with pool() as executor:
             waiting = {executor.submit(run_cell, cell, machine, plugins.allowed()): name for name, cell in todo.items()}
-            for future in as_completed(waiting):
+            for future in _completed(waiting, stopped):
+                name = waiting[future]
                 try:
                     content = future.result()
                 except Exception as error:  # others may have finished before: go on collecting
                     if isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == KILLED:
                         lost = error
                     else:
-                        failed[waiting[future]] = error
+                        failed[name] = error
                     continue
-                runs.write_atomically(folder / waiting[future], content)
-                bar.update(work(todo.pop(waiting[future])))
+                runs.write_atomically(folder / name, content)
+                bar.update(work(todo.pop(name)))
+    except _Stopped:
+        return None
     except BrokenExecutor as error:
         lost = error
     for name, why in failed.items():
         raise RunError(f"cell {name} failed, what others found is kept: {type(why).__name__}: {why}") from why
     return lost
+
+
+class _Stopped(Exception):
+    """Leaves an executor's block, so that it ends what its workers do."""
+
+
+def _completed(futures: Iterable[Future[bytes]], stopped: Callable[[], bool]) -> Iterator[Future[bytes]]:
+    """Futures as they complete. Raises: _Stopped when asked to stop before all have."""
+    waiting = set(futures)
+    while waiting:
+        with contextlib.suppress(TimeoutError):
+            for future in as_completed(waiting, timeout=ATTENTION):
+                waiting.discard(future)
+                yield future
+                if waiting and stopped():
+                    raise _Stopped
+        if waiting and stopped():
+            raise _Stopped
 
 
 def run_cell(cell: Setting, machine: Machine, allowed: tuple[str, ...] = ()) -> bytes:

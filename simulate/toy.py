@@ -4,9 +4,10 @@ Every trial has its own frozen weights, teacher and minibatches; within a trial 
 Every tenth iteration the loss at each method's derived architecture is taken on a fresh minibatch.
 """
 
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from nas import methods, optimisers, policy, step
 from nas.judging.statistics import median_interval, quartiles, wilson_interval
 from nas.methods import PAPER_METHODS, Method
 from nas.optimisers import Optimiser
-from nas.running import plugins, runs
+from nas.running import config, plugins, runs
 from nas.running.runs import Run, RunError
 from nas.step import State
 from simulate import regression
@@ -36,6 +37,9 @@ class NetworkSettings:
     candidates: int = 10
     batch: int = 100
 
+    def __post_init__(self) -> None:
+        config.within(self, edges=(1, 4096), candidates=(1, 4096), batch=(1, 1 << 16))
+
 
 @dataclass(frozen=True)
 class MethodSettings:
@@ -46,6 +50,13 @@ class MethodSettings:
     beta2: float = 0.999
     start: float = 1.0
     horizon: int = 2000
+
+    def __post_init__(self) -> None:
+        config.within(self, horizon=(1, 1 << 40))
+        if not (0 <= self.rate < math.inf and math.isfinite(self.start)):
+            raise ValueError(f"rate must be finite and not negative, start finite, not {self.rate}, {self.start}")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError(f"need 0 <= beta1, beta2 < 1, not {self.beta1}, {self.beta2}")
 
 
 @dataclass(frozen=True)
@@ -61,19 +72,9 @@ class ToySettings:
     method: MethodSettings = field(default_factory=MethodSettings)
 
     def __post_init__(self) -> None:
-        sizes = {
-            "trials": self.trials,
-            "iterations": self.iterations,
-            "record_every": self.record_every,
-            "block": self.block,
-            "network.edges": self.network.edges,
-            "network.candidates": self.network.candidates,
-            "network.batch": self.network.batch,
-            "method.horizon": self.method.horizon,
-        }
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"setting {name} must be at least 1, not {value}")
+        config.within(self, trials=(1, 1 << 20), iterations=(1, 1 << 40), record_every=(1, 1 << 40), block=(1, 1 << 20))
+        if twice := [name for name in self.methods if self.methods.count(name) > 1]:
+            raise ValueError(f"setting methods names {twice[0]} twice")
         if not self.methods:
             raise ValueError(f"setting methods is empty; known: {', '.join(methods.METHODS)}")
         for name in self.methods:
@@ -87,10 +88,13 @@ def check(settings: ToySettings) -> None:
         methods.find(name)
 
 
-def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> dict[str, Any]:
+def run_toy(
+    settings: ToySettings, run: Run, seed: int, device: str = "cpu", stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any] | None:
     """Run all trials, block by block, recording into the run folder; finished blocks are kept on a resume.
 
-    Returns: the result, for `Run.finish` once the figure is drawn.
+    Args: stopped, asked after every iteration. Returns: the result, for `Run.finish` once the figure is drawn, or None
+    if stopped: the block that was under way is run again.
     """
     done = int(run.restore()[1]["trials"]) if run.resumed else 0
     if not run.resumed:
@@ -99,7 +103,8 @@ def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> 
         bar.update(done * settings.iterations)
         for first in range(done, settings.trials, settings.block):
             trials = range(first, min(first + settings.block, settings.trials))
-            _run_block(settings, run, seed, trials, device, bar)
+            if not _run_block(settings, run, seed, trials, device, bar, stopped):
+                return None
             run.checkpoint({}, {"trials": trials.stop})
     return {"seed": seed, **summary(settings, curves(runs.records(run.folder)))}
 
@@ -107,7 +112,10 @@ def run_toy(settings: ToySettings, run: Run, seed: int, device: str = "cpu") -> 
 # ------------------------------------------------------------------ one block of trials
 
 
-def _run_block(settings: ToySettings, run: Run, seed: int, trials: range, device: str, bar: Any) -> None:
+def _run_block(
+    settings: ToySettings, run: Run, seed: int, trials: range, device: str, bar: Any, stopped: Callable[[], bool]
+) -> bool:
+    """Returns: whether the block came to its end; False if stopped."""
     network, method = settings.network, settings.method
     cells = regression.cells(seed, trials, network.edges, network.candidates, device)
     optimiser = optimisers.adam(method.beta1, method.beta2)
@@ -118,14 +126,17 @@ def _run_block(settings: ToySettings, run: Run, seed: int, trials: range, device
             fresh = regression.minibatch(cells, _inputs("evaluate", settings, seed, trials, iteration, device))
             for name, runner in runners.items():
                 run.record(_record(iteration, trials, name, runner, fresh))
+        if stopped():
+            return False
         if iteration == settings.iterations:
-            return
+            break
         problem = regression.minibatch(cells, _inputs("search", settings, seed, trials, iteration, device))
         for name, runner in runners.items():
             shape = step.noise_shape(runner.method, network.edges, network.candidates)
             uniforms = _uniforms((seed, name), shape, trials, iteration, device)
             runner.advance(problem, uniforms, method.rate, min(1.0, iteration / method.horizon))
         bar.update(len(trials))
+    return True
 
 
 class _Runner:
@@ -151,6 +162,8 @@ def _record(iteration: int, trials: range, name: str, runner: _Runner, fresh: re
     loss = fresh.loss(derived)
     if not bool(torch.isfinite(loss).all()):
         raise RunError(f"{name}: the loss is not finite at iteration {iteration}; lower method.rate")
+    if bool(runner.state.logits.isnan().any()):
+        raise RunError(f"estimator {name}: the logits are not numbers at iteration {iteration}")
     return {
         "iteration": iteration,
         "method": name,

@@ -17,7 +17,6 @@ THROUGH = {
     "nas/arrays.py": "tests/nas/test_policy.py",
     "nas/progress.py": "tests/nas/test_search.py",
     "nas/schedule.py": "tests/nas/supernets/test_supernet.py",
-    "nas/running/files.py": "tests/nas/running/test_config.py",
     "nas/tasks/cifar10/export.py": "tests/nas/judging/test_export.py",
     "nas/tasks/text/export.py": "tests/nas/judging/test_export.py",
     "nas/front_door.py": "tests/test_front_door.py",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.running import program
+from nas.running import files, program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,8 @@ def _verify(options: argparse.Namespace) -> int:
     from theory.claims import CLAIMS
 
     only = [name.strip() for name in options.only.split(",")] if options.only is not None else list(CLAIMS)
-    _check_writable(options.json)
+    if options.json is not None:
+        files.check_target(options.json)
     cases = ledger.DEFAULT_CASES if options.cases is None else options.cases
     rows = ledger.verify(only, options.seed, cases, options.proofs)
     print(ledger.table(rows))
@@ -73,6 +74,7 @@ def _add_card(commands: program.Commands) -> None:
 
 
 def _card(options: argparse.Namespace) -> int:
+    from nas.judging import style
     from nas.methods import find
     from theory import card
     from theory.landscapes import make
@@ -80,15 +82,22 @@ def _card(options: argparse.Namespace) -> int:
     methods = [find(name, landscape=True) for name in options.method]
     if not 0 <= options.progress <= 1:
         raise ValueError(f"--progress must lie in 0 to 1, not {options.progress}")
-    _check_writable(options.json)
-    _check_writable(options.figure)
+    if options.json is not None:
+        files.check_target(options.json)
+    if options.figure is not None:
+        style.check(options.figure)
     about = {}
     if options.landscape == "nasbench201":
         about = {"dataset": options.dataset or "cifar10", "data": options.data}
-    elif options.dataset:
-        raise ValueError(f"--dataset belongs to --landscape nasbench201, not to {options.landscape}")
+    elif options.dataset or options.data:
+        option = "--dataset" if options.dataset else "--data"
+        raise ValueError(f"{option} belongs to --landscape nasbench201, not to {options.landscape}")
     landscape = make(options.landscape, options.edges, options.candidates, options.seed, **about)
     policy = card.read_policy(options.policy, landscape.edges, landscape.candidates)
+    figure = options.figure or Path("runs") / "card.png"
+    if options.figure is None:
+        figure.parent.mkdir(exist_ok=True)
+        style.check(figure)
     cards = [card.card(method, landscape, policy, options.progress) for method in methods]
     print(f"{options.landscape}, {landscape.edges} edges, {landscape.candidates} candidates, policy {options.policy}\n")
     print(card.table(cards))
@@ -103,8 +112,6 @@ def _card(options: argparse.Namespace) -> int:
             "max_loss": float(landscape.max_loss),
         }
         card.write(options.json, cards, facts)
-    figure = options.figure or Path("runs") / "card.png"
-    figure.parent.mkdir(parents=True, exist_ok=True)
     card.figure(figure, cards)
     print(f"\nfigure: {figure}")
     return 0
@@ -128,15 +135,6 @@ def _results(options: argparse.Namespace) -> int:
     for path in results.make_results(options.out, options.only, options.data, options.redraw):
         print(path)
     return 0
-
-
-# ------------------------------------------------------------------ shared by commands
-
-
-def _check_writable(path: Path | None) -> None:
-    """Refuse before computing, not after."""
-    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        raise ValueError(f"cannot write {path}: no writable folder {path.parent}")
 
 
 if __name__ == "__main__":

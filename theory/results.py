@@ -28,6 +28,7 @@ from nas.judging.colours import VARIANCE, of_method
 from nas.judging.statistics import quartiles
 from nas.judging.style import save, styled
 from nas.methods import METHODS
+from nas.running.files import check_folder
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, exact, repairs, rule, sampled
 from theory.claims import t14_concentration
@@ -46,6 +47,7 @@ def make_results(out: Path, only: str | None = None, data: Path | None = None, r
     """
     if not out.is_dir():
         raise ValueError(f"no folder {out} to write results into")
+    check_folder(out)
     results: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], Figure]]] = {
         "nasbench201": (partial(nasbench, data), nasbench_figure),
         "map": (curvature_map, map_figure),

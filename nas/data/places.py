@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nas.running.files import LARGE, FileError, read_bytes
+from nas.running.files import LARGE, FileError, read_bytes, sync_folder
 
 VARIABLE = "ADVANTAGE_NAS_DATA"
 CHUNK = 1 << 20
@@ -110,6 +110,7 @@ def download(source: Source, folder: Path) -> Path:
         part.unlink()  # a wrong start would make every resumed download wrong
         raise
     part.replace(target)
+    sync_folder(folder)
     return target
 
 

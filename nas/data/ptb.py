@@ -116,6 +116,20 @@ def from_files(files: Sequence[str], least: int = 3) -> Corpus:
     return _corpus(", ".join(Path(file).name for file in files), parts, least)
 
 
+def moved(file: str, data: Path | None = None) -> str:
+    """Where a text of your own is: at its path or, if it is gone from there, under its name in the folder `data`.
+
+    Raises: DataError with the way out.
+    """
+    path = Path(file)
+    if path.exists():
+        return file
+    if data is not None and (data / path.name).exists():
+        return str(data / path.name)
+    beside = "" if data is None else f", nor under its name in {data}"
+    raise DataError(f"no text at {file}{beside}; if it has moved, name its folder with --data DIR")
+
+
 def at_hand(data: Path | None = None) -> bool:
     """Whether any Penn Treebank file is there, so that a missing one is an error rather than a reason to go without."""
     for source in SOURCES.values():
@@ -172,6 +186,12 @@ def _cut(lines: list[list[str]]) -> list[list[list[str]]]:
 def _corpus(name: str, parts: Sequence[list[list[str]]], least: int) -> Corpus:
     counts = Counter(chain.from_iterable(parts[0]))
     seen = sorted((word for word, n in counts.items() if n >= least and word != EOS), key=lambda w: (-counts[w], w))
+    if not {*seen} - {UNKNOWN}:
+        most = max(counts.values(), default=0)
+        raise DataError(
+            f"{name}: no word of its training part is there {least} times, the most frequent one {most}; "
+            f"lower network.least"
+        )
     unknown = [] if UNKNOWN in seen else [UNKNOWN]
     words = (EOS, *seen, *unknown)
     number = {word: position for position, word in enumerate(words)}

@@ -27,7 +27,7 @@ from nas.judging.statistics import standard_error
 from nas.judging.style import save, styled
 from nas.methods import Method
 from nas.quadrature import GAUSS_3
-from nas.running import runs
+from nas.running import files, runs
 from nas.samples import ONE_HOT
 from nas.search import build_method
 from nas.spaces.space import Space
@@ -37,6 +37,7 @@ from nas.tasks.task import Experiment
 
 Floats = npt.NDArray[np.float64]
 NODES = (0.0, *GAUSS_3.nodes)  # t = 0, then the rule's
+MOST = 1_000_000  # architectures
 BESIDE = ("reinforce", "gdas", "proxyless", "parsec")  # methods whose gradients are measured beside
 
 
@@ -71,10 +72,11 @@ def audit(
     beside, names of methods whose gradients are measured too, at the temperature that the search has reached.
     Raises: ValueError in one line if the run has no checkpoint or its data is not there.
     """
-    if samples < 2 or not 0 <= along <= samples:
-        raise ValueError(f"need samples >= 2 and 0 <= along <= samples, not {samples} and {along}")
+    if not 2 <= samples <= MOST or not 0 <= along <= samples:
+        raise ValueError(f"need samples >= 2, at most {MOST:,}, and 0 <= along <= samples, not {samples} and {along}")
     others = [_drawable(name) for name in beside]
     experiment = experiments.audited(experiments.reload(folder))
+    files.ready(folder)
     network, probabilities, steps = reopened(folder, experiment, data, device, seed)
     settings, method = experiment.search, build_method(experiment.search)
     warmup, total = (n * network.steps_per_epoch for n in (settings.warmup_epochs, settings.epochs))
@@ -149,6 +151,7 @@ def measure(
             with torch.no_grad():
                 sample = step.measure(method, step.draw(method, logits, uniforms, progress), problem)
                 gradients[method.name].append(step.gradient_of(method, sample, memories[method.name]))
+                step.check_numbers(method, gradients[method.name][-1], sample)
                 memories[method.name] = step.remember(method, memories[method.name], sample)
     shape = (0, network.space.shape[0], len(NODES))
     arrays = {

@@ -22,7 +22,7 @@ from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
-from nas.running import config, runs, warmup
+from nas.running import config, files, runs, warmup
 from nas.running.pool import side_by_side
 from nas.running.searching import search_in
 from nas.supernets.parent import ParentNetwork
@@ -40,13 +40,13 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     Raises: ValueError in one line; if the task has no measure, before any search.
     """
     task, measure = tasks.find(comparison.experiment.task), measure_of(comparison)
-    if comparison.seeds < 1 or comparison.jobs < 1:
-        raise ValueError(f"need at least 1 seed and 1 job, not {comparison.seeds} and {comparison.jobs}")
     names = tuple(dict.fromkeys((*comparison.methods, ALWAYS)))
     labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
     for name in names:
         experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
     searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
+    if comparison.root.exists():
+        files.ready(comparison.root)
     data = measure.describe(comparison)
     if side_by_side(_warm_up, comparison, _one_of_each_warm_up(comparison, searches)) is None:
         return None
@@ -188,8 +188,13 @@ def _search(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
     if (folder / runs.RESULT).exists():
         return folder
     network, begun = _build(comparison, experiment, seed), _warm_up_folder(comparison, experiment, seed)
-    with runs.open_run(folder, experiment, comparison.device) as run:
-        searched = search_in(run, network, experiment.search, seed, comparison.stopped, begun)
+    try:
+        with runs.open_run(folder, experiment, comparison.device) as run:
+            searched = search_in(run, network, experiment.search, seed, comparison.stopped, begun)
+    except runs.RunError:
+        if not (folder / runs.RESULT).exists():  # another comparison may have finished it until now
+            raise
+        return folder
     return folder if searched is not None else None
 
 

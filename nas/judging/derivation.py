@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import derive
-from nas.running import runs
+from nas.running import files, runs
 from nas.running.searching import fingerprint, restored
 from nas.search import build_method
 from nas.tasks import experiments
@@ -31,6 +31,7 @@ def derived(
     result, experiment = runs.result(folder), experiments.reload(folder)
     method, seed = build_method(experiment.search), result["seed"]
     derive.ranks(how)
+    files.ready(folder)
     network = experiments.build(experiment, data, device, seed)
     derive.check(network, method, how)
     now, _, _ = restored(*runs.read_checkpoint(folder / runs.CHECKPOINT), network, folder, fingerprint(network, seed))

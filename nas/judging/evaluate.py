@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nas import tasks
-from nas.running import runs
+from nas.running import files, runs
 from nas.tasks import experiments
 from nas.tasks.task import Request, Row
 
@@ -25,6 +25,7 @@ def evaluate(folder: Path, request: Request) -> list[Row] | None:
     judge = tasks.find(experiment.task).evaluate
     if judge is None:
         raise ValueError(f"task {experiment.task} cannot be evaluated: give its Task an `evaluate` (nas/tasks/task.py)")
+    files.ready(folder)
     rows = judge(folder, experiment.network, result, request)
     if rows is not None:
         written = {"about": runs.about_this_program(request.device), "rows": rows}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import tasks
-from nas.running import runs
+from nas.running import files, runs
 from nas.tasks import experiments
 from nas.tasks.task import Exported
 
@@ -28,6 +28,7 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
     if weights is not None and to.suffix != ".py":
         raise ValueError(f"--weights belongs to a module, FILE.py, not to {to.name}")
     result, experiment = runs.result(folder), experiments.reload(folder)
+    files.check_target(to)
     task = tasks.find(experiment.task)
     if task.export is not None:
         exported = task.export(experiment.network, result, weights)

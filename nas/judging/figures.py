@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from nas import methods, tasks
 from nas.judging import colours
 from nas.judging.style import save, styled
-from nas.running import runs
+from nas.running import files, runs
 from nas.spaces.space import Space
 from nas.tasks import experiments
 
@@ -33,6 +33,7 @@ def draw(folder: Path) -> list[Path]:
     experiment, records = experiments.reload(folder), runs.records(folder)
     if not records:
         raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
+    files.ready(folder)
     task = tasks.find(experiment.task)
     space = task.space(experiment.network)
     label = methods.label(experiment.search.method)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from nas import methods, tasks
 from nas.judging import figures, page
 from nas.judging.style import styled
-from nas.running import runs
+from nas.running import files, runs
 from nas.tasks import experiments
 from nas.tasks.task import Row
 
@@ -30,6 +30,7 @@ def write(folder: Path) -> Path:
     experiment, records = experiments.reload(folder), runs.records(folder)
     if not records:
         raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
+    files.ready(folder)
     task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
     finished = (folder / "result.json").exists()
     cell = runs.result(folder)["architecture"] if finished else records[-1]["architecture"]

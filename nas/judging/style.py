@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
-from nas.running.runs import write_atomically
+from nas.running import files
+from nas.running.files import write_atomically
 
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and copied
@@ -65,6 +67,17 @@ def save_as(figure: Figure, path: Path) -> Path:
     """
     write_atomically(path, content(figure, path.suffix.lstrip(".") or "png"))
     return path
+
+
+def check(path: Path) -> None:
+    """Refuse before drawing what `save_as` could not write: another form, no folder, a folder in the file's place.
+
+    Raises: ValueError in one line.
+    """
+    form, known = path.suffix.lstrip(".").lower(), FigureCanvasBase.get_supported_filetypes()
+    if form and form not in known:
+        raise ValueError(f"cannot draw {path}: no figure has the ending .{form}; known: {', '.join(sorted(known))}")
+    files.check_target(path)
 
 
 def svg(figure: Figure) -> str:

@@ -6,6 +6,7 @@ with their path before anything is written.
 
 import dataclasses
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -86,10 +87,24 @@ def within(settings: Any, **bounds: tuple[float, float]) -> None:
     Raises: ValueError: the setting's name, the rule and the value.
     """
     for name, (least, most) in bounds.items():
-        if not least <= (value := getattr(settings, name)) <= most:
-            shown = f"{value}" if abs(value) < 1e30 else "a larger number"
-            rule = f"at least {least}" if value < least else f"at most {most}"
-            raise ValueError(f"{name} must be {rule}, not {shown}")
+        bounded(name, getattr(settings, name), least, most)
+
+
+def bounded(name: str, value: float, least: float, most: float) -> None:
+    """Refuse one number outside its bounds, both included. Raises: ValueError: its name, the rule and the value."""
+    if not least <= value <= most:
+        shown = "a larger number" if abs(value) >= 1e30 else f"{value}"
+        rule = f"at most {most}" if value > most else f"at least {least}"
+        raise ValueError(f"{name} must be {rule}, not {shown}")
+
+
+def fits(what: str, needed: float) -> None:
+    """Refuse what needs more bytes than this machine has. Raises: ValueError with both, in GiB."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ValueError(
+            f"{what} take at least {needed / 2**30:,.0f} GiB; this machine has {there / 2**30:,.0f}: ask for less"
+        )
 
 
 # ------------------------------------------------------------------ helpers

@@ -8,6 +8,8 @@ import contextlib
 import errno
 import json
 import os
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +19,7 @@ import msgspec
 K = TypeVar("K")
 
 SMALL = 16 << 20  # bytes of settings and facts
+ABANDONED = 3600.0  # seconds after which a part of a file is nobody's
 LARGE = 1 << 30  # bytes of records
 
 
@@ -74,6 +77,42 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def check_target(file: Path) -> None:
+    """Refuse a file that could not be written, before its content is computed. Raises: FileError that names it."""
+    if file.is_dir():
+        raise FileError(f"cannot write {file}: it is a folder")
+    if not file.parent.is_dir():
+        raise FileError(f"cannot write {file}: no writable folder {file.parent}")
+    check_folder(file.parent)
+
+
+def ready(folder: Path) -> None:
+    """`check_folder` of a folder of this toolkit's own; what killed processes left there half written is removed."""
+    check_folder(folder)
+    sweep(folder)
+
+
+def sweep(folder: Path, own: tuple[str, ...] = ()) -> None:
+    """Remove what killed processes left half written.
+
+    own: beginnings of the names of files that nobody else may write now; parts of others stay for `ABANDONED` seconds.
+    """
+    beginnings = tuple(f".{name}" for name in own)
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if part.name.startswith(beginnings) or time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder into which nothing can be written, before anything is computed. Raises: FileError."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(f"cannot write into {folder}: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -21,9 +21,19 @@ from tqdm import tqdm
 
 from nas.running import plugins
 
+DEATHS = 3  # times that work may lose its workers before it gives up
+
 
 class _Worker(SpawnProcess):
     """A process that does not hear SIGTERM, which is what an executor ends the others with when one has died."""
+
+    def start(self) -> None:
+        """With signals held back: what Ctrl-C sends to the group must not meet it before it can ignore them."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def terminate(self) -> None:
         """End it all the same."""
@@ -77,13 +87,18 @@ def cluster(address: str, retries: int) -> Iterator[Executor]:
     except (OSError, ValueError) as error:
         raise ValueError(f"no Dask scheduler answers at {address}: {error}") from error
     with client, client.get_executor(pure=False, retries=retries) as executor:
-        yield executor
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)  # what runs there is given up
+            raise
 
 
 def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any, ...]]) -> list[Any] | None:
     """work(asked, *item) of all items, `asked.jobs` of them at once, each in a process of its own if they are several.
 
     Args: asked, a dataclass with `jobs`, `device` and `stopped`, a function; a worker's own `stopped` is its parent's.
+    Where a worker is killed, what is not finished is begun again, at most `DEATHS` times.
     Returns: what work returned, or None if one was stopped and returned None itself.
     """
     if asked.jobs == 1:
@@ -93,24 +108,47 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
             if results[-1] is None:
                 return None
         return results
+    found: dict[int, Any] = {}
+    deaths = 0
+    with tqdm(total=len(items), disable=None, unit=work.__name__.strip("_")) as bar:
+        while len(found) < len(items) and not asked.stopped():
+            try:
+                _in_one_pool(work, asked, items, found, bar)
+            except BrokenExecutor as error:
+                deaths += 1
+                if deaths > DEATHS:
+                    raise ValueError(
+                        f"workers died {deaths} times; what is finished is kept, and the same command goes on"
+                    ) from error
+                bar.write(f"a worker died; {len(found)} of {len(items)} are finished, the others go on", sys.stderr)
+    results = [found.get(number) for number in range(len(items))]
+    return None if None in results else results
+
+
+def _in_one_pool(
+    work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any, ...]], found: dict[int, Any], bar: Any
+) -> None:
+    """Do what is not in `found` yet, on one pool; what was stopped is there as None.
+
+    Raises: what went wrong in one, which ends all; BrokenExecutor if a worker was killed.
+    """
     import torch
 
     stop, share = SPAWN.Event(), max(1, torch.get_num_threads() // asked.jobs)
     with workers(asked.jobs, share, _listen, (stop, asked.device)) as executor:
-        futures = [executor.submit(work, replace(asked, stopped=_told), *item) for item in items]
+        left = [number for number in range(len(items)) if number not in found]
+        numbers = {executor.submit(work, replace(asked, stopped=_told), *items[number]): number for number in left}
         try:
-            with tqdm(total=len(futures), disable=None, unit=work.__name__.strip("_")) as bar:
-                running = set(futures)
-                while running and not asked.stopped():
-                    done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
-                    bar.update(len(done))
-                    for one in done:
-                        one.result()  # what went wrong in one ends all
+            running = set(numbers)
+            while running and not asked.stopped():
+                done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for one in done:
+                    found[numbers[one]] = one.result()
+                    bar.update()
         finally:
             stop.set()  # they write their checkpoints, also after an error or Ctrl-C
             executor.shutdown(cancel_futures=True)
-    results = [None if one.cancelled() else one.result() for one in futures]
-    return None if None in results else results
+        found.update((numbers[one], None if one.cancelled() else one.result()) for one in running)
 
 
 # ------------------------------------------------------------------ in a worker

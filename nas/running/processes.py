@@ -50,6 +50,8 @@ def take_device(device: str) -> None:
     """
     try:
         torch.zeros(1, device=device)
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it has shapes, but no numbers")
         if (number := torch.device(device).index) is not None and device.startswith("cuda"):
             torch.cuda.set_device(number)
     except (RuntimeError, AssertionError) as error:

@@ -4,6 +4,7 @@ Every command of every program also takes `--allow MODULE` (`nas.running.plugins
 """
 
 import argparse
+import itertools
 import os
 import signal
 import sys
@@ -54,6 +55,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         command: Callable[[argparse.Namespace], int] = options.run_command
         try:
             with plugins.allowing([*options.allow, *_named_in(options)]):
+                _check_words(sys.argv[1:] if arguments is None else arguments)
                 _check_machine(options)
                 return command(options)
         except (Exception, SystemExit) as error:  # the one place that turns an error into a line
@@ -98,9 +100,20 @@ def _named_in(options: argparse.Namespace) -> list[str]:
     return plugins.modules_in(word for words in values for word in words if isinstance(word, str))
 
 
+def _check_words(words: Sequence[str]) -> None:
+    """An empty word means nothing to any command: it is what a shell makes of a variable that is not set."""
+    for before, word in itertools.pairwise(("", *words)):
+        option, equals, value = word.partition("=")
+        if not word or (option.startswith("--") and equals and not value):
+            after = option or before
+            raise ValueError(f"an empty word stands after {after}; leave both out, or write what was meant")
+
+
 def _check_machine(options: argparse.Namespace) -> None:
     if not 0 <= (seed := getattr(options, "seed", 0)) < 2**32:
         raise ValueError(f"--seed must not be negative and below 2^32, not {shortened(str(seed))}")
+    if (data := getattr(options, "data", None)) is not None and not data.exists():
+        raise ValueError(f"--data {data}: there is no such folder")
     if (device := getattr(options, "device", None)) not in (None, "cpu"):
         from nas.running.processes import own_device, take_device
 

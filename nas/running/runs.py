@@ -29,8 +29,8 @@ from nas.running.files import write_atomically as write_atomically
 
 CONFIG, META, METRICS, RESULT = "config.toml", "meta.json", "metrics.jsonl", "result.json"
 CHECKPOINT = "checkpoint.safetensors"
+EVENTS = "events.out.tfevents"  # and the second, the machine and the number of a start
 OWN = (CONFIG, META, METRICS, RESULT, CHECKPOINT)
-ABANDONED = 3600.0  # seconds after which a part of any other file is nobody's
 MATTERS = ("processes", "device", "threads", "machine", "torch", "numpy")  # to the last digits of what is computed
 
 
@@ -128,7 +128,7 @@ class Run:
             self.events.write_event(event)
             self.events.flush()
         except OSError as error:  # a full disk; the writer does not say which file
-            error.filename = error.filename or str(self.folder / "events.out.tfevents")
+            error.filename = error.filename or str(self.folder / EVENTS)
             raise
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -194,7 +194,8 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
             write_atomically(written, text)
         elif _read(written).decode("utf-8", errors="replace") != text:
             raise RunError(f"{folder} holds other settings ({written}), or it is damaged; choose another folder")
-        _sweep(folder)
+        files.sweep(folder, OWN)
+        files.sweep(folder / "cells", ("",))
         before, now = _sessions_or_aside(folder), about_this_program(device)
         resumed = (folder / CHECKPOINT).exists()
         if resumed and before:
@@ -205,7 +206,7 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
             metrics.take()
         else:  # what an attempt recorded that kept nothing is made again
             metrics.file.unlink(missing_ok=True)
-        earlier = any(folder.glob("events.out.tfevents.*"))
+        earlier = any(folder.glob(f"{EVENTS}.*"))
         with _events(folder, len(before)) as events:
             if earlier and not resumed:
                 _begin_session(events, 0)
@@ -219,7 +220,13 @@ def _events(folder: Path, number: int) -> Iterator[Any]:
 
     # Not tensorboardX's SummaryWriter: its thread would tell of a full disk by itself, on many lines.
     # Named by the start's number too: two starts within a second are two files.
+    earlier = {path.name for path in folder.glob(f"{EVENTS}.*")}
+    newest = max((name.split(".")[3] for name in earlier), default="")
     events = EventsWriter(str(folder / "events"), f".{number:04d}")
+    for own in folder.glob(f"{EVENTS}.*"):
+        *first, stamp, rest = own.name.split(".", 4)
+        if own.name not in earlier and stamp < newest:  # the clock was set back, and files are read by their names
+            own.rename(own.with_name(".".join((*first, newest, rest))))
     try:
         yield events
     except BaseException:
@@ -357,15 +364,6 @@ def _say_what_changed(folder: Path, before: Mapping[str, Any], now: Mapping[str,
             f"{folder} goes on under other circumstances ({', '.join(apart)}): what is kept is exact, what follows may "
             "differ from a run that never stopped"
         )
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left half written: the lock's holder alone writes a run's own files."""
-    for part in [*folder.glob(".*.part"), *(folder / "cells").glob(".*.part")]:
-        with contextlib.suppress(FileNotFoundError):
-            own = part.parent != folder or any(part.name.startswith(f".{name}.") for name in OWN)
-            if own or time.time() - part.stat().st_mtime > ABANDONED:
-                part.unlink()
 
 
 def _begin_session(events: Any, step: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from torch import Tensor
 
 from nas.methods import Method
+from nas.running import config
 from nas.search import SearchSettings
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
@@ -24,6 +25,7 @@ S_contra = TypeVar("S_contra", contravariant=True)
 Row: TypeAlias = dict[str, Any]  # see `Evaluate`
 Points: TypeAlias = list[tuple[float, float]]  # (seconds of search, measure), ascending in time
 Training: TypeAlias = tuple[str, int]  # an architecture, or another name that the measure knows, and a seed
+MOST = 10_000  # seeds, or random architectures: more is a mistake
 
 
 def never() -> bool:
@@ -61,6 +63,11 @@ class Request:
     device: str = "cpu"
     stopped: Callable[[], bool] = never
 
+    def __post_init__(self) -> None:
+        config.within(self, seeds=(1, MOST), randoms=(0, MOST))
+        if self.epochs is not None:
+            config.within(self, epochs=(1, 1_000_000))
+
 
 @dataclass(frozen=True)
 class Comparison(Generic[S]):
@@ -78,6 +85,9 @@ class Comparison(Generic[S]):
     device: str = "cpu"
     stopped: Callable[[], bool] = never
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        config.within(self, seeds=(1, MOST), jobs=(1, 1024))
 
 
 # ------------------------------------------------------------------ what a task answers

@@ -218,3 +218,52 @@ def equal(one: Path, other: Path) -> bool:
 def records_of(root: Path) -> list[dict[str, object]]:
     (folder,) = (root / "ptb").iterdir()
     return [{**record, "seconds": 0} for record in runs.records(folder)]
+
+
+@pytest.mark.parametrize("words", [["audit"], ["evaluate"], ["derive", "argmax"], ["report"], ["draw"]])
+def test_a_folder_that_cannot_be_written_is_known_before_anything_is_computed(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a finished run whose checkpoint, if it were read, would be found to be none."""
+    command, *more = words
+    with runs.open_run(tmp_path, experiments.load("ptb", "small")) as run:
+        run.record({"step": 1})
+    (tmp_path / runs.RESULT).write_text('{"seed": 0}')
+    (tmp_path / runs.CHECKPOINT).write_bytes(b"")
+
+    def read_only(*given: object, **named: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    assert main([command, str(tmp_path), *more]) == 2
+    assert capsys.readouterr().err == f"python -m nas {command}: cannot write into {tmp_path}: Read-only file system\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["search", "ptb", "--method", "", "--dry-run"], "an empty word stands after --method"),
+        (["search", "ptb", "--set", "network.nodes=100000", "--dry-run"], "nodes must be at most 64, not 100000"),
+        (["search", "ptb", "--config", "task.toml", "--dry-run"], "setting task: Expected `str`, got `array`"),
+        (["draw", "."], ". is not a search run: its config.toml names no task"),
+        (["compare", "ptb", "--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["compare", "ptb", "--jobs", "100000"], "jobs must be at most 1024, not 100000"),
+        (["compare", "ptb", "--methods", ""], "an empty word stands after --methods"),
+        (["evaluate", ".", "--randoms", "-1"], "randoms must be at least 0, not -1"),
+        (["evaluate", ".", "--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["audit", ".", "--samples", "1"], "need samples >= 2"),
+        (["audit", ".", "--along", "-1"], "0 <= along <= samples"),
+        (["search", "ptb", "--device", "meta"], "device 'meta' cannot be used here"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("task.toml", "config.toml"):
+        (tmp_path / name).write_text("task = []")
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert len(list(tmp_path.iterdir())) == 2

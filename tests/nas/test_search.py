@@ -213,3 +213,16 @@ def test_bad_settings_are_refused() -> None:
     assert SearchSettings(clip=None).clip is None
     with pytest.raises(ValueError, match="unknown method 'advantag'"):
         build_method(SearchSettings(method="advantag"))
+
+
+def test_an_estimators_nan_is_noticed_at_its_step_and_the_estimator_is_named() -> None:
+    calls = 0
+
+    def late(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return gates * gate_gradient * (math.nan if calls == 7 else 1.0)
+
+    with pytest.raises(ValueError, match="estimator late returned a gradient with NaN, though the loss has none"):
+        nas.search(Tiny(), method=late, epochs=3, warmup_epochs=1)
+    assert calls == 7

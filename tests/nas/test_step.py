@@ -454,3 +454,26 @@ def test_what_is_no_gradient_is_refused_at_the_first_step(estimator: Any, says: 
     uniforms = convert(np.random.default_rng(0).random((5, *step.noise_shape(method, EDGES, CANDIDATES, samples))))
     with pytest.raises(ValueError, match=f"estimator mine {says}"):
         step.architecture_step(method, optimiser, state, problem(world), uniforms, 0.1, samples=samples)
+
+
+def gives_nan(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return gates * math.nan
+
+
+@pytest.mark.parametrize("world", ["numpy", "torch"])
+def test_nan_of_an_estimator_is_refused_at_the_first_step_and_that_of_a_loss_is_not_its_fault(world: str) -> None:
+    method, optimiser = methods.method_of(gives_nan, "mine"), optimisers.adam()
+    convert: Any = torch.tensor if world == "torch" else np.asarray
+    state = step.start(method, optimiser, convert(np.zeros((EDGES, CANDIDATES))))
+    uniforms = convert(np.random.default_rng(0).random(step.noise_shape(method, EDGES, CANDIDATES)))
+
+    def first(problem: Any, at: int = 0) -> Any:
+        begun = replace(state, step=at)
+        return step.architecture_step(method, optimiser, begun, problem, uniforms, 0.1)[0].logits
+
+    with pytest.raises(ValueError, match="estimator mine returned a gradient with NaN, though the loss has none"):
+        first(problem(world))
+    assert math.isnan(first(problem(world), at=1)[0, 0])  # later steps are not looked at: the loops do
+    lost = problem(world)
+    lost.target = lost.target + math.nan
+    assert math.isnan(first(lost)[0, 0])

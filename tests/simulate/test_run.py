@@ -216,3 +216,75 @@ def test_on_a_flat_landscape_a_sampled_loss_fixates_and_an_exact_advantage_never
     assert (simulate(setting, NUMPY).values["surest"][-1] > 0.99).mean() > 0.98
     for still in ("exact_advantage", "advantage", "counterfactual", "reinforce_leave_one_out"):
         assert simulate(replace(setting, method=still), NUMPY).values["surest"][-1].max() == pytest.approx(0.5)
+
+
+# ------------------------------------------------------------------ estimators of a user's
+
+
+def returns_nothing(probabilities: Any, gates: Any, gate_gradient: Any) -> None:
+    pass
+
+
+def a_column(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return (gates * gate_gradient).sum(axis=-1, keepdims=True)
+
+
+def for_all_replicates(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return (gates * gate_gradient).sum(axis=0)
+
+
+def mixing_replicates(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return (gates - probabilities) * loss.sum()
+
+
+def always_nan(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return gates * math.nan
+
+
+CALLS: list[int] = []
+
+
+def nan_in_time(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    CALLS.append(1)
+    return gates * (math.nan if len(CALLS) > 25 else 1.0)
+
+
+def right(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return (gates - probabilities) * loss[..., None, None]
+
+
+@pytest.mark.parametrize("machine", [NUMPY, replace(TORCH, compiled=True)], ids=["numpy", "compiled"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("returns_nothing", "estimator returns_nothing returned None; it must return the gradient"),
+        ("a_column", r"estimator a_column returned the shape \(2, 3, 1\)"),
+        ("for_all_replicates", r"estimator for_all_replicates returned the shape \(3, 4\)"),
+        ("mixing_replicates", "estimator mixing_replicates mixes replicates"),
+        ("always_nan", "estimator always_nan: logits are not numbers after step 1"),
+    ],
+)
+def test_a_wrong_estimator_is_one_line_before_its_first_step(name: str, says: str, machine: Machine) -> None:
+    """Also where steps are compiled: nothing is compiled for it."""
+    plugins.allow(__name__)
+    with pytest.raises(ValueError, match=says):
+        simulate(replace(SMALL, method=f"{__name__}:{name}"), machine)
+
+
+def test_control_a_right_estimator_runs() -> None:
+    plugins.allow(__name__)
+    setting = replace(SMALL, method=f"{__name__}:right", steps=10)
+    assert np.isfinite(simulate(setting, NUMPY).values["entropy"]).all()
+
+
+def test_nan_in_mid_run_ends_an_own_estimator_and_is_nan_in_the_records_of_any_other() -> None:
+    plugins.allow(__name__)
+    CALLS.clear()
+    with pytest.raises(ValueError, match="estimator nan_in_time: logits are not numbers after step 30"):
+        simulate(replace(SMALL, method=f"{__name__}:nan_in_time"), NUMPY)
+    wild = replace(SMALL, method="reinforce_without_baseline", landscape="flat", options={"level": 1e3})
+    wild = replace(wild, optimiser="sgd", rate=1e308)
+    values = simulate(wild, TORCH).values
+    for name in ("entropy", "surest", "derived_loss"):
+        assert np.isnan(values[name][-1]).all(), name  # NaN once counted as decided: entropy 0
+    assert np.isfinite(simulate(replace(wild, rate=1e-6), TORCH).values["entropy"]).all()  # control

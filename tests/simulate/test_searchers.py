@@ -5,6 +5,8 @@ import os
 import numpy as np
 import pytest
 
+from simulate import searchers
+from simulate.__main__ import main
 from simulate.searchers import PUBLISHED, SEARCHERS, Cube, cube, evolution, matched_budget, progressive, random_search
 
 RANDOM = np.random.default_rng(0)
@@ -88,3 +90,19 @@ def test_published_results_on_the_table() -> None:
         assert 0.5 * deviation < reached.std() < 2 * deviation
     blind = random_search(Cube(np.random.default_rng(1).random((5,) * 6), table.judged), budget, 500, 0)[:, -1]
     assert blind.mean() < 92
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--repeats", "1"], "--repeats must be at least 2, not 1"),
+        (["--budget", "0"], "--budget must be at least 2, not 0"),
+        (["--to", "/nowhere/stem"], "no writable folder /nowhere"),
+    ],
+)
+def test_the_command_refuses_before_it_looks_at_the_table(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(searchers, "cube", lambda *_: pytest.fail("it was read"))
+    assert main(["searchers", *words]) == 2
+    assert says in capsys.readouterr().err

@@ -181,7 +181,7 @@ def test_on_a_dask_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None
         killer = threading.Thread(target=kill_half_way)
         killer.start()
         with runs.open_run(folder, settings) as run:
-            study.run_study(cells, MACHINE, run, lambda: pool.cluster(cluster.scheduler_address, study.DEATHS))
+            study.run_study(cells, MACHINE, run, lambda: pool.cluster(cluster.scheduler_address, pool.DEATHS))
         killer.join()
     assert len(study.read(folder)) == len(cells)
 
@@ -233,6 +233,14 @@ def test_a_cell_of_every_shipped_study_runs(file: Path) -> None:
         ("edges = 2", "edges = 2\nrate = 1.0", "rate is in the grid and in base"),
         ('name = "small"', 'name = "../up"', "must be letters, digits"),
         ('"xor"', '"bandit"', "landscape bandit has 1 edges and 2 candidates, not 2 and 3"),
+        ("rate = [0.1, 0.3]", "rate = [0.1, 1e-1]", "a cell of advantage on additive is there twice"),
+        ('"xor"', '"additive"', "a cell of advantage on additive is there twice"),
+        (
+            "edges = 2",
+            "edges = 1000000\nsamples = 1000000",
+            "replicates at once of 1000000 edges with 3 ",
+        ),
+        ("edges = 2", "edges = -1", "edges must be at least 1, not -1"),
     ],
 )
 def test_bad_studies_are_refused_in_one_line(
@@ -473,3 +481,52 @@ def test_a_damaged_cell_is_kept_aside_and_computed_again(tmp_path: Path, capsys:
     assert f"it is kept as {files[0].stem}.damaged, and computed again" in capsys.readouterr().err
     assert files[0].read_bytes() == whole
     assert files[0].with_suffix(".damaged").read_bytes() == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("chunk", [0, -5])
+def test_a_chunk_of_no_replicates_is_refused(chunk: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"chunk must be at least 1, not {chunk}"):
+        study.load(write(tmp_path, STUDY + f"[machine]\nchunk = {chunk}\n"))
+
+
+def test_a_scheduler_that_does_not_answer_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextlib.contextmanager
+    def nobody(address: str, retries: int) -> Iterator[Executor]:
+        raise ValueError(f"no Dask scheduler answers at {address}: it is no address")
+        yield
+
+    monkeypatch.setattr(pool, "cluster", nobody)
+    command = ["study", str(write(tmp_path)), "--runs", str(tmp_path / "runs"), "--scheduler", "nonsense"]
+    assert program.main(command) == 2
+    assert "no Dask scheduler answers at nonsense" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_study_and_the_same_command_goes_on(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_cell, begun = study.run_cell, 0
+
+    def signalling(cell: Any, machine: Any, allowed: Any) -> bytes:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            os.kill(os.getpid(), number)
+        return run_cell(cell, machine)
+
+    monkeypatch.setattr(study, "run_cell", signalling)
+    monkeypatch.setattr(pool, "workers", lambda count, threads: contextlib.nullcontext(_Mortal(99)))
+    text = STUDY + '[machine]\nworld = "numpy"\ndtype = "float64"\n'
+    command = ["study", str(write(tmp_path, text)), "--runs", str(tmp_path / "runs"), "--workers", "1"]
+    assert program.main(command) == 128 + number
+    (folder,) = (tmp_path / "runs" / "small").iterdir()
+    assert f"stopped; the same command goes on from here: {folder}" in capsys.readouterr().err
+    kept = {file.name: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
+    assert 1 <= len(kept) < 8
+    assert program.main(command) == 0
+    after = {file.name: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
+    assert len(after) == 8
+    assert {name: after[name] for name in kept} == kept

@@ -152,3 +152,39 @@ def _dies_after(record: object, count: int) -> object:
         record(self, values)  # type: ignore[operator]
 
     return dying
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("method.beta1=1", "need 0 <= beta1, beta2 < 1, not 1.0"),
+        ("method.beta2=-0.1", "need 0 <= beta1, beta2 < 1"),
+        ("method.rate=nan", "rate must be finite"),
+        ("method.start=inf", "start finite"),
+        ("method.horizon=0", "horizon must be at least 1, not 0"),
+        ("network.edges=0", "edges must be at least 1, not 0"),
+        ("network.batch=100000", "batch must be at most 65536, not 100000"),
+        ("methods=['advantage', 'darts', 'advantage']", "setting methods names advantage twice"),
+    ],
+)
+def test_senseless_settings_are_refused(setting: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["run", "toy", "--set", setting, "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_a_stopped_run_keeps_its_blocks_and_goes_on(tmp_path: Path) -> None:
+    whole, asked = run(tmp_path / "whole", settings()), 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 40  # in the second block of 31
+
+    with runs.open_run(tmp_path / "stopped", settings()) as opened:
+        assert toy.run_toy(settings(), opened, 0, stopped=stopped) is None
+    assert runs.read_checkpoint(tmp_path / "stopped" / runs.CHECKPOINT)[1]["trials"] == 2
+    resumed = run(tmp_path / "stopped", settings())
+    for name, curve in whole.items():
+        assert np.array_equal(curve.loss, resumed[name].loss)

@@ -252,3 +252,22 @@ def test_bad_strangers(stranger: str) -> None:
         methods.find(f"{stranger}:number")
     with pytest.raises(ValueError, match="cannot load method"):
         methods.find(f"{stranger}:absent")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--json", "."], "cannot write .: it is a folder"),
+        (["--figure", "card.nope"], "no figure has the ending .nope"),
+        (["--figure", "."], "it is a folder"),
+        (["--data", "."], "--data belongs to --landscape nasbench201"),
+    ],
+)
+def test_what_could_not_be_written_or_is_not_asked_is_refused_before_a_card_is_made(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(card, "card", lambda *_: pytest.fail("it was made"))
+    assert main(["card", "advantage", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

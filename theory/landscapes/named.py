@@ -122,6 +122,7 @@ def _additive(edges: int, candidates: int, seed: int, exact: bool, *, scale: flo
 
 
 def _pairwise(edges: int, candidates: int, seed: int, exact: bool, *, scale: float = 1.0) -> Landscape:
+    _check_size("pairwise", (edges * candidates) ** 2)
     random = np.random.default_rng(seed)
     unary = _on_grid(scale * random.standard_normal((edges, candidates)), exact)
     pair = _on_grid(scale * random.standard_normal((edges, candidates, edges, candidates)), exact)
@@ -207,6 +208,7 @@ def _nk(edges: int, candidates: int, seed: int, exact: bool, *, neighbours: int 
         raise ValueError(f"nk needs 0 <= neighbours < edges, not {neighbours} and {edges}")
     if edges * candidates ** (neighbours + 1) > 1 << 20:
         raise ValueError(f"nk with {neighbours} neighbours and {candidates} candidates needs too large tables")
+    _check_size("nk", (neighbours + 1) * edges**2)
     random = stream(seed, "nk")
     tables = random.random((edges, *(candidates,) * (neighbours + 1)))
     spots = np.zeros((neighbours + 1, edges, edges))
@@ -221,6 +223,7 @@ def _plateau(edges: int, candidates: int, seed: int, exact: bool, *, block: int 
         raise ValueError(f"plateau needs 1 <= block <= edges, not {block} and {edges}")
     best = stream(seed, "plateau").integers(candidates, size=edges)
     count = -(-edges // block)
+    _check_size("plateau", count * edges)
     members = (np.arange(edges) // block == np.arange(count)[:, None]).astype(float)
     hit = _array(np.eye(candidates)[best], exact)
     coefficient = _array([_share(-1, count, exact)] * count, exact)
@@ -282,6 +285,11 @@ FIXED = {"nasbench201": (6, 4), "bandit": (1, 2), "coordination": (2, 2)}
 
 
 # ------------------------------------------------------------------ helpers
+
+
+def _check_size(name: str, numbers: int) -> None:
+    if numbers > 1 << 27:
+        raise ValueError(f"landscape {name} of this size holds {numbers:,} numbers: take fewer edges or candidates")
 
 
 def _network(edges: int, candidates: int, seed: int, exact: bool, outputs: int, gate_size: float) -> tuple[Any, Any]:

@@ -83,6 +83,8 @@ class Settings:
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
     """The parent network with its images. Raises: ValueError in one line if CIFAR-10 is missing or damaged."""
+    kernels = 21 * 6 * 10 * settings.cells * settings.channels**2  # three stages of 1, 2 and 4 times the channels
+    config.fits(f"the weights of {settings.cells} cells a stage of {settings.channels} channels", 4 * kernels)
     train, _ = cifar10.load(data)
     return assemble(settings, train, device, seed, table_figures(data, settings.zero))
 

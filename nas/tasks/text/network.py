@@ -18,7 +18,7 @@ from nas.data.places import DataError
 from nas.data.ptb import Corpus
 from nas.objective import Gradients
 from nas.running import processes
-from nas.running.config import within
+from nas.running.config import fits, within
 from nas.schedule import cosine
 from nas.spaces import recurrent
 from nas.spaces.space import Space
@@ -75,6 +75,8 @@ def build(settings: Settings, data: Path | None, device: str, seed: int) -> "Tex
     if processes.count() > 1:
         raise ValueError("several processes share minibatches of images, not a text: search ptb with one")
     take_threads(settings)
+    sizes = (settings.window, settings.batch, settings.units)
+    fits(f"the hidden states of a window, {' x '.join(map(str, sizes))} numbers,", 4 * math.prod(sizes))
     return TextNetwork(settings, corpus_of(settings, data), device, seed)
 
 
@@ -87,7 +89,7 @@ def take_threads(settings: Settings) -> None:
 def corpus_of(settings: Settings, data: Path | None) -> Corpus:
     """The text that the settings name. Raises: DataError: which file, where it was looked for, what to do."""
     if settings.text:
-        return ptb.from_files(settings.text, settings.least)
+        return ptb.from_files([ptb.moved(file, data) for file in settings.text], settings.least)
     if settings.corpus == "ptb" or (settings.corpus == "auto" and (data is not None or ptb.at_hand())):
         return ptb.penn_treebank(data)
     return ptb.embedded(settings.least)

@@ -123,3 +123,29 @@ def test_the_digest_names_the_text() -> None:
     assert math.log2(16) * len(one.digest) == 64
     with pytest.raises(DataError, match="test part of a has no text"):
         ptb.Corpus("a", tuple("ab"), words, words, words[:1])
+
+
+def test_a_text_in_which_no_word_is_frequent_enough_is_refused(tmp_path: Path) -> None:
+    """All of it would be <unk>, which any network predicts: a perplexity of about 1 for nothing."""
+    file = tmp_path / "rare"
+    file.write_text("one two <unk> three <unk> four <unk> five " * 2)
+    says = "rare: no word of its training part is there 3 times, the most frequent one .*; lower network.least"
+    with pytest.raises(DataError, match=says):
+        ptb.from_files([str(file)], least=3)
+    assert "one" in ptb.from_files([str(file)], least=1).words  # control
+
+
+def test_a_text_that_has_moved_is_found_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    text, moved = tmp_path / "text.txt", tmp_path / "moved"
+    text.write_text("one two three\n" * 200)
+    settings = Settings(text=(str(text),))
+    before = corpus_of(settings, None)
+    moved.mkdir()
+    text.rename(moved / text.name)
+    assert corpus_of(settings, moved).digest == before.digest
+    with pytest.raises(DataError, match=f"no text at {text}; if it has moved, name its folder with --data DIR"):
+        corpus_of(settings, None)
+    with pytest.raises(DataError, match=f"nor under its name in {tmp_path};"):
+        corpus_of(settings, tmp_path)
+    text.write_text("another one\n" * 200)  # control: where it is named, it is taken
+    assert corpus_of(settings, moved).digest != before.digest

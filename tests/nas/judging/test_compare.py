@@ -123,3 +123,26 @@ def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
     wrong = replace(asked.experiment, network=replace(asked.experiment.network, rate=1e9))
     with pytest.raises(runs.RunError, match="not finite"):  # what goes wrong in a process is heard here
         compare.compare(replace(two, experiment=wrong))
+
+
+def test_a_search_that_another_comparison_has_finished_is_not_searched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two comparisons on one root: what the other is at is refused in one line, what it has finished is taken."""
+    asked = Comparison(experiments.load("ptb", "quick", None, ["search.epochs=2"]), ("advantage",), 1, tmp_path)
+    monkeypatch.setattr(compare, "_build", lambda *_: None)
+    folder = runs.folder_of(
+        tmp_path / "compare", "ptb-cpu-1", experiments.served(compare._with_method(asked.experiment, "advantage")), 0
+    )
+    with (
+        runs.open_run(folder, compare._with_method(asked.experiment, "advantage")),
+        pytest.raises(runs.RunError, match="is in use by another process"),
+    ):
+        compare._search(asked, "advantage", 0)
+
+    def finished_meanwhile(*given: object) -> None:
+        (folder / runs.RESULT).write_text("{}")
+        raise runs.RunError("is finished")
+
+    monkeypatch.setattr(compare, "search_in", finished_meanwhile)
+    assert compare._search(asked, "advantage", 0) == folder

@@ -114,3 +114,15 @@ def test_figures_in_the_docs_hold_text() -> None:
     drawn = {path.stem: "<text" in path.read_text(encoding="utf-8") for path in RESULTS.glob("*.svg")}
     assert len(drawn) > 25
     assert {stem for stem, text in drawn.items() if not text} == WITHOUT_TEXT
+
+
+def test_a_figure_that_could_not_be_written_is_refused_before_it_is_drawn(tmp_path: Path) -> None:
+    for path, says in (
+        (tmp_path / "x.nope", "no figure has the ending .nope; known: .*png"),
+        (tmp_path / "none" / "x.png", "no writable folder"),
+        (tmp_path, "it is a folder"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            style.check(path)
+    for name in ("x.png", "x.SVG", "x"):
+        style.check(tmp_path / name)  # control

@@ -1,5 +1,6 @@
 """Workers: they end with their parent, killed or interrupted, hear no signal of its terminal, and draw no bars."""
 
+import contextlib
 import os
 import pty
 import select
@@ -8,9 +9,12 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,3 +180,52 @@ def test_side_by_side_keeps_the_order_and_tells_that_it_was_stopped(jobs: int) -
     assert pool.side_by_side(square, Asked(jobs, always), items) is None
     with pytest.raises(TypeError):
         pool.side_by_side(square, Asked(jobs, never), [("a word",)])
+
+
+class Mortal(Executor):
+    """Does its work here and at once, but breaks at its n-th, like a pool whose worker was killed."""
+
+    def __init__(self, breaks_at: int) -> None:
+        self.left = breaks_at
+
+    def submit(self, function: Callable[..., Any], /, *given: Any, **more: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.left -= 1
+        if self.left == 0:
+            future.set_exception(BrokenExecutor("a worker was killed"))
+        else:
+            future.set_result(function(*given, **more))
+        return future
+
+
+@pytest.mark.parametrize("deaths", [1, pool.DEATHS, pool.DEATHS + 1])
+def test_work_whose_worker_was_killed_is_begun_again(
+    deaths: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pools = 0
+
+    @contextlib.contextmanager
+    def workers(*given: Any) -> Iterator[Executor]:
+        nonlocal pools
+        pools += 1
+        yield Mortal(1 if pools <= deaths else -1)
+
+    monkeypatch.setattr(pool, "workers", workers)
+    monkeypatch.setattr(pool, "_told", never)
+    items = [(number,) for number in range(5)]
+    if deaths > pool.DEATHS:
+        with pytest.raises(ValueError, match="workers died 4 times; what is finished is kept, and the same command"):
+            pool.side_by_side(square, Asked(2, never), items)
+        return
+    assert pool.side_by_side(square, Asked(2, never), items) == [0, 1, 4, 9, 16]
+    assert pools == deaths + 1
+    assert capsys.readouterr().err.count("a worker died; ") == deaths
+
+
+def test_a_worker_is_started_with_signals_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Ctrl-C, which goes to the whole group, meets it while it imports: a traceback of every worker."""
+    held: list[set[int]] = []
+    monkeypatch.setattr(SpawnProcess, "start", lambda self: held.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    pool.SPAWN.Process(target=never).start()
+    assert {signal.SIGINT, signal.SIGTERM} <= held[0]
+    assert not {signal.SIGINT, signal.SIGTERM} & signal.pthread_sigmask(signal.SIG_BLOCK, ())

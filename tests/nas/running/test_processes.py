@@ -102,6 +102,6 @@ def test_a_gpu_is_made_current_if_it_is_named_by_its_number(
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    for device in ("gpu", "cuda:99"):
+    for device in ("gpu", "cuda:99", "meta"):
         with pytest.raises(ValueError, match=f"device '{device}' cannot be used here .*; use cpu"):
             processes.take_device(device)

@@ -127,3 +127,23 @@ def test_a_terminal_that_cannot_show_a_character_shows_another(monkeypatch: pyte
         sys.stdout.flush()
         sys.stdout.detach()  # type: ignore[attr-defined]
     assert raw.getvalue() == b"1 ? 2 ?\n"
+
+
+@pytest.mark.parametrize("words", [["--named", ""], ["--named="], ["--path", ""]])
+def test_an_empty_word_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What a shell makes of "$METHOD" where METHOD is not set."""
+    assert run(lambda options: 0, *words) == 2
+    said = capsys.readouterr().err
+    assert said == f"python -m test do: an empty word stands after {words[0].rstrip('=')}; {LEAVE}\n"
+    assert run(lambda options: 0, "--named", "x=") == 0  # control: a part of a word may be empty
+
+
+LEAVE = "leave both out, or write what was meant"
+
+
+def test_a_data_folder_that_does_not_exist_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    words = ["search", "ptb", "--set", "network.corpus=embedded", "--dry-run", "--data"]  # embedded: it is not asked
+    assert program.run(nas(), [*words, nowhere]) == 2
+    assert f"--data {nowhere}: there is no such folder" in capsys.readouterr().err
+    assert program.run(nas(), [*words, str(tmp_path)]) == 0

@@ -375,3 +375,56 @@ def test_a_folder_of_the_version_before_goes_on(tmp_path: Path) -> None:
         run.finish({})
     assert runs.records(tmp_path) == [{"step": 1}, {"step": 2}]
     assert len(runs.sessions(tmp_path)) == 2
+
+
+# ------------------------------------------------------------------ clocks, threads, folders
+
+
+def test_tensorboard_never_runs_backwards_where_the_clock_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard reads files in the order of their names, which begin with the second of their start."""
+    for start, second in enumerate((1.75e9, 1.74e9, 1.76e9)):
+        monkeypatch.setattr("time.time", lambda second=second: second)
+        with runs.open_run(tmp_path, Settings()) as run:
+            if start:
+                run.restore()
+            run.record({"step": 2 * start + 1})
+            run.checkpoint({}, {"step": 2 * start + 1})
+            run.record({"step": 2 * start + 2})
+    names = sorted(file.name for file in tmp_path.glob(f"{runs.EVENTS}.*"))
+    assert [name[-4:] for name in names] == ["0000", "0001", "0002"]
+    assert [name.split(".")[3] for name in names] == ["1750000000", "1750000000", "1760000000"]
+    assert points(tmp_path) == [1, 3, 5, 6]
+
+
+def test_another_number_of_threads_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path)
+    then = runs.sessions(tmp_path)[-1]["threads"]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: then + 1)
+    go_on(tmp_path)
+    said = capsys.readouterr().err
+    assert f"(threads {then} -> {then + 1}): what is kept is exact, what follows may differ" in said
+
+
+@pytest.mark.parametrize("writing", ["record", "checkpoint"])
+def test_a_folder_that_becomes_read_only_loses_nothing(
+    writing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line that names the file; where it can be written again, the run goes on from its checkpoint."""
+    real = Path.open
+
+    def read_only(self: Path, mode: str = "r", *given: object, **more: object) -> object:
+        if mode in ("ab", "wb"):
+            raise OSError(30, "Read-only file system", str(self))
+        return real(self, mode, *given, **more)  # type: ignore[call-overload]
+
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.record({"step": 1})
+        run.checkpoint({"x": torch.ones(1)}, {"step": 1})
+        monkeypatch.setattr(Path, "open", read_only)
+        with pytest.raises(OSError, match=f"Read-only file system: '{tmp_path}"):
+            run.record({"step": 2}) if writing == "record" else run.checkpoint({"x": torch.zeros(1)}, {"step": 2})
+        monkeypatch.undo()
+    tensors, about = go_on(tmp_path)
+    assert (tensors["x"].tolist(), about["step"]) == ([1.0], 1)

@@ -205,7 +205,7 @@ def test_an_evaluation_that_cannot_be_is_refused(
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "is not a run folder" in capsys.readouterr().err
     assert main(["evaluate", str(searched), "--seeds", "0"]) == 2
-    assert "--seeds and --epochs must be at least 1" in capsys.readouterr().err
+    assert "seeds must be at least 1, not 0" in capsys.readouterr().err
     (tmp_path / "config.toml").write_text((searched / "config.toml").read_text())
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "is not finished" in capsys.readouterr().err
