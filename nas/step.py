@@ -141,9 +141,13 @@ def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
 def check_numbers(method: Method, values: Any, sample: Sample) -> None:
     """Refuse a gradient, or logits that it moved, with NaN where the loss has none: that is the estimator's doing.
 
-    On a GPU nothing is read: it would have to be waited for. Raises: ValueError that names the estimator.
+    On a GPU nothing is read, for it would have to be waited for, nor where a step is compiled. Raises: ValueError that
+    names the estimator.
     """
-    if not getattr(values, "is_cpu", True) or not bool((values != values).any()):
+    xp = namespace(values)
+    if xp.__name__ == "torch" and (not values.is_cpu or xp.compiler.is_compiling()):
+        return
+    if not bool((values != values).any()):
         return
     loss = sample.loss
     if loss is None or not bool((loss != loss).any()):
