@@ -310,6 +310,16 @@ def _step(setting: Setting, problem: Environment, truth: Truth, machine: Machine
     return advance
 
 
+def try_estimator(setting: Setting, machine: Machine) -> None:
+    """Take the setting's first step on two replicates, whatever for.
+
+    Raises: ValueError that names the estimator if it fails, returns no gradient, or one that mixes replicates.
+    """
+    problem = problem_of(setting)
+    with machine.quietly():
+        _try(setting, problem.placed(machine.array), problem.truth, machine)
+
+
 ROUNDING = 1e-3  # by which one replicate alone may move otherwise than beside another
 
 
@@ -328,7 +338,13 @@ def _try(setting: Setting, problem: Environment, truth: Truth, machine: Machine)
         rows = machine.integers(np.arange(count))
         state = step.start(method, optimiser, _logits(setting, problem, rows, machine))
         begun: Carried = (state.logits, state.memory, state.moments, problem.start(state.logits))
-        logits = advance(begun, rows, machine.integers(0), clock, machine.array(warmth))[0]
+        try:
+            logits = advance(begun, rows, machine.integers(0), clock, machine.array(warmth))[0]
+        except ValueError:
+            raise
+        except Exception as error:  # whatever a user's function does
+            what = f"estimator {method.name} on landscape {setting.landscape}"
+            raise ValueError(f"{what} failed: {plugins.why(error)}") from error
         _refuse_nan(method, logits, 1)
         moved.append(logits - state.logits)
     together, alone = moved[0][:1], moved[1]

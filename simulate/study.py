@@ -28,7 +28,7 @@ from nas.running import config, plugins, runs
 from nas.running.files import parse_json
 from nas.running.pool import DEATHS
 from nas.running.runs import Run, RunError
-from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate
+from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate, try_estimator
 from theory.landscapes import UNKNOWN, Truth
 
 VERSION = "advantage-nas records 1"
@@ -94,6 +94,8 @@ def cells(settings: StudySettings) -> list[Setting]:
             problem_of(cell)
             named.add(name)
             checked.append(cell)
+    for cell in {cell.method: cell for cell in checked if plugins.is_own(cell.method)}.values():
+        try_estimator(cell, dataclasses.replace(settings.machine, device="cpu"))
     return checked
 
 

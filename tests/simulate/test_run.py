@@ -249,6 +249,10 @@ def nan_in_time(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
     return gates * (math.nan if len(CALLS) > 25 else 1.0)
 
 
+def dividing_by_zero(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return gates / (1 // 0)
+
+
 def right(probabilities: Any, gates: Any, loss: Any) -> Any:
     return (gates - probabilities) * loss[..., None, None]
 
@@ -261,6 +265,7 @@ def right(probabilities: Any, gates: Any, loss: Any) -> Any:
         ("a_column", r"estimator a_column returned the shape \(2, 3, 1\)"),
         ("for_all_replicates", r"estimator for_all_replicates returned the shape \(3, 4\)"),
         ("mixing_replicates", "estimator mixing_replicates mixes replicates"),
+        ("dividing_by_zero", "estimator dividing_by_zero on landscape quadratic failed: ZeroDivisionError"),
         ("always_nan", "estimator always_nan: logits are not numbers after step 1"),
     ],
 )

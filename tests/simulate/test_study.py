@@ -530,3 +530,16 @@ def test_a_signal_stops_a_study_and_the_same_command_goes_on(
     after = {file.name: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
     assert len(after) == 8
     assert {name: after[name] for name in kept} == kept
+
+
+def nothing(probabilities: Any, gates: Any, loss: Any) -> None:
+    pass
+
+
+def test_a_wrong_estimator_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, STUDY.replace("reinforce", f"{__name__}:nothing"))
+    assert program.main(["study", str(file), "--runs", str(tmp_path / "runs"), "--allow", __name__]) == 2
+    assert "estimator nothing returned None; it must return the gradient" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
