@@ -293,3 +293,8 @@ def test_nan_in_mid_run_ends_an_own_estimator_and_is_nan_in_the_records_of_any_o
     for name in ("entropy", "surest", "derived_loss"):
         assert np.isnan(values[name][-1]).all(), name  # NaN once counted as decided: entropy 0
     assert np.isfinite(simulate(replace(wild, rate=1e-6), TORCH).values["entropy"]).all()  # control
+
+
+def test_relaxed_gates_on_a_table_of_one_edge() -> None:
+    setting = replace(SMALL, method="snas", landscape="heavy_tailed", edges=1, candidates=3)
+    assert differences(simulate(setting, NUMPY), simulate(setting, TORCH)) < 1e-10
