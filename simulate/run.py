@@ -73,6 +73,7 @@ class Setting:
         for name in ("edges", "candidates", "samples", "steps", "replicates", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"setting {name} must be at least 1, not {getattr(self, name)}")
+        config.within(self, landscape_seed=(0, 1 << 63))
         most = dict.fromkeys(("edges", "candidates", "samples", "every"), 1 << 20)
         config.within(self, **{name: (1, m) for name, m in most.items()}, steps=(1, 1 << 32), replicates=(1, 1 << 24))
         if not 0 <= self.rate < math.inf or self.seed < 0:

@@ -151,6 +151,7 @@ def test_records_are_where_they_should_be() -> None:
         ({"method": "random", "samples": 2}, "no gradient to average"),
         ({"method": "exact", "samples": 2}, "nothing to average over samples"),
         ({"rate": -1.0}, "must not be negative"),
+        ({"landscape_seed": -1}, "landscape_seed must be at least 0, not -1"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
