@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         (
             _add_search,
             _add_derive,
+            _add_settings,
             _add_evaluate,
             _add_compare,
             _add_audit,
@@ -39,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_search(commands: program.Commands) -> None:
-    parser = commands.add_parser("search", help="search an architecture with a weight-sharing parent network")
+    parser = commands.add_parser(
+        "search",
+        help="search an architecture with a weight-sharing parent network",
+        epilog="every setting, with its default and meaning: python -m nas settings TASK\n\n"
+        "example: %(prog)s digits --preset quick --method reinforce --set search.rate=1e-2",
+    )
     _add_task(parser, usual_preset="small")
     parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
     parser.add_argument(
@@ -100,7 +106,11 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _add_derive(commands: program.Commands) -> None:
-    parser = commands.add_parser("derive", help="what a finished search stands for when it is read out in another way")
+    parser = commands.add_parser(
+        "derive",
+        help="what a finished search stands for when it is read out in another way",
+        epilog="example: %(prog)s runs/digits/DIGEST-s0 ranked:100",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument("how", metavar="HOW", help="argmax, best_seen, or ranked:N: the best of N drawn cells")
     add_machine(parser)
@@ -120,11 +130,44 @@ def _derive(options: argparse.Namespace) -> int:
     return 0
 
 
+# ------------------------------------------------------------------ settings
+
+
+def _add_settings(commands: program.Commands) -> None:
+    parser = commands.add_parser(
+        "settings",
+        help="every setting of a search and its network, with its default and meaning",
+        epilog="example: %(prog)s cifar10",
+    )
+    parser.add_argument("task", nargs="?", metavar="TASK", help=f"{tasks.KNOWN} (default: all of the toolkit's)")
+    parser.set_defaults(run_command=_settings)
+
+
+def _settings(options: argparse.Namespace) -> int:
+    from nas.running import meanings
+    from nas.search import SearchSettings
+
+    named = [options.task] if options.task is not None else list(tasks.BUILT_IN)
+    chosen = {name: tasks.find(name).settings for name in named}
+    print(meanings.text("search", "of every search", SearchSettings))
+    for name, kind in chosen.items():
+        print(f"\n{meanings.text('network', f'of the task {name}', kind)}")
+    task = options.task or "TASK"
+    print(
+        f"\none of them: --set search.rate=1e-3. All, as a preset resolves them: python -m nas search {task} --dry-run"
+    )
+    return 0
+
+
 # ------------------------------------------------------------------ evaluate
 
 
 def _add_evaluate(commands: program.Commands) -> None:
-    parser = commands.add_parser("evaluate", help="judge what a finished search found, beside what it must beat")
+    parser = commands.add_parser(
+        "evaluate",
+        help="judge what a finished search found, beside what it must beat",
+        epilog="example: %(prog)s runs/cifar10/DIGEST-s0 --seeds 3 --randoms 3",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
     parser.add_argument("--randoms", type=int, default=1, help="random architectures beside it (default: 1)")
@@ -159,7 +202,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_compare(commands: program.Commands) -> None:
-    parser = commands.add_parser("compare", help="methods and seeds at equal search time, random search among them")
+    parser = commands.add_parser(
+        "compare",
+        help="methods and seeds at equal search time, random search among them",
+        epilog="example: %(prog)s cifar10 --methods advantage,gdas --seeds 3 --jobs 2",
+    )
     _add_task(parser, usual_preset="quick")
     parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
@@ -189,7 +236,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _add_audit(commands: program.Commands) -> None:
-    parser = commands.add_parser("audit", help="first-order credit against really zeroed edges, on a run's network")
+    parser = commands.add_parser(
+        "audit",
+        help="first-order credit against really zeroed edges, on a run's network",
+        epilog="example: %(prog)s runs/cifar10/DIGEST-s0 --samples 64",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.add_argument("--samples", type=int, default=64, help="architectures that are measured (default: 64)")
     parser.add_argument("--along", type=int, default=16, help="of these, followed along every gate (default: 16)")
@@ -216,7 +267,11 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _add_table(commands: program.Commands) -> None:
-    parser = commands.add_parser("table", help="what the NAS-Bench-201 table says")
+    parser = commands.add_parser(
+        "table",
+        help="what the NAS-Bench-201 table says",
+        epilog="example: %(prog)s best",
+    )
     parser.add_argument("question", metavar="ARCH|INDEX|best|stats", help="a cell, the best cells, or all of them")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder")
     parser.set_defaults(run_command=_table)
@@ -234,7 +289,11 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _add_draw(commands: program.Commands) -> None:
-    parser = commands.add_parser("draw", help="the cell of a run, and how its probabilities moved, as SVG and PNG")
+    parser = commands.add_parser(
+        "draw",
+        help="the cell of a run, and how its probabilities moved, as SVG and PNG",
+        epilog="example: %(prog)s runs/digits/DIGEST-s0",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.set_defaults(run_command=_draw)
 
@@ -251,7 +310,11 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _add_export(commands: program.Commands) -> None:
-    parser = commands.add_parser("export", help="what a search found as a PyTorch module, JSON or a Graphviz drawing")
+    parser = commands.add_parser(
+        "export",
+        help="what a search found as a PyTorch module, JSON or a Graphviz drawing",
+        epilog="example: %(prog)s runs/ptb/DIGEST-s0 --to cell.py",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.py, FILE.json or FILE.dot")
     parser.add_argument(
@@ -272,7 +335,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _add_report(commands: program.Commands) -> None:
-    parser = commands.add_parser("report", help="one page of a run: verdict, cell, curves, judgement, audit, commands")
+    parser = commands.add_parser(
+        "report",
+        help="one page of a run: verdict, cell, curves, judgement, audit, commands",
+        epilog="example: %(prog)s runs/digits/DIGEST-s0",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search, finished or not")
     parser.set_defaults(run_command=_report)
 
@@ -288,7 +355,11 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_fetch(commands: program.Commands) -> None:
-    parser = commands.add_parser("fetch", help="download a data set that is published freely; goes on where it stopped")
+    parser = commands.add_parser(
+        "fetch",
+        help="download a data set that is published freely; goes on where it stopped",
+        epilog="example: %(prog)s cifar10",
+    )
     parser.add_argument("source", choices=("cifar10",))
     parser.add_argument("--data", type=Path, dest="target", metavar="DIR", help="where to (default: the user's cache)")
     parser.set_defaults(run_command=_fetch)

@@ -148,14 +148,22 @@ def weight_gates(sample: Sample) -> Tensor:
 class SearchSettings:
     """The architecture's side of a search; defaults are the CIFAR-10 settings of Sato et al. (2021).
 
-    epochs count all epochs, the first `warmup_epochs` of which train weights only. rate, decay, clip are the logits';
-    without clip (None) gradients keep their length. schedule "cosine" takes the rate to zero over the architecture
-    steps. beta1, beta2 are Adam's; decay is Adam's and SGD's; the other optimisers have neither. zero_policy as in
-    `nas.methods.Method`; it matters only where the space has a zero operation and the method credits gates. A record
-    every `record_every` steps. until: the epoch at which the search ends early, inside the schedule of `epochs`; None
-    for its end. warmup: "own" draws the warm-up's gates as the method does; "shared" evenly, one operation an edge,
-    whatever the method, so that many searches can go on from one warm-up (`nas.running.warmup`). derive: what the
-    search stands for, see `nas.derive`.
+    - method: which one; a name of `nas.methods`, or package.module:name for your own.
+    - optimiser: of the logits (`nas.optimisers`).
+    - rate: the step size of the logits' optimiser.
+    - beta1, beta2: how much Adam keeps of its two moments a step.
+    - decay: of the logits, for Adam and SGD; the other optimisers have none.
+    - clip: the largest norm of the logits' gradient; without it gradients keep their length.
+    - schedule: cosine takes the rate to zero over the architecture steps.
+    - zero_policy: what a drawn zero operation is charged (`nas.methods.Method`); it matters only where the space has one
+      and the method credits gates.
+    - epochs: all of them, the warm-up's too.
+    - warmup_epochs: of these, the first ones, which train weights only.
+    - record_every: steps between two records; there is one at every epoch's end anyway.
+    - until: the epoch at which the search ends early, inside the schedule of `epochs`.
+    - warmup: own draws the warm-up's gates as the method does; shared evenly, one operation an edge, whatever the method,
+      so that many searches can go on from one warm-up (`nas.running.warmup`).
+    - derive: what the search stands for: argmax, best_seen or ranked:N (`nas.derive`).
 
     >>> SearchSettings(epochs=20, warmup_epochs=5).lengths(steps_per_epoch=10)  # steps of the warm-up, and in all
     (50, 200)

@@ -27,7 +27,17 @@ def parser() -> argparse.ArgumentParser:
     return program.parser(
         "simulate",
         __doc__,
-        (_add_run, _add_compare, _add_study, _add_plot, _add_report, _add_moments, _add_searchers, _add_demo),
+        (
+            _add_run,
+            _add_compare,
+            _add_study,
+            _add_settings,
+            _add_plot,
+            _add_report,
+            _add_moments,
+            _add_searchers,
+            _add_demo,
+        ),
     )
 
 
@@ -35,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_run(commands: program.Commands) -> None:
-    parser = commands.add_parser("run", help="run one experiment", epilog="experiments: toy (the toy regression)")
+    parser = commands.add_parser(
+        "run",
+        help="run one experiment: toy, the toy regression",
+        epilog="example: %(prog)s toy --quick --trials 3",
+    )
     parser.add_argument("experiment", help="toy")
     parser.add_argument("--quick", action="store_true", help="the first 600 iterations, those of the published figure")
     parser.add_argument("--trials", type=int, metavar="N", help="default: 10, as published")
@@ -89,7 +103,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _add_demo(commands: program.Commands) -> None:
-    parser = commands.add_parser("demo", help="both real uses in their quick form, on one page")
+    parser = commands.add_parser(
+        "demo",
+        help="both real uses in their quick form, on one page",
+        epilog="example: %(prog)s --out demo",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="where run folders and index.html go (default: demo)"
     )
@@ -109,7 +127,12 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _add_compare(commands: program.Commands) -> None:
-    parser = commands.add_parser("compare", help="some methods on one landscape, as a table and a page")
+    parser = commands.add_parser(
+        "compare",
+        help="some methods on one landscape, as a table and a page",
+        epilog="every setting, with its default and meaning: python -m simulate settings\n\n"
+        "example: %(prog)s quadratic advantage reinforce --set rate=0.03 --set replicates=200",
+    )
     parser.add_argument("landscape", help="a name (`compare list` prints them), or your own package.module:name")
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="names, or your own package.module:name")
     parser.add_argument(
@@ -149,8 +172,18 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _add_study(commands: program.Commands) -> None:
-    parser = commands.add_parser("study", help="run a grid of cells in parallel, draw it, write its report")
-    parser.add_argument("file", type=Path, help="TOML: base, grid, cases (docs/howto/studies.md)")
+    parser = commands.add_parser(
+        "study",
+        help="run a grid of cells in parallel, draw it, write its report",
+        epilog="what a study holds: docs/howto/studies.md, and python -m simulate settings\n\n"
+        "example: %(prog)s monotone_exact --dry-run",
+    )
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="STUDY",
+        help="a TOML file, or the name of one of the toolkit's studies (`study list` prints them)",
+    )
     _add_where(parser)
     parser.set_defaults(run_command=_study)
 
@@ -158,7 +191,10 @@ def _add_study(commands: program.Commands) -> None:
 def _study(options: argparse.Namespace) -> int:
     from simulate import study
 
-    return _run_study(study.load(options.file), options)
+    if options.file == Path("list"):
+        print("\n".join(f"{name:<18}{study.load(file).about}" for name, file in study.bundled().items()))
+        return 0
+    return _run_study(study.load(study.find(options.file)), options)
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
@@ -200,8 +236,32 @@ def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_settings(commands: program.Commands) -> None:
+    parser = commands.add_parser(
+        "settings",
+        help="every setting of a cell and of a study, with its default and meaning",
+        epilog="example: %(prog)s",
+    )
+    parser.set_defaults(run_command=_settings)
+
+
+def _settings(options: argparse.Namespace) -> int:
+    from nas.running import meanings
+    from simulate.run import Machine, Setting
+    from simulate.study import StudySettings
+
+    print(meanings.text("", "a cell: [base], [grid] and [[cases]] of a study, --set of compare", Setting))
+    print(f"\n{meanings.text('', 'a study', StudySettings)}")
+    print(f"\n{meanings.text('machine', 'where a study computes', Machine)}")
+    return 0
+
+
 def _add_plot(commands: program.Commands) -> None:
-    parser = commands.add_parser("plot", help="draw the figures of a run folder, of a study or the toy, as SVG and PNG")
+    parser = commands.add_parser(
+        "plot",
+        help="draw the figures of a run folder, of a study or the toy, as SVG and PNG",
+        epilog="example: %(prog)s runs/first/DIGEST-s0 --to figure --only loss,time",
+    )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument(
         "--to", type=Path, metavar="STEM", help="write STEM-FIGURE.svg, .png, and the numbers, STEM.json"
@@ -219,7 +279,11 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _add_report(commands: program.Commands) -> None:
-    parser = commands.add_parser("report", help="write one self-contained page about a study's run folder")
+    parser = commands.add_parser(
+        "report",
+        help="write one self-contained page about a study's run folder",
+        epilog="example: %(prog)s runs/first/DIGEST-s0",
+    )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.set_defaults(run_command=_report)
 
@@ -235,7 +299,11 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_moments(commands: program.Commands) -> None:
-    parser = commands.add_parser("moments", help="measured bias and variance beside theory's exact ones")
+    parser = commands.add_parser(
+        "moments",
+        help="measured bias and variance beside theory's exact ones",
+        epilog="example: %(prog)s advantage reinforce --landscape trap --draws 20000",
+    )
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="default: all, and a deliberately wrong one")
     parser.add_argument(
         "--landscape", default="quadratic", help="one of theory's, or your own package.module:name (default: quadratic)"
@@ -274,7 +342,9 @@ def _moments(options: argparse.Namespace) -> int:
 
 def _add_searchers(commands: program.Commands) -> None:
     parser = commands.add_parser(
-        "searchers", help="random search, evolution, LSTM controller, PNAS on NAS-Bench-201's table"
+        "searchers",
+        help="random search, evolution, LSTM controller, PNAS on NAS-Bench-201's table",
+        epilog="example: %(prog)s --repeats 100",
     )
     parser.add_argument("--budget", type=int, metavar="N", help="architectures; default: where random search has 93.70")
     parser.add_argument("--repeats", type=int, default=500, metavar="N", help="runs of each searcher (default: 500)")

@@ -38,12 +38,25 @@ NOISE, START = zlib.crc32(b"noise"), zlib.crc32(b"start")  # streams that all me
 class Setting:
     """One cell of a study: a method on a landscape at a step size.
 
-    rate is the optimiser's step, or with `bound` a multiple of a step that theory proves safe: "T1" (natural: its
-    limit, 1 / (max L - J)), "T8" (sgd: 2 / (max L - min L), at most a third of T8's limit). samples: gates drawn
-    independently, their gradients averaged into one step; they share the landscape's noise, and the first one counts
-    as the visit. start "uniform", or "random" (each edge uniform on the simplex). common: all methods draw from the
-    same uniforms. watch: J is computed at every step, to count the steps that raise it. A record every `every` steps,
-    and at the start and the end.
+    - method: a name of `nas.methods`, or package.module:name for your own.
+    - landscape: a name (`python -m simulate compare list`), or package.module:name for your own.
+    - edges, candidates: the size of the landscape, where it is free: E edges, K operations each.
+    - landscape_seed: of what is random in the landscape.
+    - options: further settings of the landscape.
+    - optimiser: of the logits (`nas.optimisers`).
+    - rate: the optimiser's step, or with `bound` a multiple of a step that theory proves safe.
+    - bound: T1 (with natural: its limit, 1 / (max L - J)) or T8 (with sgd: 2 / (max L - min L), at most a third of T8's
+      limit).
+    - beta1, beta2: how much Adam keeps of its two moments a step.
+    - samples: gates drawn independently, their gradients averaged into one step; they share the landscape's noise, and
+      the first one counts as the visit.
+    - start: uniform, or random: each edge uniform on the simplex.
+    - steps: of every replicate.
+    - replicates: side by side, each with its own random numbers.
+    - every: steps between two records; there is one at the start and at the end anyway.
+    - seed: of the replicates.
+    - common: all methods draw from the same uniforms.
+    - watch: J is computed at every step, to count the steps that raise it.
 
     >>> Setting(method="reinforce", landscape="trap", rate=0.03).steps
     1000
@@ -107,7 +120,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how to compute: float32 or float64, a chunk of replicates at a time, compiled or not.
+    """Where and how to compute.
+
+    - world: the array library.
+    - device: cpu or cuda.
+    - dtype: of the arrays.
+    - chunk: replicates that are computed at a time.
+    - compiled: one fused step by torch.compile.
 
     >>> Machine("numpy", dtype="float64").array([1, 2]).dtype
     dtype('float64')

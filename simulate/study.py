@@ -39,7 +39,14 @@ KILLED = "KilledWorker"  # what Dask raises for a cell whose workers died again 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """A study file. about: the question, in a sentence; it heads the report.
+    """A study file.
+
+    - name: of the folder of its runs.
+    - about: the question, in a sentence; it heads the report.
+    - base: settings that all cells have.
+    - grid: lists of values to combine.
+    - cases: tables of settings that belong together, such as a method with its optimiser.
+    - machine: where to compute.
 
     >>> StudySettings(name="rates", grid={"rate": [0.01, 0.1]}).machine.dtype
     'float64'
@@ -55,6 +62,23 @@ class StudySettings:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ValueError(f"setting name: {self.name!r} must be letters, digits and underscores")
+
+
+def bundled() -> dict[str, Path]:
+    """The studies that come with the toolkit: name -> file."""
+    return {file.stem: file for file in sorted((Path(__file__).parent / "studies").glob("*.toml"))}
+
+
+def find(word: Path) -> Path:
+    """The study file at a path or, where there is none, the toolkit's study of that name.
+
+    Raises: ValueError in one line, with the known names, for a word that is neither.
+    """
+    if word.exists() or not str(word).isidentifier():
+        return word
+    if (name := str(word)) not in bundled():
+        raise ValueError(f"no study {name!r}: neither a file, nor one of {', '.join(bundled())}")
+    return bundled()[name]
 
 
 def load(file: Path) -> StudySettings:

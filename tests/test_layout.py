@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,29 @@ MAY_IMPORT = {"nas": set(), "theory": {"nas"}, "simulate": {"nas", "theory"}}
 def test_the_generic_names_are_ours(package: object) -> None:
     found = Path(package.__file__).resolve()  # type: ignore[attr-defined]
     assert found.is_relative_to(ROOT), f"{found} shadows this checkout: another package has the same name"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """What `pip install .` would install."""
+    builder = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
+    folder = tmp_path_factory.mktemp("wheel")
+    (built,) = builder.WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    return zipfile.ZipFile(built)
+
+
+def test_what_is_installed_is_typed_and_has_its_studies_presets_and_scripts(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    needed = {f"{package}/py.typed" for package in MAY_IMPORT}
+    for kind in ("py", "toml"):
+        needed |= {
+            file.relative_to(ROOT).as_posix() for floor in MAY_IMPORT for file in (ROOT / floor).rglob(f"*.{kind}")
+        }
+    assert needed <= names, needed - names
+    assert "simulate/studies/first.toml" in needed
+    (scripts,) = (wheel.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    assert "advantage-nas = nas.__main__:main" in scripts
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/", "proofs/"))]
 
 
 def imported(file: Path) -> set[str]:

@@ -11,8 +11,13 @@ from nas.running import files, program
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 a claim does not hold, 2 refused (one line says why)."""
-    sys.path.insert(0, "")  # a user's own module beside the working directory
     return program.run(parser(), arguments)
+
+
+def alone() -> int:
+    """The program in a process of its own: `python -m theory`, or the script."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
+    return main()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_verify(commands: program.Commands) -> None:
-    parser = commands.add_parser("verify", help="do the theorems hold, and are their controls caught?")
+    parser = commands.add_parser(
+        "verify", help="do the theorems hold, and are their controls caught?", epilog="example: %(prog)s --only T1,T4"
+    )
     parser.add_argument("--only", metavar="T1,T4", help="these claims (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -54,7 +61,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _add_card(commands: program.Commands) -> None:
-    parser = commands.add_parser("card", help="the report card of an estimator")
+    parser = commands.add_parser(
+        "card",
+        help="the report card of an estimator",
+        epilog="example: %(prog)s advantage reinforce --landscape trap",
+    )
     parser.add_argument("method", nargs="+", help="names of methods, or package.module:name of your own")
     parser.add_argument(
         "--landscape",
@@ -121,7 +132,11 @@ def _card(options: argparse.Namespace) -> int:
 
 
 def _add_results(commands: program.Commands) -> None:
-    parser = commands.add_parser("results", help="make the numbers and figures of docs/results/theory* again")
+    parser = commands.add_parser(
+        "results",
+        help="make the numbers and figures of docs/results/theory* again",
+        epilog="example: %(prog)s --only rule --out figures",
+    )
     parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR", help="default: docs/results")
     parser.add_argument("--only", choices=("nasbench201", "map", "repairs", "sampled", "rule"), help="one of them")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA)")
@@ -138,5 +153,4 @@ def _results(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: BLAS threads only wait for each other
-    sys.exit(main())
+    sys.exit(alone())

@@ -126,9 +126,14 @@ def commands() -> str:
     """Every command of the three programs with every option."""
     lines = ["# Commands\n", "Every command and option, made from the programs' own parsers.\n"]
     for package in PACKAGES:
-        lines.append(f"## python -m {package}\n")
-        for name, parser, help_text in subcommands(importlib.import_module(f"{package}.__main__").parser()):
+        program = importlib.import_module(f"{package}.__main__").parser()
+        lines.append(f"## python -m {package}\n\nInstalled, also `advantage-{package}`. Beside its commands:\n")
+        lines.append("| argument | default | meaning |\n| --- | --- | --- |")
+        lines += [row(action) for action in program._actions if action.option_strings and action.dest != "help"]
+        lines.append("")
+        for name, parser, help_text in subcommands(program):
             lines.append(f"### {package} {name}\n\n{help_text or parser.description or ''}\n")
+            lines += [f"```text\n{parser.epilog % {'prog': parser.prog}}\n```\n"] if parser.epilog else []
             lines.append("| argument | default | meaning |\n| --- | --- | --- |")
             lines += [row(action) for action in parser._actions if not isinstance(action, argparse._HelpAction)]
             lines.append("")
@@ -164,29 +169,34 @@ def cell(text: str) -> str:
 
 
 def settings() -> str:
-    """Every setting: name, type, default; what it means, in the words of its dataclass."""
+    """Every setting: name, default, values and meaning, in the words of its dataclass."""
     from nas import SearchSettings, tasks
-    from simulate.run import Setting
+    from simulate.run import Machine, Setting
     from simulate.study import StudySettings
 
     lines = [
         "# Settings\n",
-        "Every setting, made from the dataclasses that hold them. `--set search.rate=0.1` sets one.\n",
+        "Every setting, made from the dataclasses that hold them. `--set search.rate=0.1` sets one. The same on a "
+        "terminal: `python -m nas settings`, `python -m simulate settings`.\n",
     ]
     lines += table("search", "of every search", SearchSettings)
     for name in tasks.BUILT_IN:
         lines += table("network", f"of the task {name}", tasks.find(name).settings)
     lines += table("", "one cell of a simulation: `[base]` and `[grid]` of a study, `--set` of compare", Setting)
     lines += table("", "a study", StudySettings)
+    lines += table("machine", "where a study computes", Machine)
     return "\n".join(lines)
 
 
 def table(section: str, about: str, kind: type) -> list[str]:
-    dotted = f"{section}." if section else ""
-    lines = [f"## {section or kind.__name__}: {about}\n", prose(inspect.getdoc(kind) or ""), ""]
-    lines.append("| setting | type | default |\n| --- | --- | --- |")
-    for field in dataclasses.fields(kind):
-        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        default = "required" if made is dataclasses.MISSING else f"`{made!r}`"
-        lines.append(f"| `{dotted}{field.name}` | `{cell(readable(annotation(field.type)))}` | {cell(default)} |")
+    """The settings of one dataclass. Raises: ValueError naming those of which its docstring says nothing."""
+    from nas.running import meanings
+
+    if unsaid := meanings.unsaid(kind):
+        raise ValueError(f"settings of {kind.__module__}.{kind.__name__} without a meaning: {', '.join(unsaid)}")
+    lines = [f"## {section or kind.__name__}: {about}\n", prose(meanings.head(kind)), ""]
+    lines.append("| setting | default | values | meaning |\n| --- | --- | --- | --- |")
+    for row in meanings.rows(kind, section):
+        default = "" if row.default is None else f"`{row.default}`" if row.default else "empty"
+        lines.append(f"| `{row.name}` | {cell(default)} | {cell(row.kind)} | {cell(row.meaning)} |")
     return [*lines, ""]

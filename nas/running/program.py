@@ -1,6 +1,7 @@
 """How does `python -m PROGRAM COMMAND` read its commands, stop when asked, and say in one line what it cannot do?
 
-Every command of every program also takes `--allow MODULE` (`nas.running.plugins`) and `--debug`.
+Installed, PROGRAM is also the script `advantage-PROGRAM`. Every program has `--version` and `--print-completion`; every
+command of every program also takes `--allow MODULE` (`nas.running.plugins`) and `--debug`.
 """
 
 import argparse
@@ -11,9 +12,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata, util
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
+from nas.front_door import DISTRIBUTION
 from nas.running import plugins
 
 # What an adder adds its command to; argparse has no public name for it.
@@ -21,18 +25,32 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 LONGEST = 1000  # characters of a line that says what is wrong
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], None]]) -> argparse.ArgumentParser:
-    """The parser of `python -m NAME`.
+    """The parser of `python -m NAME`, or of the script `advantage-NAME` where that was called.
 
     adders: each adds one command, with a default `run_command` that takes the options and returns the exit status.
     """
-    made = argparse.ArgumentParser(prog=f"python -m {name}", description=about)
+    script = f"advantage-{name}"
+    called = script if Path(sys.argv[0]).name == script else f"python -m {name}"
+    made = argparse.ArgumentParser(prog=called, description=about)
+    made.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    made.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=SHELLS,
+        const=script,
+        help=f"print what makes a shell complete the words of {script}, and stop",
+    )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in adders:
         add(commands)
-    for command in commands.choices.values():
+    helps = {choice.dest: choice.help for choice in commands._choices_actions}
+    for word, command in commands.choices.items():
+        command.description = helps[word]
+        command.formatter_class = argparse.RawDescriptionHelpFormatter  # an example that is wrapped cannot be copied
         command.add_argument(
             "--allow", action="append", default=[], metavar="MODULE", help="a module of yours that files may name"
         )
@@ -52,10 +70,13 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     try:
         options = parser.parse_args(arguments)
         named = f"{parser.prog} {options.command}"
+        if util.find_spec("fcntl") is None:
+            return _say(named, NEEDS_POSIX, 2)
         command: Callable[[argparse.Namespace], int] = options.run_command
         try:
             with plugins.allowing([*options.allow, *_named_in(options)]):
                 _check_words(sys.argv[1:] if arguments is None else arguments)
+                _find_own_modules()
                 _check_machine(options)
                 return command(options)
         except (Exception, SystemExit) as error:  # the one place that turns an error into a line
@@ -91,7 +112,52 @@ class Stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# ------------------------------------------------------------------ what every program can be asked
+
+
+class _Version(argparse.Action):
+    """Print the version of the installed toolkit: pyproject.toml's."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *words: object) -> None:
+        try:
+            print(DISTRIBUTION, metadata.version(DISTRIBUTION))
+        except metadata.PackageNotFoundError:
+            parser.exit(_say(parser.prog, f"{DISTRIBUTION} is not installed, so it has no version: pip install .", 2))
+        parser.exit(0)
+
+
+class _PrintCompletion(argparse.Action):
+    """Print the completion of a program's words for a shell, made by shtab from its parser. const: the script."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: object, shell: Any, *words: object) -> None:
+        try:
+            import shtab
+        except ImportError:
+            needed = f"--print-completion needs shtab: pip install '{DISTRIBUTION}[completion]'"
+            parser.exit(_say(parser.prog, needed, 2))
+        parser.prog = self.const
+        for one in (parser, *_commands_of(parser)):
+            for action in one._actions:
+                if action.type is Path:
+                    action.complete = shtab.FILE  # type: ignore[attr-defined]
+        print(shtab.complete(parser, shell))
+        parser.exit(0)
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [command for group in groups for command in group.choices.values()]
+
+
 # ------------------------------------------------------------------ helpers
+
+NEEDS_POSIX = "this toolkit runs on Linux and macOS: it locks run folders by POSIX's fcntl; on Windows use WSL"
+
+
+def _find_own_modules() -> None:
+    """A user's own modules lie in the working folder. `python -m` looks there by itself, a script does not."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append("")
 
 
 def _named_in(options: argparse.Namespace) -> list[str]:

@@ -8,7 +8,6 @@ facts, and that of the records that were kept by then: a run goes on from what w
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -174,8 +173,13 @@ def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
     """Create a run folder, or reopen an unfinished one of the same settings, for this process alone.
 
     device: where the run computes, for meta.json.
-    Raises: RunError if the folder cannot be written, holds other settings, is finished, or is in use elsewhere.
+    Raises: RunError if the folder cannot be written, holds other settings, is finished, or is in use elsewhere, or if
+    this system has no POSIX locks.
     """
+    try:
+        import fcntl
+    except ImportError as error:  # on Windows
+        raise RunError(f"cannot lock the run folder {folder}: that takes POSIX's fcntl (Linux, macOS)") from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files.sync_folder(folder.parent)

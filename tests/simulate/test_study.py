@@ -543,3 +543,35 @@ def test_a_wrong_estimator_is_refused_before_anything_is_written(
     assert program.main(["study", str(file), "--runs", str(tmp_path / "runs"), "--allow", __name__]) == 2
     assert "estimator nothing returned None; it must return the gradient" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+# ------------------------------------------------------------------ studies by name
+
+
+def test_the_toolkit_s_studies_have_names_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program.main(["study", "monotone_exact", "--dry-run"]) == 0
+    by_name = capsys.readouterr().out
+    file = Path(study.__file__).parent / "studies" / "monotone_exact.toml"
+    assert program.main(["study", str(file), "--dry-run"]) == 0
+    assert capsys.readouterr().out == by_name
+    assert program.main(["study", "list"]) == 0
+    said = capsys.readouterr().out
+    assert {line.split()[0] for line in said.splitlines()} == {path.stem for path in file.parent.glob("*.toml")}
+
+
+def test_a_word_that_is_no_study_is_refused_and_a_file_goes_before_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program.main(["study", "monoton_exact", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "no study 'monoton_exact': neither a file, nor one of adam_commitment, " in said
+    assert said.count("\n") == 1
+    assert program.main(["study", "first.toml", "--dry-run"]) == 2  # a file's name is never the toolkit's
+    assert "cannot read settings first.toml" in capsys.readouterr().err
+    Path("first").write_text('[base]\nsteps = 10\n[grid]\nmethod = ["advantage"]\n')
+    assert program.main(["study", "first", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("1 cells, ")

@@ -34,12 +34,21 @@ MEAN, DEVIATION = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # of the training p
 class Settings:
     """The network, its data and its weights' training; defaults are those of Sato et al. (2021).
 
-    channels of the first stage; cells a stage; zero: whether `none` competes; batch, images a step; affine and
-    statistics of the batch normalisation; rate to clip: the weights' Nesterov SGD; images: how many train the weights,
-    and how many others the architecture; held_out: how many of the latter, as they are, score the current architecture
-    for the record; unseen: so many of them are kept from architecture steps and score instead. precision of the
-    activations: weights, logits and sums stay in 32 bits. static: compute every cell by one graph of kernels
-    (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run one operation an edge only.
+    - channels: of the first stage; each later one has twice as many.
+    - cells: of each of the three stages.
+    - zero: whether the operation `none` competes.
+    - batch: images a step.
+    - affine: whether batch normalisation has learned scales and shifts.
+    - statistics: what batch normalisation normalises by outside training.
+    - rate: of the weights' Nesterov SGD at its beginning; a cosine takes it to zero.
+    - momentum, decay: of the weights' SGD.
+    - clip: the largest norm of the weights' gradient.
+    - images: how many train the weights, and how many others the architecture.
+    - held_out: how many of the latter, as they are, score the current architecture for the record.
+    - unseen: how many of them are kept from architecture steps and score instead.
+    - precision: of the activations; weights, logits and sums stay in 32 bits.
+    - static: compute every cell by one graph of kernels (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run one
+      operation an edge only.
     """
 
     channels: int = 16

@@ -33,12 +33,25 @@ from nas.tasks.text.language_model import Passed, State, Stream, Weights, Window
 class Settings:
     """The network's side of a search on text; defaults are those of Sato et al. (2021).
 
-    corpus: "auto" takes Penn Treebank where it is found, else the embedded text. text: files of your own, one or three.
-    least: words seen fewer times become `<unk>` (not in Penn Treebank, which has its vocabulary). held_out: the share
-    of the training text that only architecture steps see. rate, clip: the weights' SGD. precision: of matrix products.
-    derive: "all" keeps every edge of the cell, "single" one edge a node. final_epochs: of the training from scratch.
-    static: run all operations and let the gates choose on the device, so that a step is one recorded graph, for GPUs.
-    threads: of the processor, 0 for as many as torch takes by itself (a small network is faster with 1).
+    - corpus: auto takes Penn Treebank where it is found, else the embedded text.
+    - text: files of your own, one or three (train, valid, test).
+    - least: words seen fewer times become `<unk>` (not in Penn Treebank, which has its vocabulary).
+    - nodes: of the recurrent cell.
+    - zero: whether the operation `zero` competes.
+    - units: of the hidden state and of the embedding.
+    - batch: streams of text that are read side by side.
+    - window: words a step, over which gradients go back.
+    - dropout: the share of units that a step leaves out.
+    - rate: of the weights' SGD.
+    - clip: the largest norm of the weights' gradient.
+    - schedule: of the weights' rate; cosine takes it to zero.
+    - architecture_text: which text architecture steps read.
+    - held_out: the share of the training text that only architecture steps see.
+    - precision: of matrix products.
+    - derive: all keeps every edge of the cell, single one edge a node.
+    - final_epochs: of a training from scratch.
+    - static: run all operations and let the gates choose on the device, so that a step is one recorded graph, for GPUs.
+    - threads: of the processor; 0 for as many as torch takes by itself (a small network is faster with 1).
     """
 
     corpus: Literal["auto", "ptb", "embedded"] = "auto"
