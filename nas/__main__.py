@@ -96,7 +96,8 @@ def _search(options: argparse.Namespace) -> int:
     if result is None:
         return stop.said(folder)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result["figures"].items())
-    print(f"found {result['architecture']} in {result['seconds']} s ({figures})")
+    ended = f", ended by search.{result['ended']} at step {result['steps']}" if "ended" in result else ""
+    print(f"found {result['architecture']} in {result['seconds']} s ({figures}){ended}")
     allow = "".join(f" --allow {module}" for module in plugins.allowed())  # of the user's own, which the run names
     print(f"evaluate it: python -m nas evaluate {folder}{allow}")
     return 0

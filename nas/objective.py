@@ -3,6 +3,7 @@
 An `Objective` is the loss of a network (or landscape) on *one* minibatch as a function of the gates. A method may ask
 it several questions about the same minibatch: the loss of eight samples, the loss with an edge zeroed. The rows of the
 gates need not be one-hot: a row of zeros is an edge whose output is zeroed, other rows are mixtures.
+A `Penalty` is a term of the loss that is known: a price on operations, whose expected gradient needs no sample.
 
 Shapes: gates (*batch, *extra, E, K), where `batch` are the replicates the objective holds (if it holds several) and
 `extra` are further evaluations for each of them.
@@ -45,6 +46,41 @@ class Objective(Protocol[T]):
         runs (..., E, K) holds one for each operation that is run and stored, zero elsewhere: `runs = gates` is sparse
         propagation, two ones a row two-path, all ones dense.
         """
+
+
+@dataclass(frozen=True)
+class Penalty(Generic[T]):
+    """A price on operations, added to the loss: L(a) + weight sum_ek a_ek cost_ek.
+
+    weight in loss units per cost; costs (E, K). Its expectation under the policy is affine in the probabilities, so
+    that its gradient is exact: no bias and no variance of an estimator changes by it (docs/theory.md).
+
+    >>> import numpy as np
+    >>> price = Penalty(2.0, np.array([[3.0, 1.0]]))
+    >>> float(price.of(np.array([[1.0, 0.0]])))
+    6.0
+    >>> price.gradient(np.array([[0.5, 0.5]]))  # 2 p (c - 2): descending it moves to the cheaper operation
+    array([[ 1., -1.]])
+    """
+
+    weight: Any
+    costs: T
+
+    def of(self, gates: Any) -> Any:
+        """What gates (..., E, K) pay, (...,); of probabilities: what is paid on average."""
+        return self.weight * (gates * self.costs).sum(axis=-1).sum(axis=-1)
+
+    def gradient(self, probabilities: Any) -> Any:
+        """Of the average payment with respect to the logits of a softmax: weight p_ek (c_ek - sum_j p_ej c_ej).
+
+        Args: probabilities (..., E, K). Returns: (..., E, K), each row summing to zero. Exact for exact input.
+        """
+        average = (probabilities * self.costs).sum(axis=-1)[..., None]
+        return self.weight * probabilities * (self.costs - average)
+
+    def charged(self, loss: Any, gates: Any) -> Any:
+        """The loss (...,) of drawn gates (..., E, K) with what they pay."""
+        return loss + self.of(gates)
 
 
 def zeroed_losses(objective: Objective[A], gates: A) -> A:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from nas import policy, step
 from nas.derive import Derived, Seen
 from nas.methods import Method
+from nas.objective import Penalty
 from nas.running import processes
 from nas.running.runs import Diverged
 from nas.step import State
@@ -43,7 +44,8 @@ class Found:
     gradient: the architecture itself). zero_policy: None where the space has no zero operation. records: one an epoch
     at least, oldest first, each with the epoch's figures under "validation", of the argmax. network: with its trained
     weights. ranking: (architecture, held-out loss), best first, where the search stands for the best of a ranking.
-    forked_from: the warm-up that it went on from, and the seconds of that.
+    forked_from: the warm-up that it went on from, and the seconds of that. ended: the setting that ended it before its
+    schedule, "seconds" or "patience".
 
     >>> import nas
     >>> from torch import nn
@@ -70,6 +72,7 @@ class Found:
     network: ParentNetwork = field(repr=False)
     ranking: list[tuple[str, float]] | None = field(default=None, repr=False)
     forked_from: dict[str, Any] | None = None
+    ended: str | None = None
 
     def __str__(self) -> str:
         judged = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
@@ -79,7 +82,7 @@ class Found:
     def result(self) -> dict[str, Any]:
         """The same without records and network, and without what there was not: what a run's result.json holds."""
         kept = {name: value for name, value in vars(self).items() if name not in ("records", "network")}
-        return {name: v for name, v in kept.items() if v is not None or name not in ("ranking", "forked_from")}
+        return {name: v for name, v in kept.items() if v is not None or name not in ("ranking", "forked_from", "ended")}
 
 
 def found_at(
@@ -92,6 +95,7 @@ def found_at(
     records: list[dict[str, Any]],
     name: str | None = None,
     forked_from: dict[str, Any] | None = None,
+    ended: str | None = None,
 ) -> Found:
     """What a search that stands at `now` has found.
 
@@ -114,6 +118,7 @@ def found_at(
         network=network,
         ranking=derived.ranking,
         forked_from=forked_from,
+        ended=ended,
     )
 
 
@@ -164,9 +169,18 @@ def empty_window(network: ParentNetwork) -> Window:
 
 
 def record(
-    network: ParentNetwork, method: Method, now: Progress, window: Window, seconds: float, validate: bool
+    network: ParentNetwork,
+    method: Method,
+    now: Progress,
+    window: Window,
+    seconds: float,
+    validate: bool,
+    penalty: Penalty[Tensor] | None = None,
 ) -> dict[str, Any]:
-    """One record: mean losses since the last one, in which direction the architecture goes, validation if asked."""
+    """One record: mean losses since the last one, in which direction the architecture goes, validation if asked.
+
+    With a penalty also what is paid on average.
+    """
     derived = step.architecture(method, now.state)
     sums = {name: float(total) for name, total in window.sums.items()}
     told: dict[str, Any] = {
@@ -181,6 +195,8 @@ def record(
     }
     if now.seen is not None and torch.isfinite(now.seen.loss):
         told["best_seen"] = network.space.write(policy.choices(now.seen.gates).tolist())
+    if penalty is not None:
+        told["penalty"] = float(penalty.of(step.probabilities(method, now.state)))
     return {**told, "validation": network.validate(derived)} if validate else told
 
 

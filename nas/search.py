@@ -17,16 +17,18 @@ from typing import Any, Literal, cast, get_args, get_origin
 import torch
 from torch import Tensor
 
-from nas import derive, methods, optimisers, step
+from nas import derive, ending, methods, optimisers, policy, step
 from nas.derive import Derived, Seen
+from nas.ending import Standing
 from nas.methods import Method
+from nas.objective import Penalty
 from nas.optimisers import Optimiser
 from nas.progress import Found, Progress, empty_window, found_at, progress_bar, record
 from nas.running import config
 from nas.samples import ONE_HOT, Sample
 from nas.schedule import cosine
 from nas.spaces.space import Space
-from nas.supernets.parent import ParentNetwork
+from nas.supernets.parent import COSTS_UNKNOWN, ParentNetwork
 
 # ------------------------------------------------------------------ the algorithm
 
@@ -48,6 +50,7 @@ def steps(
     optimiser = build_optimiser(settings)
     now = start or beginning(network, settings, seed, method)
     warmup, total = settings.lengths(network.steps_per_epoch)
+    penalty = penalty_of(network, method, settings)
     noise = step.noise_shape(method, *network.space.shape)
 
     def uniforms(shape: tuple[int, ...] = noise) -> Tensor:
@@ -68,12 +71,14 @@ def steps(
         if now.step >= warmup:
             rate = settings.rate * (cosine(progress) if settings.schedule == "cosine" else 1.0)
             with torch.no_grad():
+                problem = network.objective()
                 state, sample = step.architecture_step(
-                    method, optimiser, state, network.objective(), uniforms(), rate, progress, settings.clip
+                    method, optimiser, state, problem, uniforms(), rate, progress, settings.clip, penalty=penalty
                 )
             step.check_numbers(method, state.logits, sample)
             architecture_loss = sample.loss.mean()
-            seen = seen.or_better(sample) if seen is not None else None
+            paid = sample.loss if penalty is None else penalty.charged(sample.loss, sample.gates)
+            seen = seen.or_better(replace(sample, loss=paid)) if seen is not None else None
 
         now = Progress(state, now.generator, now.step + 1, weight_loss, architecture_loss, seen)
         yield now
@@ -110,19 +115,26 @@ def search(
     credited, chosen = _chosen(network, method, epochs, settings)
     derive.check(network, credited, chosen.derive)
     check_zero(network.space, credited, chosen)
-    (warmup, _), end = chosen.lengths(network.steps_per_epoch), chosen.end(network.steps_per_epoch)
+    each, penalty = network.steps_per_epoch, penalty_of(network, credited, chosen)
+    (warmup, _), end = chosen.lengths(each), chosen.end(each)
     window, records, clock = empty_window(network), list[dict[str, Any]](), time.perf_counter()
+    time_is_up, standing, ended = ending.clock(chosen, clock, network.device), Standing(), None
     with progress_bar(warmup, end, 0) as show:
         for now in steps(network, chosen, seed, method=credited):
             show(now.step)
-            window = window.add(now)
-            if chosen.recorded(now.step, network.steps_per_epoch):
+            window, up = window.add(now), time_is_up()
+            if chosen.recorded(now.step, each) or up:
                 window, seconds = window.checked(), time.perf_counter() - clock
-                kept = chosen.kept(now.step, network.steps_per_epoch)
-                records.append(record(network, credited, now, window, seconds, validate=kept))
+                kept = chosen.kept(now.step, each) or up
+                records.append(record(network, credited, now, window, seconds, validate=kept, penalty=penalty))
                 window = window.emptied()
+            standing = ending.stood(standing, chosen, each, credited, now)
+            if now.step < end and (ended := ending.early(chosen, standing, up)):
+                break
+    ending.check(chosen, each, now, ended)
     derived = cast(Derived, derive.derive(network, credited, now, chosen.derive))  # nobody stops it
-    return found_at(network, credited, now, derived, seed, time.perf_counter() - clock, records)
+    seconds = time.perf_counter() - clock
+    return found_at(network, credited, now, derived, seed, seconds, records, ended=ended)
 
 
 def beginning(network: ParentNetwork, settings: "SearchSettings", seed: int, method: Method | None = None) -> Progress:
@@ -155,15 +167,20 @@ class SearchSettings:
     - decay: of the logits, for Adam and SGD; the other optimisers have none.
     - clip: the largest norm of the logits' gradient; without it gradients keep their length.
     - schedule: cosine takes the rate to zero over the architecture steps.
-    - zero_policy: what a drawn zero operation is charged (`nas.methods.Method`); it matters only where the space has one
-      and the method credits gates.
+    - zero_policy: what a drawn zero operation is charged (`nas.methods.Method`); it matters only where the space has
+      one and the method credits gates.
     - epochs: all of them, the warm-up's too.
     - warmup_epochs: of these, the first ones, which train weights only.
     - record_every: steps between two records; there is one at every epoch's end anyway.
     - until: the epoch at which the search ends early, inside the schedule of `epochs`.
-    - warmup: own draws the warm-up's gates as the method does; shared evenly, one operation an edge, whatever the method,
-      so that many searches can go on from one warm-up (`nas.running.warmup`).
+    - warmup: own draws the warm-up's gates as the method does; shared evenly, one operation an edge, whatever the
+      method, so that many searches can go on from one warm-up (`nas.running.warmup`).
     - derive: what the search stands for: argmax, best_seen or ranked:N (`nas.derive`).
+    - seconds: the search ends when so many have passed, at a checkpoint, inside the schedule of `epochs`; those of
+      earlier starts and of a shared warm-up count. The one setting that makes a search depend on the machine.
+    - patience: the search ends when the architecture was the same for so many epochs after the warm-up.
+    - penalty: what the dearest architecture pays beside its loss; others pay in proportion to the parameters of their
+      operations (or what the network says that these cost).
 
     >>> SearchSettings(epochs=20, warmup_epochs=5).lengths(steps_per_epoch=10)  # steps of the warm-up, and in all
     (50, 200)
@@ -184,6 +201,9 @@ class SearchSettings:
     until: float | None = config.later(None)
     warmup: Literal["own", "shared"] = config.later("own")
     derive: str = config.later("argmax")
+    seconds: float | None = config.later(None)
+    patience: int | None = config.later(None)
+    penalty: float = config.later(0.0)
 
     def __post_init__(self) -> None:
         config.within(self, epochs=(1, 10_000_000), record_every=(1, 1 << 40))
@@ -199,7 +219,14 @@ class SearchSettings:
             raise ValueError(f"clip must be positive, or none, not {self.clip}")
         if self.until is not None and not 0 < self.until <= self.epochs:
             raise ValueError(f"need 0 < until <= epochs, not {self.until} and {self.epochs}")
-        derive.ranks(self.derive)
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds must be positive and finite, or none, not {self.seconds}")
+        if self.patience is not None:
+            config.within(self, patience=(1, 10_000_000))
+        if not 0 <= self.penalty < math.inf:
+            raise ValueError(f"penalty must be finite and not negative, not {self.penalty}")
+        if derive.ranks(self.derive) and self.penalty:
+            raise ValueError(f"derive = {self.derive} ranks by the loss alone: with a penalty take another, as argmax")
         if self.derive == "best_seen" and self.warmup_epochs >= (self.until or self.epochs):
             raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
         for setting in fields(self):
@@ -274,6 +301,34 @@ def check_zero(space: Space, method: Method, settings: SearchSettings) -> None:
             f"{settings.zero_policy}: set that to {method.zero_policy}, "
             f'or say zero_policy="{settings.zero_policy}" in a nas.methods.Method'
         )
+
+
+def penalty_of(network: ParentNetwork, method: Method, settings: SearchSettings) -> Penalty[Tensor] | None:
+    """The price on operations, as a share of the dearest architecture's; None without one.
+
+    Raises: ValueError in one line if the network does not say what its operations cost, says something else than one
+    finite cost an operation, or the method's policy is no softmax.
+    """
+    if settings.penalty == 0:
+        return None
+    asked: Callable[[], Tensor] | None = getattr(network, "costs", None)
+    if asked is None:
+        raise ValueError(COSTS_UNKNOWN)
+    costs = asked()
+    if tuple(costs.shape) != network.space.shape or not bool((torch.isfinite(costs) & (costs >= 0)).all()):
+        raise ValueError(
+            f"search.penalty: the costs of the operations must be finite and not negative, of the shape "
+            f"{network.space.shape}, not {tuple(costs.shape)}"
+        )
+    dearest = costs.amax(dim=-1).sum()
+    if dearest == 0:
+        raise ValueError("search.penalty: all operations of this network cost nothing")
+    free = method.draw.probabilities is policy.softmax and method.constrain is None
+    if method.estimator is not None and not free:
+        raise ValueError(
+            f"search.penalty: its gradient is known for a softmax whose logits move freely; {method.name} has none"
+        )
+    return Penalty(settings.penalty, (costs / dearest).to(network.device))
 
 
 def build_optimiser(settings: SearchSettings) -> Optimiser:

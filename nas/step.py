@@ -10,7 +10,7 @@ from typing import Any
 from nas import policy
 from nas.arrays import namespace
 from nas.methods import Memory, Method
-from nas.objective import Objective
+from nas.objective import Objective, Penalty
 from nas.optimisers import Moments, Optimiser, clip_norm
 from nas.questions import QUESTIONS
 from nas.samples import Sample
@@ -44,12 +44,13 @@ def architecture_step(
     progress: float = 0.0,
     clip: float | None = None,
     samples: int = 1,
+    penalty: Penalty[Any] | None = None,
 ) -> tuple[State, Sample]:
     """One architecture update: draw gates, ask the objective, credit the edges, move the logits.
 
     Args: uniforms of shape (..., *noise_shape(method, E, K, samples)); rate, the optimiser's step size; progress in
     [0, 1] for temperatures; clip, the largest gradient norm; samples S, drawn independently, whose gradients and moving
-    averages are averaged.
+    averages are averaged; penalty, added to the objective: its own gradient is exact and sees no sample.
     Returns: the new state and the sample, for records; its arrays have an axis of S before their own if S > 1.
     Raises: ValueError if the estimator returns anything but a gradient (..., E, K) of numbers (NaN is looked for at the
     first step alone), or for S > 1 without a gradient.
@@ -68,6 +69,8 @@ def architecture_step(
     sample = measure(method, draw(method, logits, uniforms, progress), problem)
     remembered = remember(method, memory, sample)
     gradient = gradient_of(method, sample, memory)
+    if gradient is None and penalty is not None:  # a search without a gradient stands for the best that it saw
+        remembered = remember(method, memory, replace(sample, loss=penalty.charged(sample.loss, sample.gates)))
     if gradient is None:
         return replace(state, memory=remembered, step=state.step + 1), sample
     if isinstance(state.step, int) and state.step == 0:
@@ -77,6 +80,8 @@ def architecture_step(
         gradient = _mean(gradient, axis=-3)
         remembered = {name: _mean(values, -1 - _axes(method, name)) for name, values in remembered.items()}
         ran = replace(sample, runs=sample.runs.sum(axis=-3))
+    if penalty is not None:
+        gradient = gradient + penalty.gradient(probabilities(method, state))
     if clip is not None:
         gradient = clip_norm(gradient, clip)
     moved, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)

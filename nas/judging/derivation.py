@@ -8,6 +8,7 @@ network's minibatches never comes in.
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def derived(
     """
     result, experiment = runs.result(folder), experiments.reload(folder)
     method, seed = build_method(experiment.search), result["seed"]
-    derive.ranks(how)
+    replace(experiment.search, derive=how)  # refuses what such a search could not stand for
     files.ready(folder)
     network = experiments.build(experiment, data, device, seed)
     derive.check(network, method, how)

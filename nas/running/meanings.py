@@ -24,7 +24,7 @@ ITEM = re.compile(r"- (\w+(?:, \w+)*): (.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Row:
-    """One setting. kind: its type in words, such as "number or none"; default: as `--set` takes it, None if it has none."""
+    """One setting. kind: its type in words, such as "number or none"; default: as `--set` takes it, if it has one."""
 
     name: str
     kind: str

@@ -49,7 +49,7 @@ def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], N
         add(commands)
     helps = {choice.dest: choice.help for choice in commands._choices_actions}
     for word, command in commands.choices.items():
-        command.description = helps[word]
+        command.description = helps.get(word)
         command.formatter_class = argparse.RawDescriptionHelpFormatter  # an example that is wrapped cannot be copied
         command.add_argument(
             "--allow", action="append", default=[], metavar="MODULE", help="a module of yours that files may name"

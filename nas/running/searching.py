@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas import derive
+from nas import derive, ending
 from nas.derive import Seen
+from nas.ending import Standing
 from nas.progress import Progress, Window, empty_window, found_at, progress_bar, record
 from nas.running import runs
 from nas.running.runs import Run, RunError
-from nas.search import SearchSettings, beginning, build_method, check_zero, steps
+from nas.search import SearchSettings, beginning, build_method, check_zero, penalty_of, steps
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
 
@@ -42,39 +43,48 @@ def search_in(
     (warmup, _), end = settings.lengths(each), settings.end(each)
     derive.check(network, method, settings.derive)
     check_zero(network.space, method, settings)
+    penalty = penalty_of(network, method, settings)
     forked_from = (
         None if warmup_run is None else {"run": str(warmup_run), "seconds": runs.records(warmup_run)[-1]["seconds"]}
     )
-    mine = fingerprint(network, seed)
+    mine, standing = fingerprint(network, seed), Standing()
     if run.resumed:
-        begun, window, seconds = restored(*run.restore(), network, run.folder, mine)
+        tensors, about = run.restore()
+        begun, window, seconds = restored(tensors, about, network, run.folder, mine)
+        standing = Standing(**about.get(STANDING, {}))
     elif warmup_run is not None:
         begun, seconds = forked(warmup_run, network, settings, seed)
         window = empty_window(network)
     else:
         begun, window, seconds = beginning(network, settings, seed), empty_window(network), 0.0
     now, clock = begun, time.perf_counter() - seconds
+    time_is_up = ending.clock(settings, clock, network.device)
+    ended = ending.early(settings, standing, settings.seconds is not None and seconds >= settings.seconds)
     with progress_bar(warmup, end, begun.step) as show:
-        for now in steps(network, settings, seed, begun):
+        for now in steps(network, settings, seed, begun) if ended is None else ():  # else only its result was missing
             show(now.step)
-            window = window.add(now)
-            recorded, kept = settings.recorded(now.step, each), settings.kept(now.step, each)
-            leaving = stopped() and now.step < end
+            window, up = window.add(now), time_is_up()
+            recorded, kept = settings.recorded(now.step, each) or up, settings.kept(now.step, each) or up
+            leaving = stopped() and now.step < end and not up
             if not (recorded or leaving):
                 continue
             window, seconds = window.checked(), time.perf_counter() - clock
             if recorded:
-                run.record(record(network, method, now, window, seconds, validate=kept))
+                run.record(record(network, method, now, window, seconds, validate=kept, penalty=penalty))
                 window = window.emptied()
             if kept or leaving:
-                _keep(run, network, now, window, seconds, mine)
+                standing = ending.stood(standing, settings, each, method, now)
+                _keep(run, network, now, window, seconds, mine, standing)
             if leaving:
                 return None
+            if now.step < end and (ended := ending.early(settings, standing, up)):
+                break
+    ending.check(settings, each, now, ended)
     derived = derive.derive(network, method, now, settings.derive, stopped)
     if derived is None:
         return None
     seconds = time.perf_counter() - clock
-    result = found_at(network, method, now, derived, seed, seconds, [], settings.method, forked_from).result
+    result = found_at(network, method, now, derived, seed, seconds, [], settings.method, forked_from, ended).result
     run.finish(result)
     return result
 
@@ -92,7 +102,7 @@ def forked(folder: Path, network: ParentNetwork, settings: SearchSettings, seed:
 
 # ------------------------------------------------------------------ checkpoints
 
-FINGERPRINT = "fingerprint"
+FINGERPRINT, STANDING = "fingerprint", "standing"
 
 
 def fingerprint(network: ParentNetwork, seed: int) -> dict[str, str]:
@@ -102,7 +112,13 @@ def fingerprint(network: ParentNetwork, seed: int) -> dict[str, str]:
 
 
 def _keep(
-    run: Run, network: ParentNetwork, now: Progress, window: Window, seconds: float, mine: dict[str, str]
+    run: Run,
+    network: ParentNetwork,
+    now: Progress,
+    window: Window,
+    seconds: float,
+    mine: dict[str, str],
+    standing: Standing,
 ) -> None:
     state = now.state
     tensors = {"logits": state.logits, "generator": now.generator.get_state()}
@@ -111,6 +127,7 @@ def _keep(
     for prefix, part in parts.items():
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
     facts = {"step": now.step, "architecture_step": state.step, "seconds": seconds, FINGERPRINT: mine}
+    facts |= {STANDING: vars(standing)} if standing != Standing() else {}
     run.checkpoint(tensors, facts)
 
 

@@ -165,6 +165,14 @@ class EdgeNetwork(nn.Module):
                 edge.row = (choice, place)
         return self.network(inputs)
 
+    def costs(self) -> Tensor:
+        """How many parameters the edges of a row spend on an operation, (E, K)."""
+        rows = [
+            [sum(weight.numel() for edge in edges for weight in edge.operations[k].parameters()) for k in range(K)]
+            for edges, K in ((edges, self.candidates) for edges in self.rows.values())
+        ]
+        return torch.tensor(rows, dtype=torch.get_default_dtype())
+
     def space(self, name: str, operations: Sequence[str] = ()) -> Space:
         """The search space of the edges found. Architectures are written edge=operation, separated by commas."""
         names = tuple(operations) or tuple(str(k) for k in range(self.candidates))

@@ -4,8 +4,9 @@ A `ParentNetwork` owns its weights, their optimiser, its minibatches and their p
 owns the architecture: logits, method, schedule, records, checkpoints. One architecture step asks for an
 `nas.objective.Objective` on the next architecture minibatch; one weight step trains under given gates.
 
-A network may also say in `fingerprint()`, words by name, what its numbers depend on beside the weights: a run is gone
-on from only with the same words (`nas.running.searching`).
+A network may also say in `costs()`, (E, K) numbers, what its operations cost, for `search.penalty`; and in
+`fingerprint()`, words by name, what its numbers depend on beside the weights: a run is gone on from only with the same
+words (`nas.running.searching`).
 """
 
 from typing import Protocol
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from nas.objective import Objective
 from nas.spaces.space import Space
+
+COSTS_UNKNOWN = "search.penalty: this network does not say what its operations cost: give it `costs`, (E, K) numbers"
 
 
 class ParentNetwork(Protocol):

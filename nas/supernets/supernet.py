@@ -20,6 +20,7 @@ from nas.supernets import fingerprint
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent, Factory, TorchDescent
 from nas.supernets.edge import Choice, choose, versions
+from nas.supernets.parent import COSTS_UNKNOWN
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,6 +36,8 @@ class Supernet:
     default its size. held_out_unseen: whether no step of the search sees the held-out data, so that it may rank.
     running_statistics: whether `validate` normalises by running averages. Those mix all paths that were drawn, so the
     default is each held-out minibatch's own statistics, as in training.
+    costs: what each operation costs, (E, K), for `search.penalty`; by default its parameters, which modules of the
+    model say in a method of this name.
     Raises: ValueError if several processes cannot share a minibatch evenly, or for an optimiser that cannot serve.
 
     >>> from nas.supernets.edge import Edge, EdgeNetwork
@@ -59,7 +62,9 @@ class Supernet:
         about: str | None = None,
         held_out_unseen: bool = True,
         running_statistics: bool = False,
+        costs: Tensor | None = None,
     ) -> None:
+        self.own_costs = costs
         self.held_out_unseen = held_out_unseen
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
@@ -105,6 +110,18 @@ class Supernet:
                 )
         return loss
 
+    def costs(self) -> Tensor:
+        """What each operation costs, (E, K): as given, else how many parameters all edges together spend on it.
+
+        Raises: ValueError in one line if neither this network nor its model knows.
+        """
+        if self.own_costs is not None:
+            return self.own_costs
+        said: list[Any] = [module for module in self.model.modules() if hasattr(module, "costs")]
+        if not said:
+            raise ValueError(COSTS_UNKNOWN)
+        return torch.stack([module.costs() for module in said]).sum(dim=0)
+
     def objective(self) -> "NetworkObjective":
         inputs, targets = self.architecture.at(self.architecture_steps)
         noise = self.architecture.noise(self.architecture_steps)
@@ -137,6 +154,7 @@ class Supernet:
             "loss": fingerprint.of_callable(self.loss),
             "descent": repr(self.descent) if isinstance(self.descent, Descent) else self.descent.about,
             **{f"{use} data": fingerprint.of_batches(batches) for use, batches in uses.items()},
+            **({} if self.own_costs is None else {"costs": str(self.own_costs.tolist())}),
         }
 
     def state(self) -> dict[str, Tensor]:

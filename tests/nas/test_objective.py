@@ -1,12 +1,17 @@
-"""What an objective is asked, on batches: every answer is that of the batch's members, one by one."""
+"""What an objective is asked, on batches: every answer is that of the batch's members, one by one.
 
+And the price on operations: an additive term of the expected loss, its gradient in exact fractions.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nas import objective, policy
-from nas.objective import Gradients
+from nas.objective import Gradients, Penalty
 
 E, K = 3, 4
 RNG = np.random.default_rng(0)
@@ -75,3 +80,90 @@ def test_path_gradients(dense: bool) -> None:
                 scaled[edge] *= node
                 expected = Cubic().gradients(scaled, runs[index]).gate_gradient[edge]
                 np.testing.assert_allclose(found[index][q, edge], expected)
+
+
+# ------------------------------------------------------------------ a price on operations
+
+COSTS = [[0, 3, 5], [2, 0, 7]]  # of two edges with three operations each
+
+
+def exactly(rows: list[list[Any]]) -> Any:
+    return np.array([[Fraction(value) for value in row] for row in rows], dtype=object)
+
+
+def architectures() -> list[Any]:
+    """All one-hot gates of two edges with three operations each, in fractions."""
+    return [
+        exactly([[int(k == a) for k in range(3)], [int(k == b) for k in range(3)]]) for a in range(3) for b in range(3)
+    ]
+
+
+def some_loss(gates: Any) -> Fraction:
+    """A loss that is not affine in the gates."""
+    x = (gates * exactly([[1, -2, 4], [3, 0, -5]])).sum()
+    return Fraction(x * x * x + 2 * x)
+
+
+def gradient_of_the_mean(probabilities: Any, loss: Callable[[Any], Any]) -> Any:
+    """d/dlogits of sum_a P(a) loss(a), by enumeration: sum_a P(a) loss(a) (a - p)."""
+    total = 0 * probabilities
+    for gates in architectures():
+        chance = (probabilities * gates).sum(axis=-1).prod()
+        total = total + chance * loss(gates) * (gates - probabilities)
+    return total
+
+
+POLICIES = [exactly([["1/2", "1/3", "1/6"], ["1/5", "1/5", "3/5"]]), exactly([["1/3"] * 3, ["1/7", "5/7", "1/7"]])]
+
+
+@pytest.mark.parametrize("probabilities", POLICIES)
+def test_the_penalty_is_an_additive_term_of_the_expected_loss_exactly(probabilities: Any) -> None:
+    price = Penalty(Fraction(3, 2), exactly(COSTS))
+    together = gradient_of_the_mean(probabilities, lambda gates: price.charged(some_loss(gates), gates))
+    apart = gradient_of_the_mean(probabilities, some_loss) + price.gradient(probabilities)
+    assert (together == apart).all()
+    assert (price.gradient(probabilities).sum(axis=-1) == 0).all()
+    paid = sum((probabilities * gates).sum(axis=-1).prod() * price.of(gates) for gates in architectures())
+    assert price.of(probabilities) == paid
+
+
+@pytest.mark.parametrize("probabilities", POLICIES)
+def test_control_another_sign_weight_or_a_forgotten_average_is_another_gradient(probabilities: Any) -> None:
+    price = Penalty(Fraction(3, 2), exactly(COSTS))
+    right = gradient_of_the_mean(probabilities, price.of)
+    assert (price.gradient(probabilities) == right).all()
+    for wrong in (
+        Penalty(Fraction(-3, 2), exactly(COSTS)).gradient(probabilities),
+        Penalty(Fraction(1), exactly(COSTS)).gradient(probabilities),
+        price.weight * probabilities * price.costs,
+    ):
+        assert not (wrong == right).all()
+
+
+def test_the_penalty_s_gradient_by_finite_differences() -> None:
+    price = Penalty(0.7, RNG.random((E, K)))
+    logits, h = RNG.normal(size=(2, E, K)), 1e-5
+    gradient = price.gradient(policy.softmax(logits))
+    for index in np.ndindex(2, E, K):
+        step = np.zeros_like(logits)
+        step[index] = h
+        ahead, behind = (price.of(policy.softmax(logits + sign * step))[index[0]] for sign in (1, -1))
+        assert gradient[index] == pytest.approx((ahead - behind) / (2 * h), abs=1e-9)
+    assert np.abs(gradient).max() > 0.01  # the control: it is not zero that agrees with zero
+
+
+@pytest.mark.parametrize("probabilities", POLICIES)
+def test_no_variance_is_added(probabilities: Any) -> None:
+    """Of REINFORCE's gradient with the penalty and without, over all architectures: the same second central moments."""
+    price = Penalty(Fraction(3, 2), exactly(COSTS))
+
+    def variance(more: Any) -> Any:
+        chances = [(probabilities * gates).sum(axis=-1).prod() for gates in architectures()]
+        drawn = [some_loss(gates) * (gates - probabilities) + more(gates) for gates in architectures()]
+        mean = sum(chance * value for chance, value in zip(chances, drawn, strict=True))
+        return sum(chance * (value - mean) ** 2 for chance, value in zip(chances, drawn, strict=True))
+
+    without = variance(lambda gates: 0)
+    assert (variance(lambda gates: price.gradient(probabilities)) == without).all()
+    sampled = variance(lambda gates: price.of(gates) * (gates - probabilities))  # the control: as a part of the loss
+    assert not (sampled == without).all()

@@ -17,7 +17,7 @@ from nas.progress import Progress
 from nas.running.runs import Diverged, open_run, records
 from nas.running.searching import search_in
 from nas.schedule import cosine
-from nas.search import SearchSettings, beginning, build_method, steps
+from nas.search import SearchSettings, beginning, build_method, penalty_of, steps
 from tests.nas.tiny import Tiny
 
 SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=3, warmup_epochs=1)
@@ -192,6 +192,86 @@ def test_a_call_stops_at_a_loss_that_is_not_finite() -> None:
     network.broken_at = 34
     with pytest.raises(Diverged, match="not finite at step 34;"):
         nas.search(network)
+
+
+# ------------------------------------------------------------------ a price on operations
+
+
+class Priced(Tiny):
+    """The best operation is the only one that costs anything."""
+
+    prices = torch.tensor([[30.0, 0.0, 0.0], [50.0, 0.0, 0.0]])
+
+    def costs(self) -> Tensor:
+        return self.prices
+
+
+@pytest.mark.parametrize("method", ["advantage", "reinforce", "random", "gdas"])
+def test_what_is_dear_is_not_chosen_and_without_a_penalty_it_is(method: str) -> None:
+    asked: Any = {"method": method, "epochs": 30, "warmup_epochs": 5, "rate": 0.1}
+    found = nas.search(Priced(), penalty=20.0, **asked)
+    assert found.architecture == "1-1"  # the next best
+    assert nas.search(Priced(), **asked).architecture == "0-0"  # the control
+    paid = [record["penalty"] for record in found.records]
+    assert paid[0] == pytest.approx(20 / 3)  # evenly drawn: a third of what the dearest pays
+    assert method == "random" or paid[-1] < 2
+    assert "penalty" not in nas.search(Priced(), **{**asked, "epochs": 6}).records[0]
+
+
+def test_the_best_sample_is_the_best_after_payment() -> None:
+    asked: Any = {"epochs": 30, "warmup_epochs": 5, "rate": 0.1, "derive": "best_seen"}
+    assert nas.search(Priced(), penalty=20.0, **asked).architecture == "1-1"
+    assert nas.search(Priced(), **asked).architecture == "0-0"
+
+
+def test_the_dearest_architecture_pays_the_penalty() -> None:
+    settings = replace(SETTINGS, penalty=7.0)
+    price = penalty_of(Priced(), build_method(settings), settings)
+    assert price is not None
+    dear, half = torch.tensor([[1.0, 0, 0], [1, 0, 0]]), torch.tensor([[0.0, 1, 0], [1, 0, 0]])
+    assert float(price.of(dear)) == pytest.approx(7)
+    assert float(price.of(half)) == pytest.approx(7 * 50 / 80)
+    assert penalty_of(Priced(), build_method(SETTINGS), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("prices", "setting", "says"),
+    [
+        ([[1.0, 0.0, 0.0]], {}, r"of the shape \(2, 3\), not \(1, 3\)"),
+        ([[-1.0, 0.0, 0.0]] * 2, {}, "finite and not negative"),
+        ([[math.nan, 0.0, 0.0]] * 2, {}, "finite and not negative"),
+        ([[0.0, 0.0, 0.0]] * 2, {}, "all operations of this network cost nothing"),
+        ([[1.0, 0.0, 0.0]] * 2, {"method": "binomial_advantage"}, "binomial_advantage has none"),
+        ([[1.0, 0.0, 0.0]] * 2, {"method": "proxyless"}, "proxyless has none"),
+        ([[1.0, 0.0, 0.0]] * 2, {"derive": "ranked:4"}, "ranks by the loss alone"),
+        ([[1.0, 0.0, 0.0]] * 2, {"penalty": -1.0}, "penalty must be finite and not negative, not -1.0"),
+        ([[1.0, 0.0, 0.0]] * 2, {"penalty": math.inf}, "penalty must be finite"),
+    ],
+)
+def test_a_penalty_that_cannot_be_is_refused(prices: list[list[float]], setting: dict[str, Any], says: str) -> None:
+    network = Priced()
+    network.prices = torch.tensor(prices)
+    with pytest.raises(ValueError, match=says):
+        nas.search(network, epochs=2, **{"penalty": 1.0, **setting})
+    assert network.steps == 0
+    if "penalty" not in setting:
+        assert nas.search(network, epochs=2, **setting).steps == 20  # the control
+
+
+def test_a_network_that_does_not_say_its_costs_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not say what its operations cost: give it `costs`"):
+        nas.search(Tiny(), epochs=2, penalty=1.0)
+
+
+def test_stopped_and_resumed_a_search_with_a_penalty_ends_bit_identical(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, penalty=2.0)
+    counted = itertools.count(1)
+    for name, stopped in (("whole", lambda: False), ("parts", lambda: next(counted) == 17), ("parts", lambda: False)):
+        with open_run(tmp_path / name, settings) as run:
+            search_in(run, Priced(), settings, 3, stopped)
+    told = [[{**record, "seconds": 0} for record in records(tmp_path / name)] for name in ("whole", "parts")]
+    assert told[0] == told[1]
+    assert told[0][-1]["penalty"] != told[0][0]["penalty"]
 
 
 # ------------------------------------------------------------------ settings

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from nas import estimators, methods, objective, optimisers, policy, step
 from nas.arrays import namespace
 from nas.methods import METHODS, Method
-from nas.objective import Gradients
+from nas.objective import Gradients, Penalty
 from nas.samples import SEVERAL, Sample
 
 EDGES, CANDIDATES, OUTPUTS = 3, 4, 2
@@ -477,3 +477,60 @@ def test_nan_of_an_estimator_is_refused_at_the_first_step_and_that_of_a_loss_is_
     lost = problem(world)
     lost.target = lost.target + math.nan
     assert math.isnan(first(lost)[0, 0])
+
+
+# ------------------------------------------------------------------ a price on operations
+
+FREE = [m.name for m in METHODS.values() if m.draw.probabilities is policy.softmax and m.constrain is None]
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_a_penalty_moves_the_logits_by_its_own_gradient_whatever_was_drawn(name: str) -> None:
+    method, sgd = METHODS[name], optimisers.sgd()
+    logits = np.random.default_rng(2).normal(size=(5, EDGES, CANDIDATES))
+    uniforms = np.random.default_rng(3).random((5, *step.noise_shape(method, EDGES, CANDIDATES)))
+    price = Penalty(2.0, np.random.default_rng(4).random((EDGES, CANDIDATES)))
+
+    def moved(penalty: Penalty[Any] | None) -> Any:
+        state = step.start(method, sgd, logits)
+        return step.architecture_step(method, sgd, state, problem(), uniforms, 0.1, 0.5, penalty=penalty)[0].logits
+
+    difference = moved(price) - moved(None)
+    np.testing.assert_allclose(difference, -0.1 * price.gradient(policy.softmax(logits)), atol=1e-12)
+    assert np.abs(difference).max() > 1e-3
+    np.testing.assert_array_equal(moved(replace(price, weight=0.0)), moved(None))  # the control
+
+
+def test_with_several_samples_a_penalty_counts_once() -> None:
+    method, sgd, price = METHODS["advantage"], optimisers.sgd(), Penalty(2.0, np.arange(12.0).reshape(3, 4))
+    logits = np.random.default_rng(2).normal(size=(EDGES, CANDIDATES))
+    uniforms = np.random.default_rng(3).random(step.noise_shape(method, EDGES, CANDIDATES, 7))
+    state = step.start(method, sgd, logits)
+    found = [
+        step.architecture_step(method, sgd, state, problem(), uniforms, 1.0, samples=7, penalty=penalty)[0].logits
+        for penalty in (price, None)
+    ]
+    np.testing.assert_allclose(found[0] - found[1], -price.gradient(policy.softmax(logits)), atol=1e-12)
+
+
+def test_a_search_without_a_gradient_stands_for_the_best_after_payment() -> None:
+    """Two draws by hand: losses 1 and 3, of which the first pays 5 and the second nothing."""
+    method, sgd = METHODS["random"], optimisers.sgd()
+
+    class Table:
+        zero_operation = None
+
+        def loss(self, gates: Any) -> Any:
+            return (gates * np.array([[1.0, 3.0]])).sum(axis=(-1, -2))
+
+    def best(penalty: Penalty[Any] | None) -> Any:
+        state = step.start(method, sgd, np.zeros((1, 2)))
+        for uniform in (0.1, 0.9):
+            state, sample = step.architecture_step(
+                method, sgd, state, Table(), np.array([uniform]), 1.0, penalty=penalty
+            )
+        assert sample.loss == 3.0  # what is recorded is the loss itself
+        return step.architecture(method, state).tolist(), float(state.memory["best"])
+
+    assert best(Penalty(5.0, np.array([[1.0, 0.0]]))) == ([[0.0, 1.0]], 3.0)
+    assert best(None) == ([[1.0, 0.0]], 1.0)

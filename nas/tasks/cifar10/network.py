@@ -47,8 +47,8 @@ class Settings:
     - held_out: how many of the latter, as they are, score the current architecture for the record.
     - unseen: how many of them are kept from architecture steps and score instead.
     - precision: of the activations; weights, logits and sums stay in 32 bits.
-    - static: compute every cell by one graph of kernels (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run one
-      operation an edge only.
+    - static: compute every cell by one graph of kernels (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run
+      one operation an edge only.
     """
 
     channels: int = 16

@@ -82,7 +82,7 @@ def test_rows_by_hand() -> None:
 def test_a_shown_default_is_what_set_takes_and_changes_nothing(settings: type) -> None:
     shown = {row.name: row.default for row in meanings.rows(settings) if row.default}
     sets = [f"{name}={default}" for name, default in shown.items() if default != "{}"]
-    assert len(sets) >= 5
+    assert len(sets) >= 2
     assert config.load(settings, sets=sets) == settings()
     assert all(field.default is not MISSING or field.default_factory is not MISSING for field in fields(settings))
 

@@ -116,3 +116,15 @@ def test_what_is_refused() -> None:
         Edge([nn.ReLU()])(torch.ones(1))
     with pytest.raises(ValueError, match="3 different operation names"):
         EdgeNetwork(Two()).space("mine", ["a", "a", "b"])
+
+
+def test_what_operations_cost_is_their_parameters_over_all_edges_of_a_row() -> None:
+    def operations() -> list[nn.Module | None]:
+        return [nn.Linear(3, 3), nn.Linear(3, 3, bias=False), nn.ReLU(), None]
+
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(Edge(operations(), name) for name in ("a", "b", "a"))
+
+    assert EdgeNetwork(Stack()).costs().tolist() == [[24, 18, 0, 0], [12, 9, 0, 0]]  # two edges are called a

@@ -255,3 +255,27 @@ def test_two_processes_do_the_work_of_one(tmp_path: Path) -> None:
     torch.testing.assert_close(first["logits"], logits, rtol=0, atol=1e-5)
     torch.testing.assert_close(first["result"], result, rtol=0, atol=1e-5)
     assert (logits - logits.mean()).abs().max() > 0.1  # the control: they have moved
+
+
+# ------------------------------------------------------------------ what operations cost
+
+
+def priced(model: nn.Module, costs: Tensor | None = None) -> Supernet:
+    batches = Batches(torch.randn(20, 3), torch.arange(20) % 2, size=10)
+    space = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None]))).space("priced", ["linear", "none"])
+    return Supernet(space, model, functional.cross_entropy, batches, batches, batches, costs=costs)
+
+
+def test_costs_are_those_given_or_those_that_the_model_s_modules_say() -> None:
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))
+    assert priced(model).costs().tolist() == [[8, 0]]
+    assert priced(model, torch.tensor([[5.0, 1.0]])).costs().tolist() == [[5, 1]]
+    with pytest.raises(ValueError, match="does not say what its operations cost"):
+        priced(nn.Linear(3, 2)).costs()
+
+
+def test_costs_of_one_s_own_are_part_of_what_a_run_is_gone_on_from_with() -> None:
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))
+    one, other = (priced(model, torch.tensor([[cost, 1.0]])).fingerprint() for cost in (5.0, 6.0))
+    assert one["costs"] != other["costs"]
+    assert "costs" not in priced(model).fingerprint()

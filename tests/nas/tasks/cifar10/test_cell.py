@@ -209,3 +209,11 @@ def test_memory_is_that_of_one_architecture_whatever_the_number_of_candidates() 
     dense = [kept_bytes(candidates, dense=True) for candidates in (2, 4, 8, 16)]
     assert dense[3] > 5 * dense[0]  # the control: dense propagation keeps every operation's output
     assert dense[0] > 1.5 * sparse[0]
+
+
+def test_what_an_operation_costs_is_its_parameters() -> None:
+    """With 4 channels: 16 weights of the 1 x 1 convolution, 144 of the 3 x 3 one; with scale and shift 8 more."""
+    plain = {"none": 0, "skip_connect": 0, "nor_conv_1x1": 16, "nor_conv_3x3": 144, "avg_pool_3x3": 0}
+    assert make().costs().tolist() == [[plain[name] for name in OPERATIONS]] * len(EDGES)
+    affine = {name: cost + 8 * (cost > 0) for name, cost in plain.items()}
+    assert make(Norm(affine=True)).costs().tolist() == [[affine[name] for name in OPERATIONS]] * len(EDGES)
