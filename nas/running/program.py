@@ -133,8 +133,7 @@ class _PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError:
-            needed = f"--print-completion needs shtab: pip install '{DISTRIBUTION}[completion]'"
-            parser.exit(_say(parser.prog, needed, 2))
+            parser.exit(_say(parser.prog, "--print-completion needs shtab: pip install shtab", 2))
         parser.prog = self.const
         for one in (parser, *_commands_of(parser)):
             for action in one._actions:
