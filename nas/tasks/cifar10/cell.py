@@ -72,10 +72,10 @@ class ConvolutionalCell(nn.Module):
 
     def costs(self) -> Tensor:
         """How many parameters an edge spends on an operation, (E, K)."""
-        rows = [[self._parameters(edge, k) for k in range(len(names))] for edge, names in enumerate(self.candidates)]
+        rows = [[self._count(edge, k) for k in range(len(names))] for edge, names in enumerate(self.candidates)]
         return torch.tensor(rows, dtype=torch.get_default_dtype())
 
-    def _parameters(self, edge: int, k: int) -> int:
+    def _count(self, edge: int, k: int) -> int:
         name = f"{edge}_{k}"
         layer = self.convolutions[name] if name in self.convolutions else nn.Module()
         return sum(weight.numel() for weight in layer.parameters())
