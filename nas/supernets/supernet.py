@@ -117,10 +117,11 @@ class Supernet:
         """
         if self.own_costs is not None:
             return self.own_costs
-        said: list[Any] = [module for module in self.model.modules() if hasattr(module, "costs")]
+        said: list[Any] = [part for part in self.model.modules() if callable(getattr(part, "costs", None))]
         if not said:
             raise ValueError(COSTS_UNKNOWN)
-        return torch.stack([module.costs() for module in said]).sum(dim=0)
+        parts = said[:1] if said[0] is self.model else said  # the whole knows better than its parts
+        return torch.stack([part.costs() for part in parts]).sum(dim=0)
 
     def objective(self) -> "NetworkObjective":
         inputs, targets = self.architecture.at(self.architecture_steps)

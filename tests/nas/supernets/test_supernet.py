@@ -274,6 +274,19 @@ def test_costs_are_those_given_or_those_that_the_model_s_modules_say() -> None:
         priced(nn.Linear(3, 2)).costs()
 
 
+def test_the_costs_of_parts_are_added_and_those_of_the_whole_go_before_them() -> None:
+    class Part(nn.Module):
+        def costs(self) -> Tensor:
+            return torch.tensor([[3.0, 1.0]])
+
+    class Whole(nn.Sequential):
+        def costs(self) -> Tensor:
+            return torch.tensor([[4.0, 2.0]])
+
+    assert priced(nn.Sequential(Part(), Part())).costs().tolist() == [[6, 2]]
+    assert priced(Whole(Part(), Part())).costs().tolist() == [[4, 2]]
+
+
 def test_costs_of_one_s_own_are_part_of_what_a_run_is_gone_on_from_with() -> None:
     model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))
     one, other = (priced(model, torch.tensor([[cost, 1.0]])).fingerprint() for cost in (5.0, 6.0))
