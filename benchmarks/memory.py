@@ -21,8 +21,9 @@ from nas.running.pool import workers
 from nas.spaces.nasbench201 import EDGES
 from nas.supernets.edge import choose
 from nas.supernets.supernet import NetworkObjective
-from nas.tasks.cifar10.cell import Norm
-from nas.tasks.cifar10.network import CellNetwork
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10.network import KIND
 
 PATHS = {"one path": 1, "two paths": 2, "all": None}
 MEGA = 1e6
@@ -31,7 +32,7 @@ MEGA = 1e6
 def measure(candidates: int, paths: int | None, batch: int, cells: int, device: str) -> tuple[float, float, float]:
     """Megabytes of one architecture step: peak, kept for the backward pass, weights with velocity."""
     torch.manual_seed(0)
-    network = CellNetwork(16, cells, (("nor_conv_3x3",) * candidates,) * len(EDGES), Norm()).to(device)
+    network = CellNetwork(16, cells, (("nor_conv_3x3",) * candidates,) * len(EDGES), Norm(), KIND).to(device)
     weights = 2 * sum(parameter.numel() * 4 for parameter in network.parameters())
     chosen = torch.arange(len(EDGES)) % candidates
     gates = functional.one_hot(chosen, candidates).float().to(device)

@@ -6,7 +6,7 @@ delta, average pooling a uniform kernel with a correction at the border. A node'
 (relu(x), x); a selected edge is then normalised or not. Nothing depends on the choice but numbers, so the whole step is
 recorded once as a CUDA graph and replayed.
 
-The numbers are those of nas/tasks/cifar10/cell.py (tests compare them in double precision on the CPU, where this
+The numbers are those of nas/tasks/cells/cell.py (tests compare them in double precision on the CPU, where this
 is only slower). Speed on a GPU: not measured yet.
 """
 
@@ -23,7 +23,7 @@ from nas.running.processes import average
 from nas.supernets.descent import Descent
 from nas.supernets.recorded import Recorder
 from nas.supernets.supernet import NetworkObjective, Supernet
-from nas.tasks.cifar10.cell import EPSILON, KERNEL, ConvolutionalCell, window_pixels
+from nas.tasks.cells.cell import EPSILON, KERNEL, ConvolutionalCell, window_pixels
 
 
 @dataclass(frozen=True)

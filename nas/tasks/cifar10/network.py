@@ -1,18 +1,17 @@
 """What is the CIFAR-10 parent network, and on which images are its weights and its architecture trained?
 
-NAS-Bench-201's network (Dong & Yang, ICLR 2020): a stem of 16 channels, three stages of five cells, a residual block
-that halves the image and doubles the channels between stages, normalisation, global pooling, a linear layer. All cells
-share one architecture. Trained from scratch with one operation an edge, it is the benchmark's own network.
+The network of cells (nas/tasks/cells/network.py) with a stem of 16 channels and five cells a stage. Trained from scratch
+with one operation an edge, it is the benchmark's own network.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nas.data import cifar10, nasbench201
@@ -21,13 +20,14 @@ from nas.running import config
 from nas.spaces import nasbench201 as space
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
-from nas.supernets.edge import Choice
 from nas.supernets.supernet import Supernet
-from nas.tasks.cifar10.cell import ConvNorm, ConvolutionalCell, Norm
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork, ImageKind, moved
 from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 
-CLASSES = len(cifar10.CLASSES)
-MEAN, DEVIATION = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # of the training pixels, as NAS-Bench-201 rounds them
+KIND = ImageKind(  # of the training pixels, as NAS-Bench-201 rounds them
+    len(cifar10.CLASSES), mean=(125.3, 123.0, 113.9), deviation=(63.0, 62.1, 66.7)
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def assemble(
     torch.manual_seed(seed)
     cell_space = space.cell_space(settings.zero)
     candidates = (cell_space.operations,) * len(cell_space.edges)
-    model = CellNetwork(settings.channels, settings.cells, candidates, Norm(settings.affine, settings.statistics))
+    norm = Norm(settings.affine, settings.statistics)
+    model = CellNetwork(settings.channels, settings.cells, candidates, norm, KIND)
     model.precision = getattr(torch, settings.precision)
     half = len(train.labels) // 2
     parts = [train.part(start, start + min(settings.images, half)) for start in (0, half)]
@@ -130,68 +131,6 @@ def assemble(
     return kind(cell_space, model, loss, weights, architecture, judged, descent, figures, about, unseen, running)
 
 
-# ------------------------------------------------------------------ the network
-
-
-class CellNetwork(nn.Module):
-    """Images (N, 3, H, W) uint8 and a `Choice` -> class scores (N, 10) float32. H and W are multiples of 4.
-
-    candidates: for each edge of the cell its operations' names, so that a single one gives the benchmark's network.
-    """
-
-    precision = torch.float32
-    image_mean: Tensor
-    image_deviation: Tensor
-
-    def __init__(self, channels: int, cells: int, candidates: tuple[tuple[str, ...], ...], norm: Norm) -> None:
-        super().__init__()
-        self.stem = ConvNorm(3, channels, 3, 1, norm, relu=False)
-        widths = [channels, 2 * channels, 4 * channels]
-        self.stages = nn.ModuleList(
-            nn.ModuleList(ConvolutionalCell(width, space.EDGES, candidates, norm) for _ in range(cells))
-            for width in widths
-        )
-        self.reductions = nn.ModuleList(Reduction(width, 2 * width, norm) for width in widths[:-1])
-        self.norm = nn.BatchNorm2d(widths[-1], affine=norm.affine, track_running_stats=norm.statistics == "running")
-        self.linear = nn.Linear(widths[-1], CLASSES)
-        self.register_buffer("image_mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("image_deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor, choice: Choice) -> Tensor:
-        return self.run(images, lambda cell, x: cell(x, choice))
-
-    def run(self, images: Tensor, through: Callable[[ConvolutionalCell, Tensor], Tensor]) -> Tensor:
-        """The class scores, with `through` computing each cell."""
-        wide = self.linear.weight.dtype
-        x = (images.to(wide) - self.image_mean) / self.image_deviation
-        x = x.to(wide if wide == torch.float64 else self.precision).contiguous(memory_format=torch.channels_last)
-        x = self.stem(x)
-        for place, stage in enumerate(self.stages):
-            if place:
-                x = self.reductions[place - 1](x)
-            cells: Any = stage
-            for cell in cells:
-                x = through(cell, x)
-        features = torch.relu(self.norm(x)).mean(dim=(2, 3), dtype=wide)
-        scores: Tensor = self.linear(features)
-        return scores
-
-
-class Reduction(nn.Module):
-    """NAS-Bench-201's residual block of stride 2: (N, C, H, W) -> (N, 2C, H/2, W/2)."""
-
-    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
-        super().__init__()
-        self.first = ConvNorm(inputs, outputs, 3, 2, norm)
-        self.second = ConvNorm(outputs, outputs, 3, 1, norm)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        short = functional.conv2d(functional.avg_pool2d(x, 2), self.shortcut.weight.to(x.dtype))
-        out: Tensor = self.second(self.first(x)) + short
-        return out
-
-
 # ------------------------------------------------------------------ images
 
 
@@ -209,11 +148,7 @@ def batches(
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Random crops of the image within a black border of 4 pixels, and random flips; (N, 3, H, W) as given."""
-    count, _, height, width = images.shape
-    down, right, flip = (torch.randint(high, (count,), generator=generator, device=images.device) for high in (9, 9, 2))
-    windows = functional.pad(images, (4, 4, 4, 4)).unfold(2, height, 1).unfold(3, width, 1)
-    cropped = windows[torch.arange(count, device=images.device), :, down, right]
-    return torch.where(flip.bool().view(-1, 1, 1, 1), cropped.flip(3), cropped)
+    return moved(images, generator, border=4, flip=True)
 
 
 def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[str, float]] | None:

@@ -21,8 +21,9 @@ from nas.spaces import nasbench201 as space
 from nas.supernets.alone import Alone, space_of
 from nas.supernets.descent import Descent
 from nas.supernets.supernet import Supernet
-from nas.tasks.cifar10.cell import Norm
-from nas.tasks.cifar10.network import CellNetwork, Settings, augment, batches
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10.network import KIND, Settings, augment, batches
 from nas.tasks.task import Request, Row
 
 
@@ -134,7 +135,8 @@ def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
     torch.manual_seed(recipe.seed)
     names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
     alone = space_of(space.EDGES, recipe.architecture)
-    model = CellNetwork(recipe.channels, recipe.cells, names, Norm(affine=True, statistics="running"))
+    norm = Norm(affine=True, statistics="running")
+    model = CellNetwork(recipe.channels, recipe.cells, names, norm, KIND)
     model.precision = getattr(torch, recipe.precision)
     weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
     judged = batches(test, min(250, len(test.labels)), device)

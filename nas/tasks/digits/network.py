@@ -20,7 +20,7 @@ from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
 from nas.supernets.edge import Choice
 from nas.supernets.supernet import Supernet
-from nas.tasks.cifar10.cell import ConvNorm, ConvolutionalCell, Norm
+from nas.tasks.cells.cell import ConvNorm, ConvolutionalCell, Norm
 
 THIRD = 599  # of the 1,797 images: weights, architecture, test
 

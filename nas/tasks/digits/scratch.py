@@ -16,7 +16,7 @@ from nas.spaces import nasbench201
 from nas.supernets.alone import Alone, space_of
 from nas.supernets.batches import Batches
 from nas.supernets.supernet import Supernet
-from nas.tasks.cifar10.cell import Norm
+from nas.tasks.cells.cell import Norm
 from nas.tasks.digits.network import THIRD, DigitsNetwork, Settings, descent, thirds
 from nas.tasks.task import Comparison, Measure, Points, Request, Row, Training
 

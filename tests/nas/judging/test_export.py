@@ -22,8 +22,9 @@ from nas.search import SearchSettings
 from nas.spaces import nasbench201, recurrent
 from nas.supernets.edge import choose
 from nas.tasks.cifar10 import export as of_images
-from nas.tasks.cifar10.cell import Norm
-from nas.tasks.cifar10.network import DEVIATION, MEAN, CellNetwork, assemble
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10.network import KIND, assemble
 from nas.tasks.cifar10.network import Settings as ImageSettings
 from nas.tasks.task import Experiment
 from nas.tasks.text import export as of_text
@@ -114,7 +115,7 @@ def test_a_trained_network_of_cells(tmp_path: Path, architecture: str) -> None:
     """Learned scales and running statistics, each somewhere else than at its start."""
     torch.manual_seed(0)
     names = tuple((nasbench201.OPERATIONS[choice],) for choice in nasbench201.read(architecture))
-    model = CellNetwork(4, 2, names, Norm(affine=True, statistics="running"))
+    model = CellNetwork(4, 2, names, Norm(affine=True, statistics="running"), KIND)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             tensor.add_(torch.rand(tensor.shape) if "var" in name else 0.2 * torch.randn(tensor.shape))
@@ -172,7 +173,7 @@ def wide(model: CellNetwork) -> CellNetwork:
     """In 64 bits and evaluation, with the pixels' mean and deviation as exact as the exported source writes them."""
     model.double().eval()
     model.image_mean, model.image_deviation = (
-        torch.tensor(row, dtype=torch.float64).view(3, 1, 1) for row in (MEAN, DEVIATION)
+        torch.tensor(row, dtype=torch.float64).view(3, 1, 1) for row in (KIND.mean, KIND.deviation)
     )
     return model
 

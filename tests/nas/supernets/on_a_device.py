@@ -27,7 +27,7 @@ from nas.data.ptb import Corpus
 from nas.search import SearchSettings, build_method, steps
 from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
-from nas.tasks.cifar10 import cell as convolutional
+from nas.tasks.cells import cell as convolutional
 from nas.tasks.cifar10 import network as cifar
 from nas.tasks.cifar10.task import TASK
 from nas.tasks.text import cell as recurrent

@@ -22,10 +22,11 @@ from nas.spaces import nasbench201
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
 from nas.supernets.supernet import NetworkObjective, Supernet
-from nas.tasks.cifar10 import cell as convolutional
+from nas.tasks.cells import cell as convolutional
 from nas.tasks.cifar10 import network as cifar
-from nas.tasks.cifar10.cell import Norm
-from nas.tasks.cifar10.network import CellNetwork, Settings, assemble, augment
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10.network import KIND, Settings, assemble, augment
 
 SMALL = Settings(channels=4, cells=1, batch=8, images=32, held_out=16)
 
@@ -48,7 +49,7 @@ def one_hot(*choices: int, candidates: int = 4) -> torch.Tensor:
 )
 def test_parameters_are_the_benchmarks(cell: tuple[int, ...]) -> None:
     """73,306 + 28,000 a 1×1 convolution + 243,040 a 3×3 one, as in the benchmark's records for every cell."""
-    model = CellNetwork(16, 5, tuple((OPERATIONS[k],) for k in cell), Norm(affine=True, statistics="running"))
+    model = CellNetwork(16, 5, tuple((OPERATIONS[k],) for k in cell), Norm(affine=True, statistics="running"), KIND)
     expected = 73_306 + 28_000 * cell.count(2) + 243_040 * cell.count(3)
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
@@ -60,7 +61,7 @@ def test_parameters_are_the_tables() -> None:
     table = table_file.load(Path(folder))
     index = table.find("|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")
     cell = tuple((OPERATIONS[k],) for k in table.choices[index])
-    model = CellNetwork(16, 5, cell, Norm(affine=True, statistics="running"))
+    model = CellNetwork(16, 5, cell, Norm(affine=True, statistics="running"), KIND)
     assert sum(parameter.numel() for parameter in model.parameters()) == table.column("cifar10_params")[index]
 
 

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas.data.cifar10 import Images
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
-from nas.tasks.cifar10.cell import EPSILON, ConvolutionalCell, Norm
+from nas.tasks.cells.cell import EPSILON, ConvolutionalCell, Norm
 from nas.tasks.cifar10.network import Settings, assemble
 
 MODES = ("one-hot", "dense mixture", "one-hot, all run", "scaled and zeroed")
