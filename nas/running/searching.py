@@ -111,6 +111,22 @@ def fingerprint(network: ParentNetwork, seed: int) -> dict[str, str]:
     return {"seed": str(seed), **of_network}
 
 
+def check_fingerprint(folder: Path, about: dict[str, Any], mine: dict[str, str]) -> None:
+    """Raises: RunError if what a checkpoint of `folder` says `about` itself is of another network than `mine`."""
+    for name, then in about.get(FINGERPRINT, {}).items():
+        if mine.get(name, then) != then:
+            raise RunError(
+                f"{folder} was begun with another {name}: {then}, now {mine[name]}; "
+                "put that back, or choose another folder"
+            )
+
+
+def check_same(folder: Path, network: ParentNetwork, seed: int) -> None:
+    """Raises: RunError in one line if the search in `folder` saw another network, or other data, than this one."""
+    _, about = runs.read_checkpoint(folder / runs.CHECKPOINT)
+    check_fingerprint(folder, about, fingerprint(network, seed))
+
+
 def _keep(
     run: Run,
     network: ParentNetwork,
@@ -138,12 +154,7 @@ def restored(
 
     Raises: RunError if the checkpoint has another fingerprint than `mine`; one from before there were any has none.
     """
-    for name, then in about.get(FINGERPRINT, {}).items():
-        if mine.get(name, then) != then:
-            raise RunError(
-                f"{folder} was begun with another {name}: {then}, now {mine[name]}; "
-                "put that back, or choose another folder"
-            )
+    check_fingerprint(folder, about, mine)
     parts: dict[str, dict[str, Tensor]] = {"memory": {}, "moments": {}, "window": {}, "network": {}, "seen": {}}
     for name, tensor in tensors.items():
         prefix, slash, rest = name.partition("/")

@@ -147,6 +147,16 @@ class Supernet:
         more = self.figures(gates.argmax(dim=-1).tolist()) if self.figures is not None else {}
         return {"loss": loss, **({"accuracy": accuracy} if labelled else {})} | {k: float(v) for k, v in more.items()}
 
+    def reached(self, gates: Tensor) -> list[Tensor]:
+        """The weights that a weight step under these gates would move."""
+        inputs, targets = self.weights.at(0)
+        self.model.train()
+        with torch.enable_grad(), _Still(self.model, frozen=False), seeded(0, inputs.device):
+            loss = _one_number(self.loss(self.model(inputs, choose(gates, gates != 0)), targets))
+            weights = list(self.parameters.values()) if loss.requires_grad else []
+            of_all = torch.autograd.grad(loss, weights, allow_unused=True) if weights else ()
+        return [weight for weight, gradient in zip(weights, of_all, strict=True) if gradient is not None]
+
     def fingerprint(self) -> dict[str, str]:
         """What a run's checkpoint says of this network beside its weights: a resume with another one is refused."""
         uses = {"weights": self.weights, "architecture": self.architecture, "held-out": self.held_out}
@@ -279,13 +289,14 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 class _Still:
-    """While entered, weights ask for no gradient and running statistics keep their values."""
+    """While entered, running statistics keep their values, and frozen weights ask for no gradient."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, frozen: bool = True) -> None:
+        self.model, self.frozen = model, frozen
 
     def __enter__(self) -> None:
-        self.asked = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        asked = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.asked = asked if self.frozen else []
         self.kept = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         for parameter in self.asked:
             parameter.requires_grad_(False)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "ptb": "nas.tasks.text.task:TASK",
     "cifar10": "nas.tasks.cifar10.task:TASK",
+    "images": "nas.tasks.images.task:TASK",
     "digits": "nas.tasks.digits.task:TASK",
 }
 KNOWN = f"{', '.join(BUILT_IN)}, or your own as package.module:TASK"

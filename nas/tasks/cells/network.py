@@ -19,7 +19,7 @@ from nas.tasks.cells.cell import ConvNorm, ConvolutionalCell, Norm
 
 @dataclass(frozen=True)
 class ImageKind:
-    """What a network must know of its images. classes: how many; mean, deviation: of the pixels, one for each colour."""
+    """What a network must know of its images. classes: how many; mean, deviation: of the pixels, for each colour."""
 
     classes: int
     mean: tuple[float, ...]

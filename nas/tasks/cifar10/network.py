@@ -1,7 +1,7 @@
 """What is the CIFAR-10 parent network, and on which images are its weights and its architecture trained?
 
-The network of cells (nas/tasks/cells/network.py) with a stem of 16 channels and five cells a stage. Trained from scratch
-with one operation an edge, it is the benchmark's own network.
+The network of cells (nas/tasks/cells/network.py) with a stem of 16 channels and five cells a stage. Trained from
+scratch with one operation an edge, it is the benchmark's own network.
 """
 
 import math

@@ -16,6 +16,7 @@ from torch.nn import functional
 from nas.data import digits
 from nas.running import config
 from nas.spaces import nasbench201
+from nas.spaces.space import Space
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
 from nas.supernets.edge import Choice
@@ -62,16 +63,21 @@ class Settings:
             raise ValueError(f"clip must be positive, or none, not {self.clip}")
 
 
+def space(settings: Settings) -> Space:
+    """The cell's space, with or without `none`."""
+    return nasbench201.cell_space(settings.zero)
+
+
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
     """The parent network with its images; `data` is not asked. Raises: DataError without scikit-learn."""
     torch.manual_seed(seed)
-    space = nasbench201.cell_space(settings.zero)
-    model = DigitsNetwork(settings.channels, (space.operations,) * len(space.edges), Norm())
+    cells = space(settings)
+    model = DigitsNetwork(settings.channels, (cells.operations,) * len(cells.edges), Norm())
     weights, architecture, _ = thirds(settings.batch, device, seed)
     pixels, labels = architecture.inputs, architecture.targets
     held_out = Batches(pixels, labels, len(labels), shuffle=False)
     return Supernet(
-        space,
+        cells,
         model.to(device),
         functional.cross_entropy,
         weights,

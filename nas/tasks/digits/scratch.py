@@ -16,9 +16,10 @@ from nas.spaces import nasbench201
 from nas.supernets.alone import Alone, space_of
 from nas.supernets.batches import Batches
 from nas.supernets.supernet import Supernet
+from nas.tasks import judged
 from nas.tasks.cells.cell import Norm
-from nas.tasks.digits.network import THIRD, DigitsNetwork, Settings, descent, thirds
-from nas.tasks.task import Comparison, Measure, Points, Request, Row, Training
+from nas.tasks.digits.network import THIRD, DigitsNetwork, Settings, descent, space, thirds
+from nas.tasks.task import Comparison, Request, Row
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,11 @@ def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], reques
     """Rows for `nas.judging.evaluate`: the found cell and random ones, each trained from scratch in RUN/scratch."""
     if request.epochs is not None:
         settings = Settings(**{**vars(settings), "final_epochs": request.epochs})
-    cells = [("found", result["architecture"])]
-    cells += [("random", random_cell(settings, 1000 * result["seed"] + n)) for n in range(request.randoms)]
-    rows: list[Row] = []
-    for model, architecture in cells:
-        for seed in range(request.seeds):
-            row = train_once(folder, Recipe(architecture, seed, settings), request.device, request.stopped)
-            if row is None:
-                return None
-            rows.append({"model": model, **row})
-    return rows
 
+    def train(architecture: str, seed: int) -> Row | None:
+        return train_once(folder, Recipe(architecture, seed, settings), request.device, request.stopped)
 
-def random_cell(settings: Settings, seed: int) -> str:
-    """A cell drawn evenly from the space."""
-    space = nasbench201.cell_space(settings.zero)
-    generator = torch.Generator().manual_seed(seed)
-    return space.write(torch.randint(len(space.operations), (len(space.edges),), generator=generator).tolist())
+    return judged.rows(space(settings), result, request, train)
 
 
 def train_once(root: Path, recipe: Recipe, device: str, stopped: Callable[[], bool] = lambda: False) -> Row | None:
@@ -85,8 +74,8 @@ def build(recipe: Recipe, device: str) -> Supernet:
     first, second, test = thirds(recipe.network.batch, device, recipe.seed)
     both = (torch.cat((first.inputs, second.inputs)), torch.cat((first.targets, second.targets)))
     weights = Batches(*both, recipe.network.batch, recipe.seed)
-    space = space_of(nasbench201.EDGES, recipe.architecture)
-    return Supernet(space, model.to(device), functional.cross_entropy, weights, test, test, descent(recipe.network))
+    alone = space_of(nasbench201.EDGES, recipe.architecture)
+    return Supernet(alone, model.to(device), functional.cross_entropy, weights, test, test, descent(recipe.network))
 
 
 # ------------------------------------------------------------------ what searches are compared by
@@ -97,57 +86,10 @@ def describe(comparison: Comparison[Settings]) -> str:
     return f"handwritten digits, 2 × {THIRD} training images; {comparison.experiment.network.channels} channels"
 
 
-def points(comparison: Comparison[Settings], folder: Path, equal_seconds: float) -> Points:
-    """Test accuracy, trained from scratch, of what the search stood for by the equal time and at its end."""
-    return [(seconds, _test(comparison, *training)) for seconds, training in _stood_for(folder, equal_seconds)]
-
-
-def trainings(comparison: Comparison[Settings], folders: list[Path], equal_seconds: float) -> list[Training]:
-    """What `points` and `references` need, each once."""
-    cells = [training for folder in folders for _, training in _stood_for(folder, equal_seconds)]
-    return list(dict.fromkeys([*cells, *_beside(comparison)]))
-
-
 def train(comparison: Comparison[Settings], architecture: str, seed: int) -> Row | None:
     """The figures of one training under ROOT/digits-final, never done twice; None if stopped."""
     recipe = Recipe(architecture, seed, comparison.experiment.network)
     return train_once(comparison.root / "digits-final", recipe, comparison.device, comparison.stopped)
 
 
-def references(comparison: Comparison[Settings]) -> dict[str, list[float]]:
-    """Test accuracy of one random cell a seed, under the same protocol."""
-    return {"random cells": [_test(comparison, *training) for training in _beside(comparison)]}
-
-
-MEASURE = Measure(
-    label="test accuracy of the derived cell, from scratch (%)",
-    larger_is_better=True,
-    describe=describe,
-    points=points,
-    trainings=trainings,
-    train=train,
-    references=references,
-)
-
-
-# ------------------------------------------------------------------ helpers
-
-
-def _stood_for(folder: Path, equal_seconds: float) -> list[tuple[float, Training]]:
-    """When and what: the last record by the equal time, if there is one, and the search's result."""
-    records, result = runs.records(folder), runs.result(folder)
-    known = [record for record in records if record["seconds"] <= equal_seconds][-1:]
-    moments = [(record["seconds"], record["architecture"]) for record in known if record is not records[-1]]
-    moments.append((records[-1]["seconds"], result["architecture"]))
-    return [(seconds, (architecture, result["seed"])) for seconds, architecture in moments]
-
-
-def _beside(comparison: Comparison[Settings]) -> list[Training]:
-    return [(random_cell(comparison.experiment.network, seed), seed) for seed in range(comparison.seeds)]
-
-
-def _test(comparison: Comparison[Settings], architecture: str, seed: int) -> float:
-    row = train(comparison, architecture, seed)
-    if row is None:
-        raise ValueError(f"the training of {architecture} with seed {seed} was stopped")
-    return float(row["test"])
+MEASURE = judged.measure(space, train, describe)

@@ -2,17 +2,9 @@
 
 from pathlib import Path
 
-from nas.spaces import nasbench201
-from nas.spaces.space import Space
-from nas.tasks.digits.network import Settings, build
+from nas.tasks.digits.network import Settings, build, space
 from nas.tasks.digits.scratch import MEASURE, evaluate
 from nas.tasks.task import Task
-
-
-def space(settings: Settings) -> Space:
-    """The cell's space, with or without `none`."""
-    return nasbench201.cell_space(settings.zero)
-
 
 TASK = Task(
     name="digits",

@@ -21,9 +21,9 @@ from nas.running.searching import search_in
 from nas.search import SearchSettings
 from nas.spaces import nasbench201, recurrent
 from nas.supernets.edge import choose
-from nas.tasks.cifar10 import export as of_images
 from nas.tasks.cells.cell import Norm
 from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10 import export as of_images
 from nas.tasks.cifar10.network import KIND, assemble
 from nas.tasks.cifar10.network import Settings as ImageSettings
 from nas.tasks.task import Experiment

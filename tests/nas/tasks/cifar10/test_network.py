@@ -23,9 +23,9 @@ from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
 from nas.supernets.supernet import NetworkObjective, Supernet
 from nas.tasks.cells import cell as convolutional
-from nas.tasks.cifar10 import network as cifar
 from nas.tasks.cells.cell import Norm
 from nas.tasks.cells.network import CellNetwork
+from nas.tasks.cifar10 import network as cifar
 from nas.tasks.cifar10.network import KIND, Settings, assemble, augment
 
 SMALL = Settings(channels=4, cells=1, batch=8, images=32, held_out=16)

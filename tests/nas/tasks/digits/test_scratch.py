@@ -42,12 +42,6 @@ def test_a_training_is_stopped_resumed_and_never_repeated(tmp_path: Path) -> Non
     assert scratch.train_once(tmp_path / "whole", recipe, "cpu", lambda: pytest.fail("trained again")) == whole
 
 
-def test_random_cells_differ_and_are_the_same_again() -> None:
-    cells = [scratch.random_cell(SHORT, seed) for seed in range(10)]
-    assert len(set(cells)) == 10
-    assert cells == [scratch.random_cell(SHORT, seed) for seed in range(10)]
-
-
 def test_a_wrong_cell_is_refused() -> None:
     with pytest.raises(ValueError, match="conv_9x9"):
         Recipe(all_of("skip_connect").replace("skip_connect~0", "conv_9x9~0", 1))

@@ -1,0 +1,154 @@
+"""What is the parent network on images of one's own, and on which of them are weights and architecture trained?
+
+The network of cells (nas/tasks/cells/network.py) with as many colours and classes as the images have, and with their
+mean and deviation. A share of the images is kept for the test of what is found; one half of the rest trains the
+weights, the other the architecture (nas/data/images.py: split).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from nas.data import images as files
+from nas.data.images import LabelledImages
+from nas.running import config
+from nas.spaces import nasbench201
+from nas.spaces.space import Space
+from nas.supernets.batches import Batches
+from nas.supernets.descent import Descent
+from nas.supernets.supernet import Supernet
+from nas.tasks.cells.cell import Norm
+from nas.tasks.cells.network import CellNetwork, ImageKind, moved
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The network, its images and its weights' training.
+
+    path: a folder of class folders, or an .npz file with x and y (nas/data/images.py). size: each image is made so
+    large, 0 for as it is. test: the share that is kept for training from scratch. channels of the first stage; cells a
+    stage; zero: whether `none` competes; batch, images a step; augment: random crops within a border of an eighth of
+    the image, and flips, where a mirror image is one of its class; rate to clip: the weights' Nesterov SGD; held_out:
+    how many of the architecture's images score the current architecture for the record; final_epochs: of a training
+    from scratch.
+    """
+
+    path: str = ""
+    size: int = 0
+    test: float = 0.2
+    channels: int = 16
+    cells: int = 5
+    zero: bool = False
+    batch: int = 64
+    augment: Literal["none", "crop", "crop and flip"] = "crop"
+    rate: float = 0.1
+    momentum: float = 0.9
+    decay: float = 5e-4
+    clip: float | None = 1.0
+    held_out: int = 2_560
+    final_epochs: int = 100
+
+    def __post_init__(self) -> None:
+        config.within(self, size=(0, files.MOST_SIDE), channels=(1, 4096), cells=(1, 1000), batch=(2, 1 << 20))
+        config.within(self, held_out=(2, 1 << 40), final_epochs=(1, 1_000_000))
+        if self.size % 4:
+            raise ValueError(f"size must be a multiple of 4, or 0 for images as they are, not {self.size}")
+        if not 0 < self.test < 1:
+            raise ValueError(f"need 0 < test < 1, not {self.test}")
+        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
+            raise ValueError(
+                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
+            )
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be positive, or none, not {self.clip}")
+
+
+def space(settings: Settings) -> Space:
+    """The cell's space, with or without `none`."""
+    return nasbench201.cell_space(settings.zero)
+
+
+def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
+    """The parent network with its images. Raises: DataError in one line if they are missing or wrong."""
+    return assemble(settings, images_of(settings, data), device, seed)
+
+
+def images_of(settings: Settings, data: Path | None) -> LabelledImages:
+    """The images that the settings name. Raises: DataError in one line."""
+    if not settings.path:
+        raise files.DataError(
+            "which images? add --set network.path=FOLDER, a folder of class folders, or an .npz file with x and y"
+        )
+    return files.load(files.find(settings.path, data), settings.size)
+
+
+def assemble(settings: Settings, images: LabelledImages, device: str, seed: int) -> Supernet:
+    """The parent network on given images. Raises: DataError if a half of them has no whole minibatch."""
+    torch.manual_seed(seed)
+    cells = space(settings)
+    parts = [images.part(chosen) for chosen in files.split(images.labels, settings.test)[:2]]
+    if (fewest := min(len(part.labels) for part in parts)) < settings.batch:
+        raise files.DataError(
+            f"{images.name} has {fewest:,} images for a half, fewer than network.batch={settings.batch}; "
+            "set a smaller one, or add images"
+        )
+    kind = kind_of(images, settings)
+    candidates = (cells.operations,) * len(cells.edges)
+    model = CellNetwork(settings.channels, settings.cells, candidates, Norm(), kind)
+    weights, architecture = (minibatches(part, settings, device, 2 * seed + place) for place, part in enumerate(parts))
+    score = min(settings.held_out, len(parts[1].labels))
+    held_out = minibatches(parts[1].part(np.arange(score)), settings, device, size=min(256, score))
+    return Supernet(
+        cells,
+        model.to(device),
+        functional.cross_entropy,
+        weights,
+        architecture,
+        held_out,
+        descent(settings),
+        about=f"{images}; {len(parts[0].labels):,} for the weights, {len(parts[1].labels):,} for the architecture",
+        held_out_unseen=False,
+    )
+
+
+def kind_of(images: LabelledImages, settings: Settings) -> ImageKind:
+    """Classes, and mean and deviation of each colour over all images but those of the test, to four digits."""
+    weights, architecture, _ = files.split(images.labels, settings.test)
+    known = np.concatenate((weights, architecture))
+    colours = images.pixels.shape[1]
+    counts = np.zeros((colours, 256))
+    for start in range(0, len(known), 1024):  # a few at a time: numbers of 8 bytes take eight times the memory
+        some = images.pixels[known[start : start + 1024]]
+        counts += [np.bincount(some[:, colour].ravel(), minlength=256) for colour in range(colours)]
+    chances, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256)
+    mean = chances @ values
+    deviation = np.sqrt((chances * (values - mean[:, None]) ** 2).sum(axis=1))
+    deviation[deviation < 0.5] = 1.0  # a colour that is the same everywhere says nothing, and divides by zero
+    return ImageKind(len(images.classes), _rounded(mean), _rounded(deviation))
+
+
+def minibatches(
+    images: LabelledImages, settings: Settings, device: str, seed: int | None = None, size: int | None = None
+) -> Batches:
+    """Minibatches of images that stay on the device as bytes: shuffled and augmented with a seed, else in order."""
+    pixels, labels = torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device)
+    transform = None
+    if seed is not None and settings.augment != "none":
+        border = max(1, min(pixels.shape[2:]) // 8)
+        transform = partial(moved, border=border, flip=settings.augment == "crop and flip")
+    return Batches(pixels, labels, size or settings.batch, seed or 0, transform, shuffle=seed is not None)
+
+
+def descent(settings: Settings) -> Descent:
+    """How the weights move."""
+    return Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)
