@@ -69,6 +69,7 @@ OF_NO_MODULE = {
     "tests/examples/test_examples.py": "examples",
     "tests/fuzz/test_readers.py": "tests/fuzz",
     "tests/nas/supernets/test_own_networks.py": "nas/supernets",
+    "tests/nas/tasks/digits/test_task.py": "nas/tasks/digits/task.py",
     "tests/nas/test_zero_policy.py": "nas/step.py",
     "tests/theory/test_own_policies.py": "theory/exact.py",
     "tests/nas/supernets/test_cuda.py": "nas/supernets",

@@ -202,7 +202,12 @@ _DAMAGED = (
 
 
 def _fitted(image: Image.Image, size: int) -> Image.Image:
-    return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR) if size else image
+    if not size:
+        return image
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))  # first, or its border would see what lies outside
+    return square.resize((size, size), Image.Resampling.BILINEAR)
 
 
 # ------------------------------------------------------------------ an archive of arrays

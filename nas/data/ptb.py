@@ -171,7 +171,8 @@ def _decode(file: Path) -> str:
 
 
 def _lines(text: str) -> list[list[str]]:
-    return [words for line in text.split("\n") if (words := line.split())]
+    once: dict[str, str] = {}  # each word is held once, however often it stands there: else 60 bytes a time
+    return [[once.setdefault(word, word) for word in words] for line in text.split("\n") if (words := line.split())]
 
 
 def _cut(lines: list[list[str]]) -> list[list[list[str]]]:

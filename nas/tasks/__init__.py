@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "ptb": "nas.tasks.text.task:TASK",
+    "text": "nas.tasks.text.task:TEXT",
     "cifar10": "nas.tasks.cifar10.task:TASK",
     "images": "nas.tasks.images.task:TASK",
     "digits": "nas.tasks.digits.task:TASK",

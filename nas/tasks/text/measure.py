@@ -6,6 +6,7 @@ and an LSTM of the same size, one a seed.
 
 from pathlib import Path
 
+from nas import tasks
 from nas.data.ptb import Corpus
 from nas.running import runs
 from nas.tasks.task import Comparison, Measure, Points, Row, Training
@@ -36,12 +37,13 @@ def trainings(comparison: Comparison[Settings], folders: list[Path], equal_secon
 
 
 def train(comparison: Comparison[Settings], architecture: str, seed: int) -> Row | None:
-    """The figures of one training from scratch under ROOT/ptb-final, never done twice; None if stopped."""
+    """The figures of one training from scratch under ROOT/TASK-final, never done twice; None if stopped."""
     settings = comparison.experiment.network
     network.take_threads(settings)
     corpus = _corpus(comparison)
     final = scratch.final_of(settings, corpus, architecture, settings.final_epochs, seed)
-    return scratch.train_once(comparison.root / "ptb-final", final, corpus, comparison.device, comparison.stopped)
+    root = comparison.root / f"{tasks.find(comparison.experiment.task).name}-final"
+    return scratch.train_once(root, final, corpus, comparison.device, comparison.stopped)
 
 
 def references(comparison: Comparison[Settings]) -> dict[str, list[float]]:

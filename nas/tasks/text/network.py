@@ -86,7 +86,7 @@ class Settings:
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> "TextNetwork":
     """The parent network with its text. Raises: ValueError in one line if the text is missing, damaged or too short."""
     if processes.count() > 1:
-        raise ValueError("several processes share minibatches of images, not a text: search ptb with one")
+        raise ValueError("several processes share minibatches of images, not a text: search on text with one")
     take_threads(settings)
     sizes = (settings.window, settings.batch, settings.units)
     fits(f"the hidden states of a window, {' x '.join(map(str, sizes))} numbers,", 4 * math.prod(sizes))

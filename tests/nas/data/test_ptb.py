@@ -3,8 +3,10 @@
 import gzip
 import math
 import os
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +92,20 @@ def test_one_line_of_a_million_words(tmp_path: Path) -> None:
     corpus = ptb.from_files([str(file)])
     assert [len(part) for part in (corpus.train, corpus.valid, corpus.test)] == [800_001, 100_001, 100_001]
     assert len(corpus.words) == 1002
+
+
+def test_memory_is_a_few_bytes_for_each_of_the_text(tmp_path: Path) -> None:
+    """What the page on text says: about 6, of words of 5 letters. Held word by word it would be more than 12."""
+    random = np.random.default_rng(0)
+    lines = (" ".join(f"w{n:04}" for n in random.integers(0, 3000, 12)) for _ in range(20_000))
+    (tmp_path / "text").write_text("\n".join(lines))
+    size = (tmp_path / "text").stat().st_size
+    tracemalloc.start()
+    corpus = ptb.from_files([str(tmp_path / "text")])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(corpus.words) > 2900
+    assert size < peak < 8 * size
 
 
 def test_texts_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -136,11 +136,16 @@ def test_what_a_task_lacks_is_said_in_one_line(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["images"], "unknown task 'images'; known: ptb, cifar10, digits, or your own as package.module:TASK"),
+        (
+            ["picture"],
+            "unknown task 'picture'; known: ptb, text, cifar10, images, digits, or your own as package.module:TASK",
+        ),
         (["no.module:TASK"], "cannot load task 'no.module:TASK': No module named 'no'"),
         (["tests.nas.tasks.own_task:NONE"], "has no attribute 'NONE'"),
         (["tests.nas.tasks.own_task:MEASURE"], "is a Measure, not a nas.tasks.task.Task"),
         ([OWN, "--preset", "small"], "unknown preset 'small' of task sensors; it has none"),
+        (["text"], "which text? add --text FILE, or --text TRAIN VALID TEST; network.corpus=embedded tries it"),
+        (["text", "--set", "network.corpus=ptb"], "Penn Treebank is the task ptb"),
         (["ptb", "--preset", "huge"], "unknown preset 'huge' of task ptb; known: paper, quick, small"),
         ([OWN, "--set", "network.nodes=3"], "unknown setting network.'nodes'; known: batch, examples"),
         ([OWN, "--set", "network.units=0"], "units must be at least 1, not 0"),
@@ -183,7 +188,7 @@ def test_a_help_text_names_the_tasks_and_loads_no_torch() -> None:
     code = "import sys\nfrom nas.__main__ import main\n"
     code += "try: main(['search', '--help'])\nfinally: print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
-    assert "ptb, cifar10, digits, or your own as package.module:TASK" in " ".join(said.split())
+    assert "ptb, text, cifar10, images, digits, or your own as package.module:TASK" in " ".join(said.split())
     assert said.endswith("False\n")
     control = code.replace("['search', '--help']", f"['search', '{OWN}', '--dry-run']")
     assert subprocess.run([sys.executable, "-c", control], cwd=ROOT, capture_output=True, text=True).stdout.endswith(
