@@ -146,7 +146,7 @@ def _folder(path: Path, size: int) -> LabelledImages:
     pixels, coloured = np.empty(0, np.uint8), False
     first: tuple[int, ...] = ()
     for place, file in enumerate(tqdm(files, disable=None, unit="image", desc="reading")):
-        image = _read(file, size)
+        image = read(file, size)
         if not place:
             first = image.shape[:2]
             _check_size(path, len(files), *first, 3)
@@ -167,8 +167,8 @@ def _listed(folder: Path) -> list[Path]:
         raise DataError(f"cannot read {folder}: {error.strerror}") from error
 
 
-def _read(file: Path, size: int) -> Bytes:
-    """An image (H, W) if it is grey, else (H, W, 3)."""
+def read(file: Path, size: int = 0) -> Bytes:
+    """An image (H, W) if it is grey, else (H, W, 3); size as in `load`. Raises: DataError in one line."""
     content = places.read(file, most=MOST_FILE)
     try:
         with warnings.catch_warnings():

@@ -1,18 +1,21 @@
 """Whatever bytes a file holds, a reader answers or refuses in one line. HYPOTHESIS_EXAMPLES=100000 for more."""
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import save
 
-from nas.data import cifar10, nasbench201, ptb
+from nas.data import cifar10, images, nasbench201, ptb
 from nas.running import config, plugins, runs
 from nas.search import SearchSettings
 from nas.spaces import nasbench201 as cells
@@ -79,6 +82,33 @@ def test_any_bytes(name: str, content: bytes, tmp_path: Path) -> None:
     file, read = READERS[name]
     (tmp_path / file).write_bytes(content)
     answers(lambda: read(tmp_path))
+
+
+def _picture(kind: str) -> bytes:
+    """A small image, or an archive of some."""
+    content = io.BytesIO()
+    pixels = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)
+    if kind == "NPZ":
+        np.savez(content, x=pixels, y=np.arange(6) % 2)
+    else:
+        Image.fromarray(pixels[0]).save(content, kind)
+    return content.getvalue()
+
+
+PICTURES = {kind: _picture(kind) for kind in (*images.FORMATS, "NPZ")}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+@many
+@given(share=st.floats(0, 1), part=st.binary(max_size=8), kept=st.floats(0, 1))
+def test_any_damage_of_an_image(kind: str, share: float, part: bytes, kept: float, tmp_path: Path) -> None:
+    """Some bytes are others, and perhaps the end is missing."""
+    whole = PICTURES[kind]
+    place = int(share * len(whole))
+    damaged = whole[:place] + part + whole[place + len(part) :]
+    file = tmp_path / ("a.npz" if kind == "NPZ" else "a.png")
+    file.write_bytes(damaged[: len(damaged) if kept > 0.5 else int(2 * kept * len(damaged))])
+    answers(lambda: images.load(file) if kind == "NPZ" else images.read(file))
 
 
 @pytest.mark.parametrize("parse", [cells.read, recurrent.parse, lambda name: plugins.load(name, "method")])

@@ -147,7 +147,7 @@ def test_memory_is_about_that_of_the_images(tmp_path: Path) -> None:
     found = images.load(tmp_path / "a.npz")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.pixels.nbytes <= peak < 3.5 * found.pixels.nbytes
+    assert found.pixels.nbytes <= peak < 2.5 * found.pixels.nbytes
 
 
 def test_where_a_name_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
