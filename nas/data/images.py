@@ -89,18 +89,22 @@ def load(path: Path, size: int = 0) -> LabelledImages:
 
 
 def find(path: str, data: Path | None = None) -> Path:
-    """Where images named `path` are: there, or under --data if that is given, else where other data is looked for.
+    """Where images named `path` are: a whole path there or, if they have moved, under their name in `data` (--data).
 
+    Any other path is looked for in `data` alone if that is given, else here and then where other data is.
     Raises: DataError: the places.
     """
     asked = Path(path).expanduser()
     if asked.is_absolute():
-        return asked
-    tried = [folder / asked for folder in (places.folders(data) if data is not None else [Path(), *places.folders()])]
+        tried = [asked, *([] if data is None else [data / asked.name])]
+    else:
+        tried = [folder / asked for folder in ([Path(), *places.folders()] if data is None else [data])]
     for place in tried:
         if place.exists():
             return place
-    raise DataError(f"images {path} not found: looked for {', '.join(map(str, tried))}; set network.path")
+    raise DataError(
+        f"images {path} not found: looked for {', '.join(map(str, tried))}; set network.path, or --data DIR"
+    )
 
 
 def split(labels: Numbers, test: float) -> tuple[Numbers, Numbers, Numbers]:
@@ -144,11 +148,11 @@ def _folder(path: Path, size: int) -> LabelledImages:
     names = tuple(folder.name for folder in folders)
     _check_classes(path, names, np.array(labels, np.int64))
     pixels, coloured = np.empty(0, np.uint8), False
-    first: tuple[int, ...] = ()
+    first = (0, 0)
     for place, file in enumerate(tqdm(files, disable=None, unit="image", desc="reading")):
         image = read(file, size)
         if not place:
-            first = image.shape[:2]
+            first = (image.shape[0], image.shape[1])
             _check_size(path, len(files), *first, 3)
             pixels = np.empty((len(files), 3, *first), np.uint8)
         if image.shape[:2] != first:
@@ -271,7 +275,7 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
             raise DataError(f"{path} is damaged: {name} says {shape} {kind}, and has {member.file_size:,} bytes")
     with archive.open(member) as file:
         try:
-            return np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-any-return, no-untyped-call]
+            return np.lib.format.read_array(file, allow_pickle=False)
         except ValueError as error:
             raise DataError(f"{path} is damaged: {name}: {' '.join(str(error).split())[:200]}") from error
 

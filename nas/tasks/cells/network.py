@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.running import config
 from nas.spaces import nasbench201 as space
 from nas.supernets.edge import Choice
 from nas.tasks.cells.cell import ConvNorm, ConvolutionalCell, Norm
@@ -91,6 +92,12 @@ class Reduction(nn.Module):
         short = functional.conv2d(functional.avg_pool2d(x, 2), self.shortcut.weight.to(x.dtype))
         out: Tensor = self.second(self.first(x)) + short
         return out
+
+
+def check_size(channels: int, cells: int) -> None:
+    """Raises: ValueError if the weights of so many cells a stage are more than this machine holds."""
+    kernels = 21 * 6 * 10 * cells * channels**2  # three stages of 1, 2 and 4 times the channels
+    config.fits(f"the weights of {cells} cells a stage of {channels} channels", 4 * kernels)
 
 
 def moved(images: Tensor, generator: torch.Generator, border: int, flip: bool) -> Tensor:

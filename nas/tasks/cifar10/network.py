@@ -22,7 +22,7 @@ from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
 from nas.supernets.supernet import Supernet
 from nas.tasks.cells.cell import Norm
-from nas.tasks.cells.network import CellNetwork, ImageKind, moved
+from nas.tasks.cells.network import CellNetwork, ImageKind, check_size, moved
 from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 
 KIND = ImageKind(  # of the training pixels, as NAS-Bench-201 rounds them
@@ -92,8 +92,7 @@ class Settings:
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
     """The parent network with its images. Raises: ValueError in one line if CIFAR-10 is missing or damaged."""
-    kernels = 21 * 6 * 10 * settings.cells * settings.channels**2  # three stages of 1, 2 and 4 times the channels
-    config.fits(f"the weights of {settings.cells} cells a stage of {settings.channels} channels", 4 * kernels)
+    check_size(settings.channels, settings.cells)
     train, _ = cifar10.load(data)
     return assemble(settings, train, device, seed, table_figures(data, settings.zero))
 

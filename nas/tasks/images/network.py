@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from nas.data import images as files
 from nas.data.images import LabelledImages
+from nas.data.places import DataError
 from nas.running import config
 from nas.spaces import nasbench201
 from nas.spaces.space import Space
@@ -24,19 +25,26 @@ from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
 from nas.supernets.supernet import Supernet
 from nas.tasks.cells.cell import Norm
-from nas.tasks.cells.network import CellNetwork, ImageKind, moved
+from nas.tasks.cells.network import CellNetwork, ImageKind, check_size, moved
 
 
 @dataclass(frozen=True)
 class Settings:
     """The network, its images and its weights' training.
 
-    path: a folder of class folders, or an .npz file with x and y (nas/data/images.py). size: each image is made so
-    large, 0 for as it is. test: the share that is kept for training from scratch. channels of the first stage; cells a
-    stage; zero: whether `none` competes; batch, images a step; augment: random crops within a border of an eighth of
-    the image, and flips, where a mirror image is one of its class; rate to clip: the weights' Nesterov SGD; held_out:
-    how many of the architecture's images score the current architecture for the record; final_epochs: of a training
-    from scratch.
+    - path: a folder of class folders, or an .npz file with x and y (nas/data/images.py).
+    - size: the side that each image is given, a multiple of 4; 0 for images as they are.
+    - test: the share of each class that is kept for training from scratch.
+    - channels: of the first stage; each later one has twice as many.
+    - cells: of each of the three stages.
+    - zero: whether the operation `none` competes.
+    - batch: images a step.
+    - augment: random crops within a border of an eighth of the image, and flips where a mirror image is of its class.
+    - rate: of the weights' Nesterov SGD at its beginning; a cosine takes it to zero.
+    - momentum, decay: of the weights' SGD.
+    - clip: the largest norm of the weights' gradient.
+    - held_out: how many of the architecture's images score the current architecture for the record.
+    - final_epochs: of a training from scratch.
     """
 
     path: str = ""
@@ -76,13 +84,14 @@ def space(settings: Settings) -> Space:
 
 def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
     """The parent network with its images. Raises: DataError in one line if they are missing or wrong."""
+    check_size(settings.channels, settings.cells)
     return assemble(settings, images_of(settings, data), device, seed)
 
 
 def images_of(settings: Settings, data: Path | None) -> LabelledImages:
     """The images that the settings name. Raises: DataError in one line."""
     if not settings.path:
-        raise files.DataError(
+        raise DataError(
             "which images? add --set network.path=FOLDER, a folder of class folders, or an .npz file with x and y"
         )
     return files.load(files.find(settings.path, data), settings.size)
@@ -94,7 +103,7 @@ def assemble(settings: Settings, images: LabelledImages, device: str, seed: int)
     cells = space(settings)
     parts = [images.part(chosen) for chosen in files.split(images.labels, settings.test)[:2]]
     if (fewest := min(len(part.labels) for part in parts)) < settings.batch:
-        raise files.DataError(
+        raise DataError(
             f"{images.name} has {fewest:,} images for a half, fewer than network.batch={settings.batch}; "
             "set a smaller one, or add images"
         )

@@ -136,7 +136,7 @@ def test_other_images_are_refused_in_one_line(tmp_path: Path, capsys: pytest.Cap
 def test_what_cannot_be_searched_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for more, says in (
         ([], "which images? add --set network.path=FOLDER"),
-        ([f"network.path={tmp_path / 'none'}"], "does not exist"),
+        ([f"network.path={tmp_path / 'none'}"], "not found: looked for"),
         ([f"network.path={tmp_path}"], "has no class folder"),
     ):
         assert main(["search", "images", *words(tmp_path / "x", *more)]) == 2
