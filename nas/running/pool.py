@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -22,6 +22,23 @@ from tqdm import tqdm
 from nas.running import plugins
 
 DEATHS = 3  # times that work may lose its workers before it gives up
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C, which any thread of this process may hear, counts after the block."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 class _Worker(SpawnProcess):
@@ -49,6 +66,15 @@ class _Workers(SpawnContext):
 SPAWN = _Workers()
 
 
+class _Pool(ProcessPoolExecutor):
+    """Starts its processes when it is given work. One that Ctrl-C made it forget would find its locks gone."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """As ever."""
+        with _uninterrupted():
+            return super().submit(fn, *args, **kwargs)
+
+
 @contextmanager
 def workers(
     count: int, threads: int | None = None, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
@@ -62,7 +88,7 @@ def workers(
     """
     end, hold = SPAWN.Pipe(duplex=False)  # `hold` stays here alone: its end is the workers' sign to end
     first = (end, threads, begin, given, plugins.allowed())
-    with end, hold, ProcessPoolExecutor(count, SPAWN, _begin, first) as executor:
+    with end, hold, _Pool(count, SPAWN, _begin, first) as executor:
         try:
             yield executor
         except BaseException:

@@ -71,6 +71,32 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     assert said.count("KeyboardInterrupt") == (number == signal.SIGINT)  # the parent's own alone
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.3])
+def test_ctrl_c_while_workers_start_is_heard_by_their_parent_alone(moment: float, tmp_path: Path) -> None:
+    """They import for a while before they can say that they ignore it."""
+    script = tmp_path / "sleepers.py"
+    script.write_text(SLEEPERS.replace("with workers(2) as executor:", BEGUN))
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "begun\n"
+        time.sleep(moment)
+        os.killpg(parent.pid, signal.SIGINT)
+        said = parent.communicate(timeout=120)[1]
+    assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1, said
+
+
+BEGUN = """with workers(2) as executor:
+        executor.submit(int)  # starts them
+        print("begun", flush=True)"""
+
+
 def deaf() -> bool:
     return all(signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM))
 
