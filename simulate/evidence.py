@@ -9,12 +9,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from nas import methods
 from nas.judging.statistics import Estimate, bootstrap, median_interval, share, t_interval
+from nas.objective import Gradients
 from nas.running import config
 from simulate.study import Cell
 from theory import exact, landscapes, sampled
@@ -87,6 +89,25 @@ def regret(cell: Cell, best: float) -> Any:
     return cell.values["expected_loss"] - best
 
 
+def passes(cell: Cell) -> tuple[int, int] | None:
+    """Forward and backward passes of one step, all its samples counted; None for a method that is not loaded."""
+    setting = cell.setting
+    counted = _passes(setting.method, setting.edges, setting.candidates)
+    return None if counted is None else (setting.samples * counted[0], setting.samples * counted[1])
+
+
+def after_passes(cell: Cell, budget: int) -> Estimate:
+    """J when so many passes were spent, or somewhat fewer: at the last recorded step that they pay for.
+
+    Raises: ValueError if it is not known what a step costs.
+    """
+    counted = passes(cell)
+    if counted is None:
+        raise ValueError(f"what a step of {cell.setting.method} costs is not known: it is not loaded")
+    paid = int((cell.steps * sum(counted) <= budget).sum())
+    return t_interval(cell.values["expected_loss"][paid - 1])
+
+
 def exponent(cell: Cell, best: float) -> Estimate:
     """Slope of log mean regret over log steps in the second half of the records: -1 is a rate of 1/t.
 
@@ -149,3 +170,27 @@ def by(cells: Sequence[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell
     for cell in cells:
         groups.setdefault(key(cell), []).append(cell)
     return groups
+
+
+# ------------------------------------------------------------------ helpers
+
+
+class _Flat:
+    """An objective of zeros: what a step asks depends on the method and on E and K alone."""
+
+    zero_operation = None
+
+    def loss(self, gates: Any) -> Any:
+        return 0 * gates.sum(axis=-1).sum(axis=-1)
+
+    def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+        return Gradients(self.loss(gates), 0 * gates, 0 * gates.sum(axis=-1))
+
+
+@cache
+def _passes(name: str, edges: int, candidates: int) -> tuple[int, int] | None:
+    method = methods.known_as(name)
+    if method is None:
+        return None
+    counted = exact.cost(method, _Flat(), edges, candidates)
+    return counted.forward, counted.backward

@@ -5,7 +5,7 @@ The band is a stated interval, its n is in the caption; theory is a thin black l
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -87,16 +87,29 @@ def toy_caption(result: Mapping[str, Any], command: str) -> str:
 
 
 @styled
-def curves_figure(cells: Sequence[Cell], quantity: str, axis: str) -> Figure:
-    """Median and quartiles of a recorded quantity against steps: a panel a landscape, each method at its best rate."""
+def curves_figure(
+    cells: Sequence[Cell], quantity: str, axis: str, against: Literal["step", "passes"] = "step"
+) -> Figure:
+    """Median and quartiles of a recorded quantity: a panel a landscape, each method at its best rate.
+
+    against: steps, or forward and backward passes on a log axis, with methods alone of which it is known what they ask.
+    """
+    if against == "passes":
+        cells = [cell for cell in cells if evidence.passes(cell) is not None]
     panels = evidence.by(evidence.best_rates(cells), lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels))
     many = max(len(group) for group in panels.values()) > MANY
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
             told = "" if many else remark(cell, cells)
-            band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, told)
-        axes_.set(title=landscape, xlabel="step", ylabel=axis)
+            if against == "step":
+                band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, told)
+            else:  # without the start, which has no place on a log axis
+                spent = cell.steps[1:] * sum(evidence.passes(cell) or ())
+                band(axes_, cell.setting.method, spent, cell.values[quantity][1:].T, told)
+        axes_.set(title=landscape, xlabel="step" if against == "step" else "passes, forward + backward", ylabel=axis)
+        if against == "passes":
+            axes_.set_xscale("log")
         if not many:
             axes_.legend(fontsize=7)
     if many:

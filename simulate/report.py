@@ -71,6 +71,11 @@ def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Cal
             "Entropy of the policy, summed over edges, at the same settings: median and quartiles.",
         ),
     }
+    if len({evidence.passes(cell) for cell in cells} - {None}) > 1:
+        drawn["passes"] = (
+            lambda: plot.curves_figure(cells, "expected_loss", "expected loss J", against="passes"),
+            "The same against forward and backward passes: what a step asks is another number for another method.",
+        )
     if known:
         drawn["probability"] = (
             lambda: plot.curves_figure(known, "optimal_probability", "P(best architecture)"),
@@ -201,10 +206,16 @@ def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         others = tuple(str(getattr(setting, name)) for name in evidence.varying(cells))
         return setting.landscape, setting.method, setting.optimiser, setting.rate, setting.samples, others
 
-    return [_row(cell, evidence.varying(cells)) for cell in sorted(cells, key=place)]
+    return [_row(cell, evidence.varying(cells), _equal(cells)) for cell in sorted(cells, key=place)]
 
 
-def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
+def _equal(cells: Sequence[Cell]) -> int | None:
+    """The passes that every cell has spent by its end; None where all spend the same, or nobody knows."""
+    spent = {cell.setting.steps * sum(known) for cell in cells if (known := evidence.passes(cell)) is not None}
+    return min(spent) if len(spent) > 1 else None
+
+
+def _row(cell: Cell, varying: Sequence[str], equal: int | None) -> dict[str, Any]:
     setting, truth, told = cell.setting, truth_of(cell), ("optimiser", "rate", "bound", "samples")
     row: dict[str, Any] = {
         "method": methods.label(setting.method),
@@ -218,6 +229,10 @@ def _row(cell: Cell, varying: Sequence[str]) -> dict[str, Any]:
         "entropy": _text(t_interval(cell.values["entropy"][-1])),
         "decided": _text(evidence.fixated(cell)),
     }
+    passes = evidence.passes(cell)
+    row["passes a step"] = "" if passes is None else f"{passes[0]} + {passes[1]}"
+    if equal is not None:
+        row[f"J at {equal:,} passes"] = "" if passes is None else _text(evidence.after_passes(cell, equal))
     unknown = truth.optimum is None
     row["best found"] = "" if unknown else _text(evidence.best_found(cell))
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))

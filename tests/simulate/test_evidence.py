@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas.running import config
+from nas.samples import SAMPLES
 from simulate import evidence, plot, report, study
 from simulate.run import Machine, Setting
 from simulate.study import Cell
@@ -62,6 +63,50 @@ def test_every_method_at_its_own_best_rate_and_nothing_else_is_mixed() -> None:
     assert evidence.world(cells[0], cells) == "quadratic, edges 2"
     assert plot.remark(cells[0], cells) == " (0.1)"
     assert plot.remark(cells[0], cells, but="rate") == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "samples", "expected"),
+    [
+        ("reinforce", 1, (1, 0)),
+        ("advantage", 1, (1, 1)),
+        ("advantage", 3, (3, 3)),
+        ("parsec", 1, (SAMPLES, 0)),
+        ("exact_advantage", 1, (1 + 5, 0)),  # the loss, and that with each edge zeroed
+        ("nobody:knows", 1, None),
+    ],
+)
+def test_what_a_step_asks(method: str, samples: int, expected: tuple[int, int] | None) -> None:
+    assert evidence.passes(cell(Setting(method=method, samples=samples, edges=5, candidates=3))) == expected
+
+
+def test_a_cheap_method_has_taken_more_steps_at_equal_passes() -> None:
+    """20 steps of 1 + 0 passes pay for 10 of 1 + 1, and for three of 6 + 0."""
+    losses = [[8.0, 8, 8, 8], [4.0, 4, 4, 4], [2.0, 2, 2, 2]]
+    cheap, credit, dear = (
+        cell(Setting(method=name, steps=20, replicates=4, edges=5, candidates=3), expected_loss=losses)
+        for name in ("reinforce", "advantage", "exact_advantage")
+    )
+    assert [evidence.after_passes(one, 20).value for one in (cheap, credit, dear)] == [2, 4, 8]
+    assert [evidence.after_passes(one, 320).value for one in (cheap, credit, dear)] == [2, 2, 2]
+    with pytest.raises(ValueError, match="what a step of nobody:knows costs is not known"):
+        evidence.after_passes(cell(Setting(method="nobody:knows"), expected_loss=losses), 20)
+
+
+def test_a_report_compares_at_equal_passes() -> None:
+    machine = Machine(world="numpy", dtype="float64")
+    settings = [Setting(method=m, steps=40, every=4, replicates=5) for m in ("reinforce", "advantage")]
+    cells = [Cell(s, *dataclasses.astuple(study.simulate(s, machine))) for s in settings]
+    cheap, credit = sorted(report.rows(cells), key=lambda row: row["passes a step"])
+    assert (cheap["passes a step"], credit["passes a step"]) == ("1 + 0", "1 + 1")
+    assert cheap["J at 40 passes"] == cheap["J at the end"]
+    assert credit["J at 40 passes"] != credit["J at the end"]
+    make, _ = report.figures(cells)["passes"]
+    lines = {line.get_label(): line.get_xdata() for line in make().axes[0].lines}
+    assert sorted(int(x[-1]) for x in lines.values()) == [40, 80]
+    alike = report.rows(cells[:1] * 2)  # the control: nothing to compare
+    assert not any(name.startswith("J at 40") for name in alike[0])
+    assert "passes" not in report.figures(cells[:1])
 
 
 @pytest.fixture(scope="module")
