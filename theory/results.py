@@ -337,16 +337,17 @@ def sampled_bound() -> dict[str, Any]:
         counts = [2**k for k in range(int(math.log2(most)) + 1)]
         failure = {n: sampled.failure_probability(METHODS[name], land, p, n) for n in _every_count(counts, most)}
         enough = sampled.samples_for_full_step(there, 0.05)
-        room, variance = float(np.linalg.norm(there.gradient)) - there.bias_norm, float(there.total_variance)
-        _, _, error, direction = t14_concentration.spread(name, land, p)
-        needed = {d: t14_concentration.samples_needed(room, variance, direction, error, d) for d in (0.05, 0.001)}
+        law = (*t14_concentration.law(name, land, p), there.gradient)
+        needed = {d: t14_concentration.samples_needed(*law, d) for d in (0.05, 0.001)}
+        shorter = {d: t14_concentration.samples_needed(*law, d, share=0.5) for d in needed}
         rows[f"{place}: {name}"] = {
             "samples": counts,
             "failure": [failure[n] for n in counts],
             "bound": [sampled.failure_bound(there, n) for n in counts],
-            "bernstein": [t14_concentration.bernstein(variance, error, max(room, 0.0), n) for n in counts],
+            "t14": [t14_concentration.failure_bound(*law, n) for n in counts],
             "enough_for_95": enough if math.isfinite(enough) else None,
-            "enough_by_bernstein": {str(d): n if math.isfinite(n) else None for d, n in needed.items()},
+            "enough_by_t14": {str(d): n if math.isfinite(n) else None for d, n in needed.items()},
+            "enough_by_t14_for_half_the_step": {str(d): n if math.isfinite(n) else None for d, n in shorter.items()},
             "enough_exactly": {str(d): next((n for n, f in failure.items() if f <= d), None) for d in needed},
             "relative_bias": there.bias_norm / float(np.linalg.norm(there.gradient)),
         }
@@ -365,7 +366,7 @@ def sampled_figure(numbers: dict[str, Any]) -> Figure:
             failure = np.maximum(row["failure"], 1e-12)
             axis.plot(row["samples"], failure, "o-", color=of_method(method), label=method.label)
             axis.plot(row["samples"], row["bound"], color=of_method(method), linewidth=0.8)
-            axis.plot(row["samples"], row["bernstein"], color=of_method(method), linewidth=0.8, linestyle="--")
+            axis.plot(row["samples"], row["t14"], color=of_method(method), linewidth=0.8, linestyle="--")
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
         axis.set_title(f"{place}: exact (dots), Chebyshev, T14 (dashed)", loc="left", fontsize=10)
         axis.legend(fontsize=8)

@@ -7,6 +7,7 @@ against the one that its claim names; here the steps are spoiled, and the checke
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction as F
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from nas import estimators, policy
 from nas import step as steps
 from nas.methods import METHODS
-from theory import exact
+from theory import exact, repairs
 from theory.cases import Case, random_case
 from theory.claim import holds, named, try_case
 from theory.claims import (
@@ -28,7 +29,13 @@ from theory.claims import (
     t9_exponentiated,
     t10_biased_steps,
     t11_best_baseline,
+    t13_sampled_steps,
+    t14_concentration,
+    t15_moving_weights,
+    t16_budgeted,
+    t17_reference,
 )
+from theory.landscapes import Landscape
 from theory.quantities import exponential_step
 
 # ------------------------------------------------------------------ spoiled steps
@@ -55,6 +62,69 @@ SPOILED: dict[str, tuple[str, Any, str, Callable[..., Any]]] = {
     "T10 none": ("T10", t10_biased_steps, "_rate", lambda problem, share: 0 * RATE(problem, share)),
     "T10 half": ("T10", t10_biased_steps, "_rate", lambda problem, share: RATE(problem, share) / 2),
 }
+LONGEST, SMOOTH, ENOUGH, DRIFTS, RUN, TRIED = (
+    t13_sampled_steps.longest_average_step,
+    t13_sampled_steps.smoothness,
+    t14_concentration.samples_by_bernstein,
+    t15_moving_weights.drifts,
+    t15_moving_weights.run,
+    t16_budgeted.tried,
+)
+
+
+def losses_at_rest(problem: Landscape, p: Any, share: Any) -> t15_moving_weights.Run:
+    """T15's two steps on losses that do not move: of them everything that it says of drift is true."""
+    found = RUN(problem, p, share)
+    found = replace(found, losses=found.losses[[0, 0, 0]], policies=[p], chances=found.chances[:1])
+    for t in range(2):
+        room = found.losses[0].max() - found.loss(t, t)
+        moved = policy.natural_step(found.policies[t], found.gradient(t, t), share / room if room > 1e-9 else share)
+        law = (found.gates * moved).sum(axis=-1).prod(axis=-1)
+        found = replace(found, policies=[*found.policies, moved], chances=[*found.chances, law])
+    return found
+
+
+def no_centre(outputs: Any) -> Any:
+    raise ValueError("no circumcentre")
+
+
+SPOILED |= {
+    "T13 none": ("T13", t13_sampled_steps, "exponential_step", lambda p, d, r: p),
+    "T13 half": ("T13", t13_sampled_steps, "exponential_step", lambda p, d, r: LOGIT(p, d, r / 2)),
+    "T13 no rate": ("T13", t13_sampled_steps, "longest_average_step", lambda found, c: 0 * LONGEST(found, c)),
+    "T13 half the rate": ("T13", t13_sampled_steps, "longest_average_step", lambda found, c: LONGEST(found, c) / 2),
+    "T13 another constant": ("T13", t13_sampled_steps, "smoothness", lambda d, edges: 2 * SMOOTH(d, edges)),
+    "T14 none": ("T14", t14_concentration, "exponential_step", lambda p, d, r: p + 0 * d),
+    "T14 half": ("T14", t14_concentration, "exponential_step", lambda p, d, r: LOGIT(p, d, r / 2)),
+    "T14 turned": ("T14", t14_concentration, "exponential_step", lambda p, d, r: LOGIT(p, -d, r)),
+    "T14 shorter": ("T14", t14_concentration, "largest_step", lambda spread, edges: 3.5 / spread),
+    "T14 no promise": ("T14", t14_concentration, "failure_bound", lambda *everything: 1.0),
+    "T14 one sample": ("T14", t14_concentration, "samples_by_bernstein", lambda *everything: 1),
+    "T14 twice as many": ("T14", t14_concentration, "samples_by_bernstein", lambda *every: 2 * ENOUGH(*every)),
+    "T15 none": ("T15", policy, "natural_step", lambda p, g, s: p),
+    "T15 half": ("T15", policy, "natural_step", lambda p, g, s: NATURAL(p, g, s / 2)),
+    "T15 turned": ("T15", policy, "natural_step", lambda p, g, s: NATURAL(p, -g, s)),
+    "T15 at rest": ("T15", t15_moving_weights, "run", losses_at_rest),
+    "T15 twice the drift": (
+        "T15",
+        t15_moving_weights,
+        "drifts",
+        lambda losses: [t15_moving_weights.Drift(d.common, 2 * d.apart) for d in DRIFTS(losses)],
+    ),
+    "T16 none": ("T16", estimators, "budgeted_advantage", lambda p, gates, *rest: 0 * (gates - p)),
+    "T16 always looked up": ("T16", t16_budgeted, "tried", lambda p, *rest: (TRIED(p, *rest)[0], 1 + 0 * p)),
+    "T16 no control": ("T16", t16_budgeted, "tried", lambda p, *rest: (0 * p, TRIED(p, *rest)[1])),
+    "T16 no scale": ("T16", repairs, "best_scale", lambda found, by_operation=False: 0 * found.control[:, :1]),
+    "T16 no budget": ("T16", repairs, "best_chances", lambda rest, costs, budget: 1 + 0 * rest),
+    "T17 none": ("T17", estimators, "reference_advantage", lambda p, gates, slopes, reference: 0 * (gates - p)),
+    "T17 own output": (
+        "T17",
+        t17_reference,
+        "referred",
+        lambda gates, reference: np.repeat(gates[..., None, :, :], gates.shape[-2], axis=-3),
+    ),
+    "T17 no centre": ("T17", t17_reference, "circumcentre", no_centre),
+}
 NOTHING: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "T4": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
     "T5": (steps, "gradient_of", lambda method, sample, memory: 0 * sample.gates),
@@ -66,13 +136,19 @@ NOTHING: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 
 def violated(name: str) -> bool:
     claim, rng = CLAIMS[name], np.random.default_rng(0)
-    return any(not holds(try_case(claim.slack, random_case(rng, claim.domain), False), False) for _ in range(60))
+    cases = (random_case(rng, claim.domain) for _ in range(60 if int(name[1:]) <= 12 else 20))
+    return any(not holds(try_case(claim.slack, case, False), False) for case in cases)
+
+
+@cache
+def violated_as_it_is(name: str) -> bool:
+    return violated(name)
 
 
 @pytest.mark.parametrize("spoiled", SPOILED)
 def test_a_step_of_another_length_violates_the_claim(spoiled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, module, attribute, wrong = SPOILED[spoiled]
-    assert not violated(name)
+    assert not violated_as_it_is(name)
     monkeypatch.setattr(module, attribute, wrong)
     assert violated(name)
 
@@ -85,9 +161,8 @@ def test_an_estimator_that_does_nothing_violates_the_identity(name: str, monkeyp
 
 
 def test_every_universal_claim_is_spoiled_in_some_way() -> None:
-    """T13 and later bring their own."""
-    numbered = {name for name, claim in CLAIMS.items() if not claim.exists and int(name[1:]) <= 12}
-    assert numbered == {name.split()[0] for name in SPOILED} | set(NOTHING)
+    universal = {name for name, claim in CLAIMS.items() if not claim.exists}
+    assert universal == {name.split()[0] for name in SPOILED} | set(NOTHING)
 
 
 def test_three_needs_a_step_and_one_that_stays_on_the_simplex(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +172,30 @@ def test_three_needs_a_step_and_one_that_stays_on_the_simplex(monkeypatch: pytes
     for wrong in (lambda p, g, s: p, lambda p, g, s: NATURAL(p, g, 2 * s)):
         monkeypatch.setattr(policy, "natural_step", wrong)
         assert max(try_case(claim.slack, case, True) for case in cases) <= 0
+
+
+@pytest.mark.parametrize("name", ["T13", "T14", "T15", "T17"])
+def test_the_other_side_of_an_inequality_is_not_true_as_well(name: str) -> None:
+    """An inequality that never has room would be an identity; one whose sides are both zero says nothing."""
+    rng, claim = np.random.default_rng(2), CLAIMS[name]
+    rooms = []
+    for case in (random_case(rng, claim.domain) for _ in range(10)):
+        problem, p, share = case.problem(False), case.policy(False), float(case.share)
+        spread = problem.max_loss - problem.min_loss
+        if name == "T13":
+            found = exact.moments(METHODS["reinforce"], problem, p)
+            rate = share * LONGEST(found, SMOOTH(spread, problem.edges))
+            rooms.append([t13_sampled_steps.average_room("reinforce", problem, found, rate)])
+        elif name == "T14":
+            found = exact.moments(METHODS["reinforce"], problem, p)
+            law = t14_concentration.law("reinforce", problem, p)
+            rooms.append(t14_concentration._step_rooms(problem, found, *law, 4, share)[:1])
+        elif name == "T15":
+            moving = RUN(problem, p, share)
+            rooms.append([t15_moving_weights._room(moving, 1), *t15_moving_weights._gradient_rooms(moving, 8)])
+        else:
+            rooms.append([t17_reference.curvature_room(problem, p, p, 2)])  # type: ignore[arg-type]
+    assert max(min(part) for part in rooms if part) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["T1", "T6"])

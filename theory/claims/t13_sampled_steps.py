@@ -19,6 +19,7 @@ stationary, not optimal, and every vertex of the simplex is stationary. (1) and 
 stochastic gradient descent (Bottou, Curtis & Nocedal 2018, section 4); the constants C and V are what is said here.
 """
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -31,9 +32,9 @@ from nas.methods import METHODS
 from nas.optimisers import sgd
 from theory import exact, symbols
 from theory.cases import Case, Domain
-from theory.claim import Checker, Claim, Control
+from theory.claim import Checker, Claim, Control, named
 from theory.claims.t5_taylor_bias import FLIP, QUADRATIC
-from theory.claims.t8_logit_step import smoothness
+from theory.claims.t8_logit_step import smoothness, stated
 from theory.exact import Moments
 from theory.landscapes import Landscape
 from theory.quantities import expected_loss, exponential_step, rational_step
@@ -65,31 +66,51 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     if spread <= 0:
         return spread
     c = smoothness(spread, problem.edges)
-    rooms = [] if p.dtype == object else [two_steps(problem, p, share / c)]
+    rooms = [] if p.dtype == object else [two_steps(problem, p, share)]
     for name in TRIED:
         found = exact.moments(METHODS[name], problem, p)
-        rooms.append(average_room(name, problem, found, share * (longest_average_step(found, c) or 1 / c)))
+        longest = longest_average_step(found, c)
+        rate = share * (longest or 1 / c)
+        rooms += [average_room(name, problem, found, rate), the_named_rate(name, problem, found, share, rate)]
         rooms.append(-abs(found.total_variance - closed_variance(name, problem, found)) / spread)
         if name == "reinforce":
             rooms.append((problem.edges * spread * spread / 2 - found.total_variance) / spread)
     return min(rooms) / spread
 
 
+def the_named_rate(name: str, problem: Landscape, found: Moments, share: Any, rate: Any) -> Any:
+    """`named`: the rate times C E||g||^2 is `share` of 2 <grad J, m>, or the rate share / C where that is not positive.
+
+    E||g||^2 is summed here over what a step draws, and C is the statement's.
+    """
+    spread = problem.max_loss - problem.min_loss
+    c = spread * (stated(problem.edges) if found.mean.dtype == object else float(stated(problem.edges)))
+    along, square = (found.gradient * found.mean).sum() / spread**2, 0 * spread
+    if not along > 0:
+        return named(rate * c, share)
+    for weights, gradients in exact.weighted_gradients(METHODS[name], problem, found.probabilities):
+        square = square + (weights * (gradients * gradients).sum(axis=(1, 2))).sum() / spread**2
+    return named(rate * c * square, 2 * share * along)
+
+
 def average_room(name: str, problem: Landscape, found: Moments, rate: Any, promised: Any = None) -> Any:
     """Promised bound on E J' minus E J', one step of `rate` along one sample's gradient; exact where p is.
 
-    promised: what J - E J' should at least be, by default T13's. On `Fraction` each sample's step is the nearest with a
-    rational p', (1) is taken for these steps themselves, and a step that is not the one named counts as a violation.
+    promised: what J - E J' should at least be, by default T13's. A step that is not the one named is a violation; on
+    `Fraction` each sample's step is the nearest with a rational p', and (1) is taken for these steps themselves.
     """
     c = smoothness(problem.max_loss - problem.min_loss, problem.edges)
     after: Any = 0
     bound: Any = 0
     astray: Any = 0
+    length: Any = math.inf
     p = found.probabilities
     for weights, gradients in exact.weighted_gradients(METHODS[name], problem, p):
         for weight, gradient in zip(weights, gradients, strict=True):
             if p.dtype != object:
-                after = after + weight * expected_loss(problem, exponential_step(p, gradient, rate))
+                moved = exponential_step(p, gradient, rate)
+                length = min(length, named(moved, _tilted(p, rate * gradient)))
+                after = after + weight * expected_loss(problem, moved)
                 continue
             step = rational_step(p, rate * gradient)
             after = after + weight * expected_loss(problem, step.moved)
@@ -97,7 +118,13 @@ def average_room(name: str, problem: Landscape, found: Moments, rate: Any, promi
             astray = max(astray, abs(step.low - rate * gradient).max())
     if promised is None:
         promised = average_decrease(found, c, rate) if p.dtype != object else -bound
-    return found.expected_loss - promised - after if astray < NEAR else -astray
+    return min(found.expected_loss - promised - after, length) if astray < NEAR else -astray
+
+
+def _tilted(p: Any, step: Any) -> Any:
+    """p exp(-step) with rows that sum to one: the policy after a step of the logits, written out."""
+    weights = p * np.exp(-step - (-step).max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _least(gradient: Any, low: Any, high: Any, c: Any) -> Any:
@@ -127,25 +154,27 @@ SQUARES: dict[str, Callable[[Any, Any, Any, int], Any]] = {
 }
 
 
-def two_steps(problem: Landscape, p: Any, rate: Any, name: str = "exact_advantage") -> Any:
-    """The room in (2), with E J_2 for min L, over steps `rate` and `rate` / 2, summing over both samples."""
+def two_steps(problem: Landscape, p: Any, share: Any, name: str = "exact_advantage") -> Any:
+    """The room in (2), with E J_2 for min L, over steps share / C and share / 2 C, summing over both samples."""
     spread = problem.max_loss - problem.min_loss
     c = smoothness(spread, problem.edges)
     room: Any = expected_loss(problem, p)
+    length: Any = math.inf
     states = [(1.0, p)]
     for t in range(2):
         after = []
         for chance, q in states:
-            found, n = exact.moments(METHODS[name], problem, q), rate / (t + 1)
+            found, n = exact.moments(METHODS[name], problem, q), share / c / (t + 1)
             square = (found.gradient * found.gradient).sum()
             room = room + chance * (c / 2 * n * n * found.total_variance - n * (1 - c * n / 2) * square)
             for weights, gradients in exact.weighted_gradients(METHODS[name], problem, q):
-                after += [
-                    (chance * weight, exponential_step(q, gradient, n))
-                    for weight, gradient in zip(weights, gradients, strict=True)
-                ]
+                for weight, gradient in zip(weights, gradients, strict=True):
+                    moved = exponential_step(q, gradient, n)
+                    wanted = share * gradient / (float(stated(problem.edges)) * spread * (t + 1))
+                    length = min(length, named(moved, _tilted(q, wanted)))
+                    after.append((chance * weight, moved))
         states = after
-    return room - sum(chance * expected_loss(problem, q) for chance, q in states)
+    return min(room - sum(chance * expected_loss(problem, q) for chance, q in states), length)
 
 
 def _along(found: Moments) -> Any:

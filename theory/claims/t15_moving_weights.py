@@ -32,7 +32,7 @@ import sympy
 from nas import policy
 from theory import architectures, symbols
 from theory.cases import Case
-from theory.claim import Checker, Claim, Control
+from theory.claim import Checker, Claim, Control, named
 from theory.landscapes import Landscape
 
 NEGLIGIBLE = Fraction(1, 10**9)  # a room of floats that may be the rounding of none, in loss units
@@ -77,8 +77,7 @@ class Run:
 
 
 def run(problem: Landscape, p: Any, share: Any) -> Run:
-    """Two of T1's steps, `share` of the longest, while the losses move: some architectures towards others', all by "
-    "3."""
+    """Two of T1's steps, `share` of the longest, while the losses move: some towards those of others, all by 3."""
     edges, candidates = p.shape
     every = architectures.choices(edges, candidates)
     gates = architectures.one_hot(every, candidates, p.dtype == object)
@@ -103,7 +102,29 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     gains = [found.loss(t, t) - found.loss(t, t + 1) for t in range(2)]
     changes = found.losses[1:] - found.losses[:-1]
     identity = found.loss(0, 0) - found.loss(2, 2) + sum((found.chances[t + 1] * changes[t]).sum() for t in range(2))
-    return min(*gains, -abs(sum(gains) - identity), _room(found, 1), *_gradient_rooms(found, 8)) / _unit(found)
+    rooms = min(*gains, -abs(sum(gains) - identity), _room(found, 1), *_gradient_rooms(found, 8)) / _unit(found)
+    return min(rooms, *(the_named_step(found, t, share) for t in range(2)), the_named_drift(problem, found, share))
+
+
+def the_named_step(found: Run, t: int, share: Any) -> Any:
+    """`named`: (max L - J) (p' - p) = -share grad J, in units of the losses; where all agree nothing moves."""
+    losses, p = found.losses[t], found.policies[t]
+    room, spread = losses.max() - found.loss(t, t), losses.max() - losses.min()
+    if room <= (0 if p.dtype == object else NEGLIGIBLE):
+        room, share = 0 * room, 0 * share
+    unit = spread if spread > NEGLIGIBLE else 1 + 0 * spread
+    return named((found.policies[t + 1] - p) * room / unit, -share * found.gradient(t, t) / unit)
+
+
+def the_named_drift(problem: Landscape, found: Run, share: Any) -> Any:
+    """`named`: how far the losses move together and apart, from where they began; at rest (2), (3) say little."""
+    first = problem.loss(found.gates)
+    ahead = share * (np.concatenate([first[-1:], first[:-1]]) - first)
+    back = -share * np.concatenate([first[len(first) - len(first) // 2 :], first[: len(first) - len(first) // 2]])
+    size = 1 + abs(first).max()
+    wanted = [value for d in (ahead + 3, back) for value in (d.sum() / len(d), d.max() - d.min())]
+    moved = [value for drift in drifts(found.losses) for value in (drift.common, drift.apart)]
+    return named(np.array(moved) / size, np.array(wanted) / size)
 
 
 def _unit(found: Run) -> Any:

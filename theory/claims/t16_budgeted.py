@@ -39,7 +39,7 @@ import sympy
 from nas import estimators, objective
 from theory import exact, repairs, symbols
 from theory.cases import Domain
-from theory.claim import Claim, Control
+from theory.claim import Claim, Control, named
 from theory.claims.t5_taylor_bias import QUADRATIC
 from theory.landscapes import Landscape
 
@@ -91,6 +91,7 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     for groups in (None, GROUPS[len(p)]):
         found = repairs.corrections(problem, p, groups)
         scale, chances = tried(p, share, direction, groups)
+        rooms += [named(2 * scale, direction), the_named_chances(chances, share, direction, groups)]
         mean, variance = enumerated(problem, p, scale, chances, groups)
         rooms += [-abs(mean - gradient).max(), -abs(variance - repairs.budgeted_variance(found, scale, chances))]
         rooms += _scale_rooms(found, direction)
@@ -98,6 +99,18 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
             rooms += _chance_rooms(found, share)
     rooms.append(-abs(tabulated(problem, p) - gradient).max())
     return min(rooms) / (1 + max(abs(problem.max_loss), abs(problem.min_loss))) ** 2
+
+
+def the_named_chances(chances: Any, share: Any, direction: Any, groups: Any) -> Any:
+    """`named`: chance times 1 + direction^2 is the share, in a group that of its first edge's first operation.
+
+    Looked up for sure, any control at all is unbiased, and (1) is the variance of the exact advantage.
+    """
+    if groups is None:
+        return named(chances * (1 + direction**2), share)
+    first = {edge: min(group) for group in groups for edge in group}
+    asked = np.stack([direction[first[edge], 0] + 0 * row for edge, row in enumerate(direction)])
+    return named(chances * (1 + asked**2), share)
 
 
 def tabulated(problem: Landscape, p: Any, by_operation: bool = True) -> Any:

@@ -10,8 +10,15 @@ by at most (M/2) ||h_e - rho_e||^2 where the curvature of L in h_e is at most M.
 what counts is how far the operations' outputs lie from the reference, not their size. The mean output has the least
 mean square distance. For L = mean of D outputs of (sum h - y)^2, r = ||h_e - rho_e||^2 / D, so the bias is *zero at
 every policy* where all outputs lie equally far from rho: at the midpoint of two, the circumcentre of three, of any K
-<= D + 1 in general position. A mean output is the moving average of what an edge sent, one tensor and no pass; a
-circumcentre needs the outputs side by side.
+<= D + 1 in general position. A circumcentre needs the outputs side by side; a mean output does not. First-order credit
+is affine in rho, so on any loss an R_e that is drawn independently of the gates, with mean rho_e, has the bias of rho,
+and the variance
+
+    V(R) = V(rho) + sum_e E[||a_e - p_e||^2 <dL/dh_e, R_e - rho_e>^2]:
+
+what the edge sent in *one* earlier step stands for the mean output, without running another operation, and an average
+of n of them (at a policy that stands still) for an n-th of that price. On a network outputs depend on the input as
+well: a moving average, per channel, say, is then a mean over inputs, too, and further from the outputs.
 
 With a baseline the reference is a control variate in the sense of T11 and T16; that a counterfactual may be any
 default action is known from difference rewards (Wolpert & Tumer 2002). The bound and the circumcentre are new as far
@@ -53,8 +60,7 @@ def circumcentre(outputs: Any) -> Any:
 
 
 def remainders(problem: OfSum, p: Any, reference: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """(P(a) (n,), gates (n, E, K), r (n, E)): first-order credit minus L - L(e at its reference), every "
-    "architecture."""
+    """(P(a) (n,), gates (n, E, K), r (n, E)): first-order credit minus L - L(e at its reference), all architectures."""
     for weight, gates, loss in exact.weighted_losses(problem, p):
         slopes = problem.gradients(gates, gates * 0 + 1).gate_gradient
         credit = ((gates - reference) * slopes).sum(axis=-1)
@@ -99,8 +105,30 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         rooms += [curvature_room(problem, p, reference, 2)]
     rooms += [-abs(bias(problem, p, centre)).max() for centre in _centres(problem)]
     at_mean, at_other = (_spread(problem, p, reference) for reference in (p, p + share * direction))
-    rooms += [(at_other - at_mean).min()]
+    rooms += [(at_other - at_mean).min(), *_refused(problem), *sparse_rooms(problem, p)]
     return min(rooms) / (1 + max(abs(problem.max_loss), abs(problem.min_loss)))
+
+
+def sparse_rooms(problem: OfSum, p: Any) -> list[Any]:
+    """An edge's output in an earlier step, drawn from p, for its mean output: the same mean, and V's closed form."""
+    candidates = p.shape[1]
+    means: list[Any] = [0 * p, 0 * p]
+    price: Any = 0
+    for weight, gates, _ in exact.weighted_losses(problem, p):
+        slopes = problem.gradients(gates, gates * 0 + 1).gate_gradient
+        w = ((gates - p) ** 2).sum(axis=-1)
+        at_mean = estimators.reference_advantage(p, gates, slopes, p)
+        means[0] = means[0] + (weight[:, None, None] * at_mean).sum(axis=0)
+        price = price - (weight * (at_mean * at_mean).sum(axis=(1, 2))).sum()
+        for operation in range(candidates):
+            earlier = 0 * p + np.eye(candidates, dtype=int)[operation]
+            law = weight[:, None] * p[:, operation]
+            estimate = estimators.reference_advantage(p, gates, slopes, earlier)
+            means[1] = means[1] + (law[..., None] * estimate).sum(axis=0)
+            missed = ((earlier - p) * slopes).sum(axis=-1)
+            price = price + (law * ((estimate * estimate).sum(axis=-1) - w * missed * missed)).sum()
+    unit = 1 + max(abs(problem.max_loss), abs(problem.min_loss))
+    return [-abs(means[1] - means[0]).max(), -abs(price) / unit]
 
 
 def curvature_room(problem: OfSum, p: Any, reference: Any, divisor: int) -> Any:
@@ -126,6 +154,15 @@ def _centres(problem: OfSum) -> list[Any]:
         return [circumcentre(problem.outputs)]
     except ValueError:
         return []
+
+
+def _refused(problem: OfSum) -> list[Any]:
+    """-1 if no circumcentre was found though every edge's outputs are in general position: there is one then."""
+    for h in problem.outputs:
+        apart = h[1:] - h[0]
+        if _solved(apart @ apart.T, 0 * apart[:, 0]) is None:
+            return []
+    return [] if _centres(problem) else [-1]
 
 
 def _spread(problem: OfSum, p: Any, reference: Any) -> Any:
@@ -179,6 +216,22 @@ def _own_choice(problem: OfSum, p: Any, share: Any, direction: Any) -> Any:
     return -abs(mean - exact.truth(problem, p).gradient).max()
 
 
+def _for_nothing(problem: OfSum, p: Any, share: Any, direction: Any) -> Any:
+    """V(p) - V(one operation's output): not negative if a reference that is drawn costs no variance."""
+    one = 0 * p
+    one[:, 0] = one[:, 0] + 1
+    variances = []
+    for reference in (p, one):
+        mean, second = 0 * p, 0 * p[0, 0]
+        for weight, gates, _ in exact.weighted_losses(problem, p):
+            slopes = problem.gradients(gates, gates * 0 + 1).gate_gradient
+            estimate = estimators.reference_advantage(p, gates, slopes, reference)
+            mean = mean + (weight[:, None, None] * estimate).sum(axis=0)
+            second = second + (weight * (estimate * estimate).sum(axis=(1, 2))).sum()
+        variances.append(second - _norm(mean))
+    return variances[0] - variances[1]
+
+
 def _norm(values: Any) -> Any:
     return (values * values).sum()
 
@@ -205,7 +258,9 @@ CLAIM = Claim(
     "credit against a reference",
     "L(a) - L(e's output replaced by rho_e) is an unbiased credit; its first-order form <dL/dh_e, h_e - rho_e> has "
     "bias_ek = p_ek (E[r | a_ek = 1] - E[r]), |r| <= (M/2) ||h_e - rho_e||^2; in a quadratic network r = ||h_e - "
-    "rho_e||^2 / D, so the bias is zero at every policy where all outputs lie equally far from rho_e",
+    "rho_e||^2 / D, so the bias is zero at every policy where all outputs lie equally far from rho_e; an R_e drawn "
+    "independently with mean rho_e has the bias of rho, and V(R) = V(rho) + sum_e E[||a_e - p_e||^2 <dL/dh_e, R_e - "
+    "rho_e>^2]",
     "rho_e does not depend on a_e; M bounds the curvature of L along h_e - rho_e",
     "the mean output has the least E||h_e - rho_e||^2; the circumcentre (the midpoint of two) has no bias",
     slack,
@@ -221,6 +276,7 @@ CLAIM = Claim(
             _network(lambda problem, p, share, v: _norm(bias(problem, p, 0 * p)) - _norm(bias(problem, p, p))),
             QUADRATIC,
         ),
+        Control("one operation's output costs no variance over the mean output", _network(_for_nothing), QUADRATIC),
         Control(
             "|r| <= (M / 3) ||h - rho||^2",
             _network(lambda problem, p, share, v: curvature_room(problem, p, p, 3)),

@@ -1,10 +1,13 @@
 """Samples that suffice: the tail by hand, both inequalities in order, and bounds that are too small noticed."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction as F
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from nas.methods import METHODS
 from theory import exact
@@ -12,7 +15,17 @@ from theory.cases import Case, random_case
 from theory.claim import holds, try_case
 from theory.claims import CLAIMS, t14_concentration
 from theory.claims.t5_taylor_bias import FLIP
-from theory.claims.t14_concentration import bernstein, bousquet, samples_needed, spread, tail
+from theory.claims.t14_concentration import (
+    bernstein,
+    bousquet,
+    chernoff,
+    failure_bound,
+    pinelis,
+    samples_by_bernstein,
+    samples_needed,
+    spread,
+    tail,
+)
 from theory.landscapes import make
 from theory.sampled import failure_probability, samples_for_full_step
 
@@ -33,31 +46,100 @@ def test_bernstein_by_hand() -> None:
     assert bernstein(3.0, 3.0, 3.0, 2) == pytest.approx(2 * math.exp(-1.5))
 
 
+def test_bousquet_by_hand() -> None:
+    """V = 4, n = 4: sqrt(V / n) = 1, r = 2: one over it. v = 4 * 1 + 2 * 2 sqrt(16) = 20, u = 2 * 4 * 1 / 20 = 2/5."""
+    expected = math.exp(-5 * (1.4 * math.log(1.4) - 0.4))
+    assert bousquet(4.0, 1.0, 2.0, 2.0, 4) == pytest.approx(expected, rel=1e-12)
+    assert bousquet(4.0, 1.0, 2.0, 1.0, 4) == 1
+
+
+def test_the_law_of_sizes_by_hand() -> None:
+    """One size, 2: at l = 1, 5 samples, r = 3/2: (e^2 - 2)^5 / cosh(7.5); the smallest over l is no more than that."""
+    one, size = np.array([1.0]), np.array([2.0])
+    at_one = (math.exp(2) - 2) ** 5 / math.cosh(7.5)
+    x = minimise_scalar(lambda x: 5 * math.log(math.exp(2 * x) - 2 * x) - math.log(math.cosh(7.5 * x)), 1e-3, 4)
+    best = (math.exp(2 * x) - 2 * x) ** 5 / math.cosh(7.5 * x)
+    assert best <= pinelis(one, size, 1.5, 5) <= min(1.0, at_one, 1.02 * best)
+    assert pinelis(one, size, np.array([0.0, -1.0]), 5).tolist() == [1, 1]
+    assert pinelis(one, 0 * size, np.array([0.0, 1.0]), 5).tolist() == [1, 0]
+
+
+def test_chernoff_by_hand() -> None:
+    """A fair coin of 0 and 1: P(mean >= a) <= exp(-n (ln 2 - H(a))), H the entropy in nats (Chernoff 1952)."""
+    fair, values = np.array([0.5, 0.5]), np.array([0.0, 1.0])
+    for a, n in ((0.6, 7), (0.75, 10), (0.9, 3)):
+        exactly = math.exp(n * (-a * math.log(a) - (1 - a) * math.log(1 - a) - math.log(2)))
+        assert exactly * (1 - 1e-12) <= chernoff(fair, values, a, n) <= 1.03 * exactly
+    assert chernoff(fair, values, np.array([0.5, 0.2]), 9).tolist() == [1, 1]
+    assert chernoff(fair, 0 * values, np.array([0.0, 0.1]), 9).tolist() == [1, 0]
+
+
+def minimise_scalar(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(minimize_scalar(function, bounds=(low, high), method="bounded").x)
+
+
 def test_the_number_of_samples_is_what_the_bounds_ask_for() -> None:
-    for room, variance, largest, bound, delta in ((0.2, 1.0, 0.9, 2.0, 0.05), (0.2, 1.0, 0.05, 1.2, 1e-6)):
-        n = int(samples_needed(room, variance, largest, bound, delta))
-        assert (
-            min(f for f in (bernstein(variance, bound, room, n), bousquet(variance, largest, bound, room, n))) <= delta
-        )
-        assert bousquet(variance, largest, bound, room, n - 1) > delta
-    assert n < (2 * variance / room**2 + 2 * bound / (3 * room)) * math.log(2 / delta)  # the second one is Bousquet's
-    assert math.isinf(samples_needed(0.0, 1.0, 1.0, 1.0, 0.05))
-
-
-def test_the_promise_holds_exactly_and_needs_fewer_samples_than_chebyshev() -> None:
     land, p = make("quadratic", 2, 2, seed=4), np.array([[0.6, 0.4], [0.3, 0.7]])
-    for name in ("reinforce", "exact_advantage_with_baseline", "marginalised"):
+    gradient = exact.truth(land, p).gradient
+    for name, delta, share in (("reinforce", 0.05, 1.0), ("exact_advantage", 1e-4, 0.5), ("advantage", 0.05, 1.0)):
+        law = t14_concentration.law(name, land, p)
+        n = int(samples_needed(*law, gradient, delta, share))
+        assert failure_bound(*law, gradient, n, share) <= delta < failure_bound(*law, gradient, n - 1, share)
+    assert math.isinf(samples_needed(*law, 0 * gradient, 0.05))
+    assert samples_by_bernstein(2.0, 4.0, 3.0, 2 / math.e) == 3  # (8 / 4 + 6 / 6) ln e
+    assert math.isinf(samples_by_bernstein(0.0, 4.0, 3.0, 0.05))
+
+
+def test_along_and_across_by_hand() -> None:
+    """X = (2, 1) or (2, -1), fair, along (1, 0) for R = 4: A = 2 for sure, so a step fails only across.
+
+    At a -> 2 the rest is sqrt(2 (8 - 2)) = sqrt(12) > 1: it never fails. At R = 1.2 the best a below 1.2 leaves
+    sqrt(a (2.4 - a)) < 1.2, and A = 2 <= 2 R - a only for a <= 0.4: sqrt(0.4 * 2) = 0.894, so for n = 1 no promise.
+    """
+    law, flat, unit = np.array([0.5, 0.5]), np.array([[2.0, 1.0], [2.0, -1.0]]), np.array([1.0, 0.0])
+    assert t14_concentration._along_and_across(law, flat, unit, 4.0, 1) < 1e-9
+    assert t14_concentration._along_and_across(law, flat, unit, 1.2, 1) >= 1
+    # nine samples at a = 0.39, the largest level: P(|mean of 9 signs| >= 0.885) by Chernoff, 2 exp(-9 (ln 2 - H(0.94)))
+    rest = math.sqrt(0.39 * 2.01)
+    up = (1 + rest) / 2
+    both = 2 * math.exp(9 * (-up * math.log(up) - (1 - up) * math.log(1 - up) - math.log(2)))
+    assert t14_concentration._along_and_across(law, flat, unit, 1.2, 9) == pytest.approx(both, rel=0.05)
+
+
+@pytest.mark.parametrize("edges", [2, 3])
+def test_all_that_is_promised_holds_along_and_across(edges: int) -> None:
+    """Three edges: what is across has two dimensions or more, and no line."""
+    land, p = make("quadratic", edges, 2, seed=4), np.random.default_rng(0).dirichlet(np.ones(2), edges)
+    gradient = exact.truth(land, p).gradient
+    weights, gradients = t14_concentration.law("exact_advantage_with_baseline", land, p)
+    for samples in (1, 2, 4):
+        chances, steps = t14_concentration.means(weights, gradients, samples)
+        fails = (steps * steps).sum(axis=(1, 2)) >= 2 * (steps * gradient).sum(axis=(1, 2))
+        assert chances.sum() == pytest.approx(1)
+        assert chances[fails].sum() <= failure_bound(weights, gradients, gradient, samples) + 1e-9
+    assert failure_bound(weights, gradients, gradient, 4000) < 1e-3
+
+
+def test_the_promise_holds_exactly_and_needs_fewer_samples_than_before() -> None:
+    """Within ten times the number that suffices, where credit is unbiased; fewer than Bernstein and Chebyshev ask."""
+    land, p = make("quadratic", 2, 2, seed=4), np.array([[0.6, 0.4], [0.3, 0.7]])
+    for name, exactly in (("reinforce", 2), ("exact_advantage", 9), ("exact_advantage_with_baseline", 5)):
         found = exact.moments(METHODS[name], land, p)
-        _, _, bound, largest = spread(name, land, p)
+        law = t14_concentration.law(name, land, p)
+        _, _, bound, _ = spread(name, land, p)
+        n = int(samples_needed(*law, found.gradient, 0.05))
+        assert failure_probability(METHODS[name], land, p, exactly) <= 0.05
+        assert failure_probability(METHODS[name], land, p, exactly - 1) > 0.05
+        assert n <= 10 * exactly
         room = float(np.linalg.norm(found.gradient)) - found.bias_norm
-        n = int(samples_needed(room, float(found.total_variance), largest, bound, 0.05))
-        assert failure_probability(METHODS[name], land, p, n) <= 0.05
+        assert n < samples_by_bernstein(room, float(found.total_variance), bound, 0.05)
         assert n < samples_for_full_step(found, 0.05)
 
 
 def test_no_number_of_samples_helps_where_the_mean_step_climbs() -> None:
-    found = exact.moments(METHODS["advantage"], FLIP.problem(False), FLIP.policy(False))
-    assert math.isinf(samples_needed(float(np.linalg.norm(found.gradient)) - found.bias_norm, 1.0, 1.0, 1.0, 0.5))
+    land, p = FLIP.problem(False), FLIP.policy(False)
+    law = t14_concentration.law("advantage", land, p)
+    assert math.isinf(samples_needed(*law, exact.truth(land, p).gradient, 0.5))
 
 
 # ------------------------------------------------------------------ teeth
@@ -70,23 +152,40 @@ def _violated(number: int = 40) -> int:
     return sum(not holds(try_case(CLAIM.slack, case, exactly), exactly) for case in cases for exactly in (False, True))
 
 
-@pytest.mark.parametrize("which", ["bernstein", "bousquet"])
-def test_control_a_bound_without_its_slow_term_is_noticed(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With B = 0 in the exponent, rare large errors are promised away."""
+WRONG: dict[str, Callable[..., Any]] = {
+    "bernstein": lambda v, b, r, n: 2 * math.exp(-n * r * r / (2 * v)) if v > 0 else 1.0,
+    "bousquet": lambda v, s, b, r, n: math.exp(-n * max(0.0, r - math.sqrt(v / n)) ** 2 / (2 * s)) if s > 0 else 1.0,
+    "pinelis": lambda weights, norms, r, n, right=pinelis: right(weights, norms, 2 * r, n),
+    "chernoff": lambda weights, values, level, n, right=chernoff: right(weights, values, level, 3 * n),
+}
+
+
+@pytest.mark.parametrize("which", WRONG)
+def test_control_a_bound_that_is_too_small_is_noticed(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With B = 0 in the exponent, at twice the radius, or for thrice the samples, errors are promised away."""
     assert _violated() == 0
-    if which == "bernstein":
-        monkeypatch.setattr(
-            t14_concentration, "bernstein", lambda v, b, r, n: 2 * math.exp(-n * r * r / (2 * v)) if v > 0 else 1.0
-        )
-    else:
-        monkeypatch.setattr(
-            t14_concentration,
-            "bousquet",
-            lambda v, s, b, r, n: math.exp(-n * max(0.0, r - math.sqrt(v / n)) ** 2 / (2 * s)) if s > 0 else 1.0,
-        )
+    monkeypatch.setattr(t14_concentration, which, WRONG[which])
+    assert _violated() > 0
+
+
+def test_control_a_bound_that_forgets_what_is_across_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sample as its part along the gradient."""
+    right = failure_bound
+
+    def along(weights: Any, gradients: Any, gradient: Any, samples: int, share: float = 1.0) -> float:
+        unit = gradient / math.sqrt(float((gradient * gradient).sum()))
+        parts = (gradients * unit).sum(axis=(1, 2))[:, None, None] * unit
+        return right(weights, parts, gradient, samples, share)
+
+    monkeypatch.setattr(t14_concentration, "failure_bound", along)
     assert _violated() > 0
 
 
 def test_control_a_failure_that_is_not_counted_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(t14_concentration, "tail", lambda weights, away, centre, square, samples: 1.5)
+    right = t14_concentration.means
+    monkeypatch.setattr(
+        t14_concentration,
+        "means",
+        lambda weights, values, samples: (3 + right(weights, values, samples)[0], right(weights, values, samples)[1]),
+    )
     assert _violated() > 20

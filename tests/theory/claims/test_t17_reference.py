@@ -50,6 +50,47 @@ def test_the_registered_method_compares_with_the_mean_output() -> None:
     assert (exact.moments(METHODS["reference_advantage"], land, p).bias == bias(land, p, p)).all()
 
 
+def test_an_earlier_output_stands_for_the_mean_output_by_hand() -> None:
+    """T5's flip, outputs 5 and 10, slopes -6 and 4, p = 1/2: against 5 the credits are 0 and 20, against 10 30 and 0.
+
+    With w = 1/2 and a_0 - p_0 = 1/2 or -1/2 their mean gradients are -5 and 15/2, on average 5/4: that of 15 and 10,
+    against 7.5. Second moments: 1/4 (200 + 450) / 1 = 325/2 on average, against 1/4 (225 + 100) = 325/4 of the mean;
+    the price is w E[slope^2] (5/2)^2 = 1/2 * 26 * 25/4 = 325/4.
+    """
+    land, p = FLIP.problem(True), FLIP.policy(True)
+    assert t17_reference.sparse_rooms(land, p) == [0, 0]  # type: ignore[arg-type]
+    gates = np.array([[[1, 0]], [[0, 1]]], dtype=object)
+    slopes = land.gradients(gates, gates * 0 + 1).gate_gradient
+    credits = [((gates - one) * slopes).sum(axis=-1).ravel().tolist() for one in np.eye(2, dtype=int)]
+    assert credits == [[0, 20], [30, 0]]
+    means, seconds = [], []
+    for reference in ([1, 0], [0, 1], [F(1, 2), F(1, 2)]):
+        estimate = estimators.reference_advantage(p, gates, slopes, np.array([reference], dtype=object))
+        means.append(estimate.mean(axis=0)[0, 0])
+        seconds.append((estimate**2).sum(axis=(1, 2)).mean())
+    assert means == [-5, F(15, 2), F(5, 4)]
+    assert (seconds[0] + seconds[1]) / 2 == F(325, 4) + F(325, 4) == seconds[2] + F(325, 4)
+
+
+@pytest.mark.parametrize("which", ["mean", "price"])
+def test_control_a_reference_that_is_not_drawn_from_the_policy_is_noticed(
+    which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice an earlier output has another mean; the mean output itself, charged twice, another price."""
+    right = estimators.reference_advantage
+
+    def wrong(p: Any, gates: Any, slopes: Any, reference: Any) -> Any:
+        drawn = bool(((reference == 0) | (reference == 1)).all())
+        if not drawn:
+            return right(p, gates, slopes, reference)
+        return right(p, gates, slopes, 2 * reference) if which == "mean" else right(p, gates, slopes, p) * 2
+
+    land, p = FLIP.problem(True), FLIP.policy(True)
+    monkeypatch.setattr(estimators, "reference_advantage", wrong)
+    mean, price = t17_reference.sparse_rooms(land, p)  # type: ignore[arg-type]
+    assert (mean if which == "mean" else price) < 0
+
+
 def test_three_outputs_on_a_line_have_no_circumcentre() -> None:
     with pytest.raises(ValueError, match="the outputs of edge 1 do not lie on a sphere"):
         circumcentre(np.array([[[0.0, 0], [1, 0], [0, 1]], [[0, 0], [1, 1], [2, 2]]]))
