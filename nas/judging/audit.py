@@ -45,7 +45,8 @@ BESIDE = ("reinforce", "gdas", "proxyless", "parsec")  # methods whose gradients
 class Measured:
     """n architectures on n minibatches. gates (n, E, K); probabilities (E, K); loss (n,); per edge, (n, E): credit, the
     first-order credit, and exact, the loss minus the loss with the edge zeroed; slopes (m, E, 4), m <= n: dL/dt at
-    `NODES` as the edge's gate goes from 0 to 1; gradients, by method, (n, E, K), each with draws of its own.
+    `NODES` as the edge's gate goes from 0 to 1; gradients, by method, (n, E, K), each with draws of its own; reference
+    (n, E), first-order credit against the mean output of the edge (T17).
     """
 
     probabilities: Floats
@@ -55,6 +56,7 @@ class Measured:
     exact: Floats
     slopes: Floats
     gradients: dict[str, Floats] = field(default_factory=dict)
+    reference: Floats | None = None
 
 
 def audit(
@@ -121,14 +123,15 @@ def measure(
     beside: Sequence[Method] = (),
     progress: float = 0.0,
 ) -> Measured:
-    """Draw architectures and measure each on the next architecture minibatch: E + 1 forward and 1 backward passes.
+    """Draw architectures and measure each on the next architecture minibatch.
 
+    E + 2 forward and 2 backward passes, of which one each runs all operations (T17's reference is a mean output).
     Methods beside draw their own, on the same minibatches; their moving averages begin empty. A sampled zero operation
     has the credit zero in all of them (policy `plain`).
     """
     generator = torch.Generator(device=probabilities.device).manual_seed(seed)
     logits = probabilities.clamp_min(1e-30).log()
-    rows: dict[str, list[Tensor]] = {name: [] for name in ("gates", "loss", "credit", "exact", "slopes")}
+    rows: dict[str, list[Tensor]] = {name: [] for name in ("gates", "loss", "credit", "exact", "slopes", "reference")}
     memories = {method.name: step.start(method, optimisers.sgd(), logits).memory for method in beside}
     gradients: dict[str, list[Tensor]] = {method.name: [] for method in beside}
     for count in tqdm(range(samples), disable=None, unit="architecture"):
@@ -142,6 +145,8 @@ def measure(
         rows["loss"].append(answer.loss)
         rows["credit"].append(first_order_credit(gates, answer.gate_gradient))
         rows["exact"].append(answer.loss - objective.zeroed_losses(problem, gates))
+        dense = problem.gradients(gates, torch.ones_like(gates)).gate_gradient
+        rows["reference"].append(((gates - probabilities.to(gates.dtype)) * dense).sum(dim=-1))
         if count < along:
             slopes = objective.path_gradients(problem, gates, gates, NODES)
             rows["slopes"].append((gates * slopes).sum(dim=-1).movedim(0, -1))
@@ -189,7 +194,8 @@ def summary(measured: Measured, space: Space) -> dict[str, Any]:
         "all": agreement_of(outputs),
         "operations": {name: agreement_of(chosen) for name, chosen in drawn.items()},
         "edges": edges,
-        "bias": gradient_bias(measured),
+        "bias": gradient_bias(measured, measured.credit),
+        "reference_bias": None if measured.reference is None else gradient_bias(measured, measured.reference),
         "variance": variances(measured),
         "methods": {name: moments(gradient) for name, gradient in measured.gradients.items()},
         "t5": taylor(measured),
@@ -215,14 +221,14 @@ def agreement(credit: Floats, exact: Floats) -> dict[str, Any]:
     }
 
 
-def gradient_bias(measured: Measured) -> dict[str, Any]:
-    """The mean update of first-order credit beside the exact advantage's, which is unbiased (T4).
+def gradient_bias(measured: Measured, credit: Floats) -> dict[str, Any]:
+    """The mean update of a credit (n, E) beside the exact advantage's, which is unbiased (T4).
 
-    bias = E[(credit_e - exact_e)(a_e - p_e)] (T5), its norm with that of the mean exact update, both with the norm that
-    sampling noise alone would show, and the cosine of the two mean updates. Below the noise, nothing can be said.
+    bias = E[(credit_e - exact_e)(a_e - p_e)] (T5, T17), its norm with that of the mean exact update, both with the norm
+    that sampling noise alone would show, and the cosine of the two mean updates. Below the noise, nothing can be said.
     """
     score = measured.gates - measured.probabilities
-    updates = {name: part[..., None] * score for name, part in (("credit", measured.credit), ("exact", measured.exact))}
+    updates = {name: part[..., None] * score for name, part in (("credit", credit), ("exact", measured.exact))}
     means = {name: update.mean(axis=0) for name, update in updates.items()}
     apart = updates["credit"] - updates["exact"]
     length = {name: float(np.linalg.norm(mean)) for name, mean in means.items()}
@@ -240,7 +246,8 @@ def gradient_bias(measured: Measured) -> dict[str, Any]:
 def variances(measured: Measured) -> dict[str, float]:
     """Trace of the covariance of each estimator's one-sample gradient, minibatch noise included.
 
-    Baselines are the means over these samples; debiased credit zeroes one uniformly drawn edge, averaged exactly.
+    Baselines are the means over these samples. Debiased credit and the one with a table zero one uniformly drawn edge,
+    averaged exactly; the table holds what credit missed on average in the other samples that drew the operation.
     """
     p, gates, edges = measured.probabilities, measured.gates, measured.gates.shape[1]
     mean_credit, mean_exact = measured.credit.mean(axis=0), measured.exact.mean(axis=0)
@@ -251,10 +258,24 @@ def variances(measured: Measured) -> dict[str, float]:
         "exact_advantage": estimators.credited(p, gates, measured.exact),
         "exact_advantage_with_baseline": estimators.credited(p, gates, measured.exact - mean_exact),
     }
+    if measured.reference is not None:
+        gradients["reference_advantage"] = estimators.credited(p, gates, measured.reference)
     traces = {name: float(gradient.var(axis=0, ddof=1).sum()) for name, gradient in gradients.items()}
-    remainder = estimators.credited(p, gates, measured.exact - measured.credit)
-    within = (edges - 1) * (remainder**2).sum(axis=(1, 2)).mean()  # E over the zeroed edge of its own variance
-    return {**traces, "debiased_advantage": traces["exact_advantage"] + float(within)}
+    missed = measured.exact - measured.credit
+    for name, rest in (("debiased_advantage", missed), ("tabulated_advantage", missed - others_mean(gates, missed))):
+        remainder = estimators.credited(p, gates, rest)
+        within = (edges - 1) * (remainder**2).sum(axis=(1, 2)).mean()  # E over the zeroed edge of its own variance
+        traces[name] = traces["exact_advantage"] + float(within)
+    return traces
+
+
+def others_mean(gates: Floats, values: Floats) -> Floats:
+    """For each sample and edge the mean of values (n, E) over the other samples that drew its operation; 0 for none."""
+    drawn = gates.sum(axis=0)
+    total = (gates * values[..., None]).sum(axis=0)
+    count = (gates * drawn).sum(axis=-1) - 1
+    rest: Floats = ((gates * total).sum(axis=-1) - values) / np.maximum(count, 1)
+    return np.where(count > 0, rest, 0.0)
 
 
 def moments(gradients: Floats) -> dict[str, float]:
@@ -321,13 +342,14 @@ def report(audited: dict[str, Any]) -> str:
     lines += [_line(name, part) for name, part in audited["operations"].items()]
     lines += [_line(f"edge {part['edge'][0]} → {part['edge'][1]}", part) for part in audited["edges"]]
     bias, t5 = audited["bias"], audited["t5"]
-    cosine = "-" if bias["cosine"] is None else f"{bias['cosine']:.3f}"
     lines += [
         "",
         f"mean update: exact {bias['exact_update']:.4g} (noise {bias['exact_update_noise']:.2g}), "
-        f"bias of credit {bias['bias']:.4g} (noise {bias['bias_noise']:.2g}), cosine {cosine}",
+        f"bias of credit {_bias(bias)}",
         "variance of one gradient: " + ", ".join(f"{name} {value:.4g}" for name, value in audited["variance"].items()),
     ]
+    if audited.get("reference_bias"):
+        lines.insert(-1, f"bias of credit against the mean output (T17) {_bias(audited['reference_bias'])}")
     if audited["methods"]:
         each = [f"{name} {part['variance']:.4g} (mean {part['mean']:.2g})" for name, part in audited["methods"].items()]
         lines.append("variance of one gradient, methods with their own draws: " + ", ".join(each))
@@ -377,6 +399,11 @@ def _noise(samples: Floats) -> float:
 
 def _size(values: Floats) -> float:
     return math.sqrt(float((values**2).mean()))
+
+
+def _bias(part: dict[str, Any]) -> str:
+    cosine = "-" if part["cosine"] is None else f"{part['cosine']:.3f}"
+    return f"{part['bias']:.4g} (noise {part['bias_noise']:.2g}), cosine {cosine}"
 
 
 def _line(name: str, part: dict[str, Any]) -> str:

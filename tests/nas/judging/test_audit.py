@@ -62,7 +62,7 @@ def test_the_quadratic_by_hand() -> None:
     assert t5["measured"] == pytest.approx(float(np.sqrt((heights**4).mean())))
     for name in ("predicted", "quadratic"):
         assert t5[name]["error"] < 1e-12
-    bias = audit.gradient_bias(found)
+    bias = audit.gradient_bias(found, found.credit)
     score = found.gates - 1 / 3
     assert bias["bias"] == pytest.approx(float(np.linalg.norm((heights[..., None] ** 2 * score).mean(axis=0))))
 
@@ -70,8 +70,8 @@ def test_the_quadratic_by_hand() -> None:
 def test_an_affine_loss_has_no_bias() -> None:
     found = measure(1)
     np.testing.assert_allclose(found.credit, found.exact, atol=1e-12)
-    assert audit.gradient_bias(found)["bias"] < 1e-12
-    assert audit.gradient_bias(found)["cosine"] == pytest.approx(1)
+    assert audit.gradient_bias(found, found.credit)["bias"] < 1e-12
+    assert audit.gradient_bias(found, found.credit)["cosine"] == pytest.approx(1)
     agreed = audit.agreement(found.credit.ravel(), found.exact.ravel())
     assert agreed["correlation"] == pytest.approx(1)
     assert agreed["same_sign"] == 1
@@ -123,6 +123,43 @@ def test_variances_are_those_of_the_single_gradients() -> None:
     sampled = (credit[..., None] * score).var(axis=0, ddof=1).sum()
     assert values["debiased_advantage"] == pytest.approx(sampled, rel=0.1)  # n = 4,000; relative error about 2 %
     assert values["debiased_advantage"] > values["exact_advantage"]
+
+
+def test_credit_against_the_mean_output_by_hand() -> None:
+    """L = (S - y)^2, rho the mean height: reference credit = 2 (S - y)(h - rho), its remainder (h - rho)^2 (T17)."""
+    found = measure(2)
+    heights = (found.gates * HEIGHTS.numpy()).sum(axis=2)
+    off, rho = heights.sum(axis=1, keepdims=True) - 1.6, (UNIFORM * HEIGHTS).sum(dim=1).numpy()
+    assert found.reference is not None
+    np.testing.assert_allclose(found.reference, 2 * off * (heights - rho), atol=1e-12)
+    worth = (heights - rho) * (2 * off - (heights - rho))  # L - L(the edge at rho)
+    np.testing.assert_allclose(found.reference - worth, (heights - rho) ** 2, atol=1e-12)
+    score = found.gates - UNIFORM.numpy()
+    summed = audit.summary(found, SPACE)
+    apart = ((found.reference - found.exact)[..., None] * score).mean(axis=0)
+    assert summed["reference_bias"]["bias"] == pytest.approx(float(np.linalg.norm(apart)))
+    own = (found.reference[..., None] * score).var(axis=0, ddof=1).sum()
+    assert summed["variance"]["reference_advantage"] == pytest.approx(own)
+    without = audit.summary(replace(found, reference=None), SPACE)
+    assert without["reference_bias"] is None
+    assert "reference_advantage" not in without["variance"]
+
+
+def test_a_table_leaves_nothing_to_correct_on_the_quadratic() -> None:
+    """Credit misses h^2 there, a number for each operation: the variance is the exact advantage's (T16)."""
+    found = measure(2)
+    values = audit.variances(found)
+    assert values["tabulated_advantage"] == pytest.approx(values["exact_advantage"], rel=1e-12)
+    assert values["debiased_advantage"] > 1.1 * values["exact_advantage"]
+    cubic = audit.variances(measure(3))
+    assert cubic["exact_advantage"] < cubic["tabulated_advantage"] < cubic["debiased_advantage"]
+
+
+def test_the_table_does_not_see_the_sample_that_it_serves() -> None:
+    """Four samples of one edge: operation 0 with 1, 3 and 8, operation 1 with 5 alone."""
+    gates = np.eye(2)[[[0], [0], [1], [0]]]
+    values = np.array([[1.0], [3.0], [5.0], [8.0]])
+    assert audit.others_mean(gates, values).ravel().tolist() == [11 / 2, 9 / 2, 0, 2]
 
 
 def test_methods_beside_have_the_moments_that_theory_enumerates() -> None:
