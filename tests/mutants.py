@@ -49,6 +49,11 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "theory/__main__.py": ["tests/theory/test_ledger.py", "tests/theory/test_card.py"],
     "theory/properties.py": ["tests/theory/test_testing.py"],
     "theory/outcomes.py": ["tests/theory/test_exact.py"],
+    "nas/supernets/supernet.py": ["tests/nas/supernets/test_own_networks.py"],
+    "nas/supernets/descent.py": ["tests/nas/supernets/test_supernet.py"],
+    "nas/supernets/batches.py": ["tests/nas/supernets/test_supernet.py"],
+    "nas/search.py": ["tests/nas/running/test_searching.py"],
+    "nas/derive.py": ["tests/nas/running/test_searching.py"],
 }
 SLOW = "not compile and not subprocess"  # pytest -k: minutes of compilation would be paid for every survivor
 GRACE = 10.0  # seconds of processor time beyond three times what the tests take unchanged

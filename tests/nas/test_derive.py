@@ -39,6 +39,33 @@ def test_seen_keeps_the_lowest_loss_of_all_samples() -> None:
     assert torch.equal(better.gates, one_hot(1, 0))
 
 
+def test_an_equal_loss_does_not_displace_the_first_that_was_seen() -> None:
+    start = Seen(torch.tensor(2.0), one_hot(2, 2))
+    tied = Sample(None, one_hot(1, 1), None, loss=torch.tensor(2.0))
+    assert torch.equal(start.or_better(tied).gates, one_hot(2, 2))
+    several = Sample(None, torch.stack([one_hot(0, 1), one_hot(1, 0)]), None, loss=torch.tensor([1.0, 1.0]))
+    assert torch.equal(start.or_better(several).gates, one_hot(0, 1))
+
+
+def test_a_ranking_does_not_move_the_searchs_random_numbers() -> None:
+    """Its draws follow the search's own; the search's generator stays, and other draws come from another state."""
+    from nas.methods import METHODS
+    from nas.search import beginning
+
+    now = beginning(Tiny(), SETTINGS, 3)
+    before = now.generator.get_state()
+    one, two = (derive.drawn(Tiny(), METHODS["advantage"], now, 16) for _ in range(2))
+    assert torch.equal(one, two)
+    assert torch.equal(now.generator.get_state(), before)
+    torch.rand(1, generator=now.generator)
+    assert not torch.equal(derive.drawn(Tiny(), METHODS["advantage"], now, 16), one)
+
+
+def test_the_loss_is_asked_for_before_the_perplexity() -> None:
+    assert derive.loss_of({"perplexity": 90.0, "loss": 4.5}) == 4.5
+    assert derive.loss_of({"perplexity": 90.0}) == 90.0
+
+
 def test_a_ranking_beats_an_argmax_that_knows_nothing(tmp_path: Path) -> None:
     # Rate 0: the policy stays even, so the argmax is the first cell, made the worst here; the ranking looks for itself.
     network = Tiny()

@@ -11,7 +11,8 @@ import torch
 
 from nas.methods import METHODS
 from nas.running import plugins
-from simulate.run import Machine, Setting, problem_of, record_steps, simulate
+from simulate.philox import uniforms
+from simulate.run import START, Machine, Setting, method_of, problem_of, record_steps, simulate
 
 SMALL = Setting(edges=3, candidates=4, steps=30, replicates=11, every=10)
 NUMPY, TORCH = Machine("numpy", dtype="float64"), Machine("torch", dtype="float64")
@@ -106,7 +107,6 @@ def test_averaging_many_samples_nears_the_true_gradient() -> None:
 
 def test_a_run_is_the_shipped_step_taken_again_and_again() -> None:
     from nas import optimisers, step
-    from simulate.philox import uniforms
 
     setting = replace(SMALL, method="reinforce", steps=7, every=7)
     landscape, method, optimiser = problem_of(setting).landscape, METHODS["reinforce"], optimisers.adam(0.5, 0.999)
@@ -129,6 +129,72 @@ def test_exact_gradients_under_the_theorems_steps_never_raise_the_expected_loss_
             assert simulate(replace(setting, rate=1.0, landscape=landscape), NUMPY).values["rises"][-1].max() == 0
     wild = replace(plain, landscape="xor", rate=50.0)
     assert simulate(wild, NUMPY).values["rises"][-1].max() > 0
+
+
+def one_exact_step(setting: Setting) -> tuple[Any, Any, Any]:
+    """(policies (R, E, K) before and after the one step of the exact method that a bound names, the landscape)."""
+    land = problem_of(setting).landscape
+    drawn = uniforms(setting.seed, START, np.arange(setting.replicates), 0, land.shape, np.float64)
+    weights = -np.log1p(-drawn) + 2.0**-24  # exponential, so that the rows are uniform on the simplex
+    p = weights / weights.sum(axis=-1, keepdims=True) if setting.start == "random" else np.full(drawn.shape, 1 / 4)
+    gradient = land.expected_gradient(p)
+    if setting.bound == "T1":
+        room = (land.max_loss - land.expected(p))[:, None, None]
+        return p, p - setting.rate * gradient / room, land
+    moved = p * np.exp(-setting.rate * 2 / (land.max_loss - land.min_loss) * gradient)
+    return p, moved / moved.sum(axis=-1, keepdims=True), land
+
+
+@pytest.mark.parametrize("start", ["uniform", "random"])
+@pytest.mark.parametrize(("bound", "optimiser"), [("T1", "natural"), ("T8", "sgd")])
+def test_one_step_of_a_bound_and_all_that_is_recorded_of_it(bound: Any, optimiser: Any, start: Any) -> None:
+    """p - rate g / (max L - J), and p exp(-rate (2 / (max L - min L)) g): written out, with every record."""
+    setting = replace(SMALL, method="exact", bound=bound, optimiser=optimiser, rate=0.7, steps=1, every=1, start=start)
+    *policies, land = one_exact_step(setting)
+    found = simulate(setting, NUMPY).values
+    best = np.array(problem_of(setting).truth.optimum)
+    for row, p in enumerate(policies):
+        expected = {
+            "expected_loss": land.expected(p),
+            "derived_loss": land.loss(np.eye(4)[p.argmax(axis=-1)]),
+            "entropy": -(p * np.log(p)).sum(axis=(1, 2)),
+            "surest": p.max(axis=-1).min(axis=-1),
+            "optimal_probability": np.stack([p[:, e, k] for e, k in enumerate(best)]).prod(axis=0),
+            "correct": (p.argmax(axis=-1) == best).mean(axis=-1),
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name][row], values, rtol=1e-9, err_msg=name)
+    assert np.abs(found["expected_loss"][1] - found["expected_loss"][0]).max() > 1e-3
+
+
+def test_the_watch_counts_what_the_records_of_every_step_show() -> None:
+    """Sampled steps on a rugged landscape: the rises of J from record to record, and the largest of them."""
+    setting = replace(SMALL, landscape="xor", rate=0.5, optimiser="sgd", steps=40, every=1, watch=True, start="random")
+    found = simulate(setting, replace(NUMPY, chunk=4)).values
+    changes = np.diff(found["expected_loss"], axis=0)
+    np.testing.assert_array_equal(found["rises"][1:], np.cumsum(changes > 1e-13, axis=0))
+    worst = np.maximum.accumulate(np.maximum(changes, 0), axis=0)
+    np.testing.assert_allclose(found["worst_rise"][1:], worst, atol=1e-15)
+    assert found["rises"][-1].min() > 0
+    assert found["rises"][-1].max() < 40
+    assert (found["rises"][0] == 0).all()
+
+
+@pytest.mark.parametrize(("method", "samples"), [("gdas", 1), ("advantage", 3), ("reinforce", 2)])
+def test_temperatures_fall_and_samples_are_averaged_as_in_the_shipped_step(method: str, samples: int) -> None:
+    """A run of seven steps, each of the shipped step at progress t / 7, with as many samples as asked for."""
+    from nas import optimisers, step
+
+    setting = replace(SMALL, method=method, samples=samples, steps=7, every=7, rate=0.05)
+    environment = problem_of(setting)
+    land, shipped, optimiser = environment.landscape, method_of(setting, environment), optimisers.adam(0.5, 0.999)
+    state = step.start(shipped, optimiser, np.zeros((11, 3, 4)))
+    shape = step.noise_shape(shipped, 3, 4, samples)
+    for t in range(7):
+        drawn = uniforms(setting.seed, zlib.crc32(method.encode()), np.arange(11), t, shape, np.float64)
+        state, _ = step.architecture_step(shipped, optimiser, state, land, drawn, 0.05, t / 7, samples=samples)
+    found = simulate(setting, NUMPY).values["expected_loss"][-1]
+    np.testing.assert_allclose(found, land.expected(step.probabilities(shipped, state)), rtol=1e-10)
 
 
 def test_records_are_where_they_should_be() -> None:

@@ -1,6 +1,7 @@
 """The report card: right numbers, a stranger's estimator, clear refusals."""
 
 import json
+import math
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,8 @@ from nas.running import plugins
 from nas.samples import ONE_HOT_AND_EDGE
 from theory import card, exact
 from theory.__main__ import main
-from theory.landscapes import make
+from theory.claims.t5_taylor_bias import FLIP
+from theory.landscapes import Table, make
 
 STRANGER = """
 from nas import estimators, methods
@@ -103,6 +105,82 @@ def test_a_strangers_estimators(tmp_path: Path, stranger: str) -> None:
     land, p = make("quadratic", 2, 2), np.full((2, 2), 0.5)
     halved = exact.moments(METHODS["exact_advantage"], land, p).total_variance / 4
     assert found["half"]["total_variance"] == pytest.approx(halved)
+
+
+def test_a_card_by_hand() -> None:
+    """One edge, losses 0 and 1, zeroed 0, p = (1/4, 3/4): J = 3/4, gradient (-3/16, 3/16), squared 9/128, C = 1/4.
+
+    The exact advantage charges 0 or 1: second moment 3/4 (1/8) = 12/128, V = 3/128. REINFORCE with baseline 3/4: 1/4
+    (9/16)(9/8) + 3/4 (1/16)(1/8) = 21/128, V = 12/128. The best baseline is (3/4)(1/8) / (3/8) = 1/4, and leaves none:
+    1/4 (1/16)(9/8) + 3/4 (9/16)(1/8) = 9/128. Longest steps 1 / (1 - J), 2 / C, 2 (9/128) / (C 12/128); samples (3/128)
+    / (9/128 / 20). A step of 4 multiplies the odds 3 by exp(-4 (3/8)).
+    """
+    land, p = Table(np.array([0.0, 1.0, 0.0])), np.array([[0.25, 0.75]])
+    found = card.card(METHODS["exact_advantage"], land, p)
+    odds = 3 * math.exp(-1.5)
+    expected = {
+        "expected_loss": 3 / 4,
+        "bias_norm": 0.0,
+        "relative_bias": 0.0,
+        "cosine": 1.0,
+        "total_variance": 3 / 128,
+        "variance_of_reinforce": 12 / 128,
+        "variance_ratio": 1 / 4,
+        "variance_of_best_baseline": 0.0,
+        "edges_won": 1,
+        "t1_step": 4.0,
+        "t8_step": 8.0,
+        "expected_step_changes_loss": odds / (1 + odds) - 3 / 4,
+        "sampled_step": 6.0,
+        "samples_95": 20 / 3,
+        "outcomes": 2,
+        "forward": 2,
+        "backward": 0,
+    }
+    assert {name: getattr(found, name) for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert (found.t1_applies, found.t8_applies, found.t10_descends, found.t7_boundary) == (True, True, True, None)
+    assert [found.gradient, found.mean] == [[[-3 / 16, 3 / 16]]] * 2
+    shown = {line[:26].strip(): line[26:].strip() for line in card.table([found]).splitlines()}
+    assert shown["against REINFORCE"] == "0.250x"
+    assert shown["T8, largest logit step"] == "8"
+    assert shown["T10, mean step descends"] == "promised"
+    assert shown["samples for 95 % (1/C)"] == "7"
+    assert shown["edges with less (T7)"] == "1 of 1"
+
+
+def test_the_card_of_the_flip_promises_nothing() -> None:
+    """T5's flip: the mean of credit climbs, so no step of any length, and no number of samples."""
+    found = card.card(METHODS["advantage"], FLIP.problem(False), FLIP.policy(False))
+    assert (found.t10_descends, found.sampled_step, found.samples_95) == (False, 0.0, None)
+    assert found.expected_step_changes_loss is not None
+    assert found.expected_step_changes_loss > 0
+    assert found.cosine == pytest.approx(-1)
+    shown = card.table([found])
+    assert "not promised" in shown
+    assert "none suffice" in shown
+    assert "does not apply" in shown  # T1 and T8
+
+
+def test_the_figure_stacks_squared_bias_on_variance() -> None:
+    land, p = make("quadratic", 2, 2), np.full((2, 2), 0.5)
+    cards = [card.card(METHODS[name], land, p) for name in ("advantage", "exact_advantage")]
+    axes = card._error_figure(cards).axes[0]
+    variance, bias = axes.containers
+    assert [bar.get_width() for bar in variance] == [c.total_variance for c in cards]
+    assert [bar.get_x() for bar in bias] == [c.total_variance for c in cards]
+    assert [bar.get_width() for bar in bias] == [c.bias_norm**2 for c in cards]
+    assert axes.lines[0].get_xdata()[0] == cards[0].variance_of_reinforce
+
+
+def test_the_objective_that_a_draw_asks_about() -> None:
+    p = np.full((2, 3), 1 / 3)
+    said = {name: card._objective(METHODS[name], p, 0.5) for name in ("advantage", "gdas", "snas", "darts")}
+    assert said == {
+        "advantage": card.ARCHITECTURES,
+        "gdas": card.ARCHITECTURES,
+        "snas": card.RELAXED,
+        "darts": card.MEAN,
+    }
 
 
 @pytest.mark.parametrize("candidates", ["2", "3"])

@@ -2,17 +2,19 @@
 
 import itertools
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from theory import ledger
 from theory.__main__ import main
-from theory.claim import Control
-from theory.claims import CLAIMS
+from theory.claim import ANYWHERE, Control
+from theory.claims import CLAIMS, t9_exponentiated
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -49,6 +51,85 @@ def test_a_false_derivation_and_an_uncaught_control_fail(monkeypatch: pytest.Mon
     assert (row.controls_caught, row.controls) == (0, 1)
     assert not ledger.passed([row])
     assert "NOT REFUTED" in ledger.table([row])
+
+
+def only_in(exactly: bool) -> Any:
+    """A checker that is violated in fractions alone, or in floats alone."""
+
+    def checker(problem: Any, p: Any, share: Any, direction: Any) -> Any:
+        return -1 if (p.dtype == object) is exactly else 0 * share
+
+    return checker
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+def test_a_claim_must_hold_in_fractions_and_in_floats(exactly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_property", lambda claim, seed: (0, None))
+    honest = CLAIMS["T2"].slack
+    slack, exact_slack = (honest, only_in(True)) if exactly else (only_in(False), honest)
+    wrong = replace(CLAIMS["T2"], slack=slack, exact_slack=exact_slack, controls=())
+    monkeypatch.setitem(CLAIMS, "T2", wrong)
+    row = ledger.examine("T2", 0, 100)
+    assert not row.holds
+    assert row.counterexample == SMALLEST
+    assert (row.exact_worst, row.worst_slack) == ((-1, row.worst_slack) if exactly else (row.exact_worst, -1))
+    assert (row.searched == 1) is (not exactly)  # the search ends at the first violation
+
+
+SMALLEST = "Case('table', np.array([0, 0, 0]), np.array([[1, 1]]), Fraction(1, 1), np.array([[0, 0]]))"
+
+
+def test_what_the_property_test_finds_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_property", lambda claim, seed: (7, "Case(found by Hypothesis)"))
+    monkeypatch.setitem(CLAIMS, "T2", replace(CLAIMS["T2"], controls=()))
+    row = ledger.examine("T2", 0, 100)
+    assert (row.holds, row.property_examples, row.counterexample) == (False, 7, "Case(found by Hypothesis)")
+
+
+def test_the_property_test_itself_finds_and_shrinks() -> None:
+    tried, found = ledger._property(replace(CLAIMS["T2"], slack=only_in(True)), 0)
+    assert tried is not None
+    assert tried >= 1
+    assert found is not None
+    assert found.startswith("Case('table', np.array([0, 0, 0])")
+    assert ledger._property(CLAIMS["T2"], 0) == (ledger.PROPERTY_EXAMPLES, None)
+    assert ledger._property(CLAIMS["T3"], 0) == (0, None)
+
+
+def test_an_existence_needs_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLAIMS, "T3", replace(CLAIMS["T3"], slack=lambda *case: 0, controls=()))
+    row = ledger.examine("T3", 0, 100)
+    assert not row.holds
+    assert row.notes == ()
+    assert (row.exact_cases, row.exact_worst) == (ledger.FEWEST_EXISTS, 0)
+
+
+def test_the_search_keeps_the_worst_and_takes_a_nan_for_one() -> None:
+    slacks = iter([3.0, 1.0, 2.0, 5.0])
+    rng = np.random.default_rng(0)
+    found = ledger._search(lambda *case: next(slacks), ANYWHERE, rng, False, 4, False)
+    assert (found.number, found.worst) == (4, 1.0)
+    slacks = iter([3.0, 1.0, 5.0, 2.0])
+    assert ledger._search(lambda *case: next(slacks), ANYWHERE, rng, False, 4, True).worst == 5.0
+    slacks = iter([3.0, math.nan, 2.0])
+    found = ledger._search(lambda *case: next(slacks), ANYWHERE, rng, False, 3, False)
+    assert (found.number, math.isnan(found.worst)) == (2, True)
+    slacks = iter([3.0, -1.0, -2.0])
+    assert ledger._search(lambda *case: next(slacks), ANYWHERE, rng, False, 3, False).worst == -1.0
+
+
+def test_a_control_is_refuted_where_it_says_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In floats and, unless it says otherwise, exactly; one that asks for an example, by finding none."""
+    monkeypatch.setattr(ledger, "CONTROL_TRIES", 20)
+    rng = np.random.default_rng(0)
+    for exactly in (True, False):
+        in_floats = Control("violated in floats alone", only_in(False), exact=exactly)
+        assert ledger._try_control(in_floats, rng).caught is (not exactly)
+    for found, caught in ((1, False), (0, True)):
+        asks = Control("some case has room", lambda *case, found=found: found, exists=True)
+        assert ledger._try_control(asks, rng).caught is caught
+    game = t9_exponentiated.game(2, [1, 1])
+    assert next(ledger._control_cases(Control("", only_in(True), example=game), rng)) is game
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

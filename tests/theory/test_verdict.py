@@ -174,6 +174,28 @@ def test_what_cannot_be_probed_is_not_called_unbiased() -> None:
     assert judged(METHODS["snas"]).known == "biased"
 
 
+@pytest.mark.parametrize(("errors", "known"), [(5.9, "not probed"), (6.1, "biased")])
+def test_a_bias_within_six_standard_errors_is_none(errors: float, known: str) -> None:
+    """Of the six entries' largest error e the norm may be 6 e sqrt 6."""
+    method, error = METHODS["ars"], 1e-3
+    found = exact.moments(method, LAND, P)
+    away = np.zeros((2, 3))
+    away[0] = errors * error * 6**0.5 * np.array([0.6, 0.0, 0.8])
+    found = replace(found, mean=found.gradient + away, error=error)
+    assert verdict.judge(method, LAND, found).known == known
+
+
+def test_a_proof_that_is_too_long_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "LARGEST_EXPRESSION", 3)
+    trouble = verdict.proof(METHODS["reinforce"]).trouble
+    assert trouble.startswith("ValueError: its mean on symbols has")
+    assert trouble.endswith("operations: too many to reduce")
+
+
+def test_what_counts_as_rounding() -> None:
+    assert verdict.rounding(3.0) == pytest.approx(4e-9)
+
+
 def wrong_from_five(probabilities: Any, gates: Any, loss: Any) -> Any:
     return plain(probabilities, gates, loss) * (1 if gates.shape[-1] < 5 else 2)
 

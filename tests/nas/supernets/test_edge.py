@@ -54,6 +54,28 @@ def test_zero_gives_zeros_of_the_right_shape() -> None:
         assert model(torch.ones(size), choose(gates, gates)).tolist() == [0.0] * size
 
 
+def test_zeros_have_the_type_of_the_output() -> None:
+    """For every kind of input anew: a batch of the same shape in another type is another kind."""
+    model = EdgeNetwork(Two())
+    gates = torch.tensor([[0.0, 0, 1], [0, 0, 1]])
+    zeros = [model(torch.ones(3, dtype=kind), choose(gates.to(kind), gates)) for kind in (torch.float32, torch.float64)]
+    assert [part.dtype for part in zeros] == [torch.float32, torch.float64]
+    assert all(part.tolist() == [0.0] * 3 for part in zeros)
+
+
+def test_a_mixture_is_the_sum_of_gate_times_output_of_what_runs() -> None:
+    """1/4 of 2 x and 3/4 of 3 x, then all of 5 x and, not run though its gate is one, 7 x."""
+    network = Two()
+    gates = torch.tensor([[0.25, 0.75, 0.0], [1.0, 1.0, 0.0]])
+    runs = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    choice = choose(gates, runs)
+    assert choice.runs == ((0, 1), (0,))
+    assert choice.values == ((0.25, 0.75, 0.0), (1.0, 1.0, 0.0))
+    assert not choice.gates.requires_grad
+    assert not choice.probe.requires_grad
+    assert EdgeNetwork(network)(torch.ones(2), choice).tolist() == [0.5 + 2.25 + 5.0] * 2
+
+
 def test_zero_may_stand_first_and_moves_no_idle_operation() -> None:
     """Drawn on an edge of batch normalisation with running averages, by a whole weight step."""
     edge = Edge([None, nn.BatchNorm1d(3), nn.Linear(3, 3)])
