@@ -38,7 +38,8 @@ class Supernet:
     default is each held-out minibatch's own statistics, as in training.
     costs: what each operation costs, (E, K), for `search.penalty`; by default its parameters, which modules of the
     model say in a method of this name.
-    Raises: ValueError if several processes cannot share a minibatch evenly, or for an optimiser that cannot serve.
+    Raises: ValueError if several processes cannot share a minibatch evenly, for an optimiser that cannot serve, or for
+    minibatches that are no `Batches`, such as a DataLoader.
 
     >>> from nas.supernets.edge import Edge, EdgeNetwork
     >>> model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))  # is this layer needed?
@@ -68,6 +69,12 @@ class Supernet:
         self.held_out_unseen = held_out_unseen
         self.space, self.model, self.loss = space, model, loss
         self.weights, self.architecture, self.held_out = weights, architecture, held_out
+        for use, batches in (("weights", weights), ("architecture", architecture), ("held_out", held_out)):
+            if not isinstance(batches, Batches):
+                raise ValueError(
+                    f"{use} is a {type(batches).__name__}: give nas.Batches, whose examples lie in memory, so that a "
+                    "minibatch is a function of its number and a run goes on where it stopped"
+                )
         for size in (weights.size, architecture.size, held_out.size):
             if size % processes.count():
                 raise ValueError(f"a minibatch of {size} cannot be shared evenly by {processes.count()} processes")

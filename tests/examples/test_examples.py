@@ -1,6 +1,7 @@
 """Every example is short, runs, prints what its head promises, and finds what it says it finds."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -8,8 +9,13 @@ import sys
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from examples import small_cnn, small_transformer
+from nas.__main__ import main
+from nas.tasks.judged import Fixed
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -77,6 +83,50 @@ def test_a_search_goes_on_as_if_it_had_not_been_stopped_and_learns() -> None:
     assert ": the same cell" in first
     before, after = map(float, NUMBER.findall(second))
     assert after < before
+
+
+def trained(module: Any, architecture: str) -> float:
+    """Percent right on what no step saw, after a training from scratch."""
+    trainee = Fixed(module.build(module.Settings(), None, "cpu", 0), architecture)
+    total = 20 * trainee.steps_per_epoch
+    for step in range(total):
+        trainee.step(step / total)
+    return trainee.figure("accuracy")
+
+
+def test_a_layer_that_sees_neighbours_reads_digits_better() -> None:
+    good, blind = (
+        trained(small_cnn, ",".join(f"layer{n}={name}" for n in (1, 2, 3))) for name in ("conv3x3", "conv1x1")
+    )
+    assert good > 90
+    assert good > blind + 3
+
+
+def test_only_attention_compares_signs_that_lie_apart() -> None:
+    seeing, blind = (trained(small_transformer, f"block1={name},block2={name}") for name in ("attention", "identity"))
+    assert seeing > blind + 10
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "small_transformer"])
+def test_an_own_task_in_every_verb(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task, short = f"examples.{name}:TASK", ["--set", "search.epochs=2", "--set", "search.warmup_epochs=1"]
+    assert main(["search", task, *short, "--runs", str(tmp_path)]) == 0
+    (folder,) = (tmp_path / name.replace("_", "-")).iterdir()
+    allow = ["--allow", f"examples.{name}"]
+    assert main(["evaluate", str(folder), "--epochs", "1", *allow]) == 0
+    assert [row["model"] for row in json.loads((folder / "evaluation.json").read_text())["rows"]] == ["found", "random"]
+    assert main(["draw", str(folder), *allow]) == 0
+    assert (folder / "cell.svg").exists()
+    assert main(["audit", str(folder), "--samples", "2", "--along", "0", *allow]) == 0
+    for form in ("json", "dot"):
+        assert main(["export", str(folder), "--to", str(tmp_path / f"cell.{form}"), *allow]) == 0
+    edges = json.loads((tmp_path / "cell.json").read_text())["edges"]
+    assert len(edges) == len(json.loads((folder / "result.json").read_text())["choices"])
+    assert main(["compare", task, *short, "--seeds", "1", "--methods", "advantage", "--runs", str(tmp_path)]) == 0
+    assert (tmp_path / f"{name.replace('_', '-')}-comparison.json").exists()
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 2  # the control: a file's word alone loads no module
+    assert f"add --allow examples.{name}" in capsys.readouterr().err
 
 
 def test_every_example_is_named_in_the_docs() -> None:

@@ -292,3 +292,18 @@ def test_what_is_no_optimiser_is_refused_when_made() -> None:
 def test_a_choice_still_answers_after_all_that() -> None:
     network = made()
     assert network.model(torch.randn(5, 3), choose(ONE, ONE)).shape == (5, 2)
+
+
+# ------------------------------------------------------------------ minibatches
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_data_loader_is_one_line(place: int) -> None:
+    data = torch.utils.data.TensorDataset(torch.randn(40, 3), torch.zeros(40, dtype=torch.long))
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 4), nn.Linear(3, 4)]), nn.Linear(4, 2)))
+    batches: list[Any] = [Batches(*data.tensors, 10) for _ in range(3)]
+    assert Supernet(model.space("mine"), model, functional.cross_entropy, *batches).steps_per_epoch == 4  # the control
+    batches[place] = torch.utils.data.DataLoader(data, 10)
+    use = ("weights", "architecture", "held_out")[place]
+    with pytest.raises(ValueError, match=f"^{use} is a DataLoader: give nas.Batches, whose examples lie in memory"):
+        Supernet(model.space("mine"), model, functional.cross_entropy, *batches)
