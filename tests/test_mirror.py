@@ -24,8 +24,6 @@ THROUGH = {
     "nas/front_door.py": "tests/test_front_door.py",
     "nas/tasks/experiments.py": "tests/nas/tasks/test_task.py",
     "nas/supernets/alone.py": "tests/nas/tasks/digits/test_scratch.py",
-    "nas/supernets/batches.py": "tests/nas/supernets/test_supernet.py",
-    "nas/supernets/descent.py": "tests/nas/supernets/test_supernet.py",
     "nas/judging/colours.py": "tests/nas/judging/test_figures.py",
     "nas/judging/evaluate.py": "tests/nas/tasks/text/test_scratch.py",
     "nas/running/training.py": "tests/nas/tasks/text/test_scratch.py",
