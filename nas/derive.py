@@ -84,6 +84,12 @@ def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -
     """Architectures (count, E, K) from the policy at `now`."""
     generator = torch.Generator(device=network.device)
     generator.set_state(now.generator.get_state())
+    if method.draw.keeps is not None:  # no product of softmaxes: it draws itself
+        shape = (count, *step.noise_shape(method, *network.space.shape))
+        uniforms = torch.rand(shape, generator=generator, device=network.device)
+        wide = {name: value.expand(count, *value.shape) for name, value in now.state.kept.items()}
+        gates: Tensor = step.draw(method, now.state.logits.expand(count, -1, -1), uniforms, kept=wide).gates
+        return gates
     probabilities: Tensor = step.probabilities(method, now.state)
     uniforms = torch.rand((count, network.space.shape[0]), generator=generator, device=network.device)
     return policy.draw(probabilities.expand(count, *probabilities.shape), uniforms)
@@ -122,6 +128,8 @@ def check(network: ParentNetwork, method: Method, how: str) -> None:
 
 def _one_hot(method: Method, shape: tuple[int, int]) -> bool:
     """Whether what the method draws is one architecture (or several), not a mixture."""
-    uniforms = torch.full(step.noise_shape(method, *shape), 0.5)
-    gates: Tensor = step.draw(method, torch.zeros(shape), uniforms).gates
+    logits, half = torch.zeros(shape), torch.full(step.noise_shape(method, *shape), 0.5)
+    keeps = method.draw.keeps
+    kept = keeps.start(logits, torch.full((keeps.noise(*shape),), 0.5)) if keeps is not None else None
+    gates: Tensor = step.draw(method, logits, half, kept=kept).gates
     return bool((gates * (1 - gates) == 0).all())

@@ -78,6 +78,22 @@ def reinforce(probabilities: A, gates: A, loss: A, baseline: A) -> A:
     return (expand(loss, 2) - expand(baseline, 2)) * (gates - probabilities)
 
 
+@shaped(probabilities="E K", gates="E K", loss="", log_probability="", baseline="", weight="")
+def reinforce_with_entropy(probabilities: A, gates: A, loss: A, log_probability: A, baseline: A, weight: Any) -> A:
+    """REINFORCE whose policy is paid for its entropy H: descends E[L] - w H.
+
+    gradient_e = (L + w ln P(a) - b)(a_e - p_e)                         (Pham et al. 2018; docs/notation.md, eq. 28)
+
+    E[ln P (a - p)] is the gradient of E[ln P] = -H, because that of ln P itself is zero on average.
+
+    Args: as `reinforce`, the baseline of L + w ln P(a); log_probability ln P(a) (...,) of the gates; weight w, in loss
+    units per nat.
+    Returns: (..., E, K), unbiased. Of a policy whose edges see those before them, `probabilities` are the conditional
+    ones, and the gradient is that of their logits.
+    """
+    return reinforce(probabilities, gates, loss + weight * log_probability, baseline)
+
+
 @shaped(probabilities="E K", gates="E K", loss="", zeroed_loss="E")
 def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
     """The quantity that AdvantageNAS approximates: what the loss loses when the edge's output is zeroed.

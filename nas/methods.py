@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from nas import estimators, policy, questions
 from nas.arrays import expand, namespace
+from nas.controller import CONTROLLER
+from nas.population import EVOLVED
 from nas.running import plugins
 from nas.samples import (
     ALL_DENSE,
@@ -189,7 +191,16 @@ def zeroed_gates_of(sample: Sample) -> Any:
     return sample.gates * expand(sample.chosen, 1)
 
 
+ENTROPY_WEIGHT = 1e-4  # in loss units per nat (ENAS's published settings)
+
+
+def regularised_loss_of(sample: Sample) -> Any:
+    """L(a) less the entropy bonus of the sample, (...,)."""
+    return sample.loss + ENTROPY_WEIGHT * sample.log_probability
+
+
 LOSS_AVERAGE = Average("loss", loss_of, 0)
+REGULARISED_AVERAGE = Average("regularised_loss", regularised_loss_of, 0)
 CREDIT_AVERAGE = Average("credit", credit_of, 1, charged=True)
 EXACT_AVERAGE = Average("exact_advantage", exact_credit_of, 1)
 GATE_AVERAGE = Average("gate_gradient", gate_gradient_of, 2, where=gates_of)
@@ -228,6 +239,11 @@ def tabulated_advantage(
     even = (0 * control + 1) / gates.shape[-2]
     worth = expand(loss, 1) - expand(zeroed_loss, 1) + 0 * control
     return estimators.budgeted_advantage(probabilities, gates, control, worth, chosen, even)
+
+
+def enas(probabilities: Any, gates: Any, loss: Any, log_probability: Any, baseline: Any) -> Any:
+    """`estimators.reinforce_with_entropy` with the published weight."""
+    return estimators.reinforce_with_entropy(probabilities, gates, loss, log_probability, baseline, ENTROPY_WEIGHT)
 
 
 def parsec_weights(loss: Any) -> Any:
@@ -578,16 +594,26 @@ EXACT = Method("exact", "Exact gradient", expected_gradient, draw=MEAN, propagat
 
 # For two candidate operations an edge and no other number, so it stands beside the registry, whose methods take any.
 DISARM = Method("disarm", "DisARM", estimators.disarm, draw=ANTITHETIC, source="Dong et al. 2020", colour="#e7298a")
-ASIDE = {method.name: method for method in (EXACT, DISARM)}
+
+# Their draws keep something beside E rows of logits, weights or a population: for networks, whose loss a search asks
+# about; theory and simulator, which sum over a product of softmaxes, refuse them.
+ENAS = Method(
+    "enas", "ENAS", enas, draw=CONTROLLER, baseline=REGULARISED_AVERAGE, source="Pham et al. 2018", colour="#e6550d"
+)
+EVOLUTION = Method(
+    "evolution", "Regularised evolution", None, draw=EVOLVED, source="Real et al. 2019", colour="#756bb1"
+)
+ASIDE = {method.name: method for method in (EXACT, DISARM, ENAS, EVOLUTION)}
 
 
 # ------------------------------------------------------------------ the door
 
 
 def find(name: str, landscape: bool = False) -> Method:
-    """The method that a name means: of the registry, `exact`, `disarm`, or your own, package.module:name.
+    """The method that a name means: of the registry, one of `ASIDE`, or your own, package.module:name.
 
-    landscape: whether the losses of all architectures are at hand, so that the expected gradient can be asked for.
+    landscape: whether it is asked for by theory or simulator, where the losses of all architectures are at hand, so
+    that there is an expected gradient, but a policy is E rows of logits.
     Raises: ValueError in one line, with the known names, or with what is wrong with the user's object.
 
     >>> find("reinforce").label
@@ -612,7 +638,18 @@ def find(name: str, landscape: bool = False) -> Method:
             f"method {name} needs the exact expected gradient, which takes the losses of all K^E architectures: "
             "a landscape of `python -m theory` or `python -m simulate` has them, a network does not"
         )
+    if landscape:
+        check_rows(found)
     return found
+
+
+def check_rows(method: Method) -> None:
+    """Raises: ValueError unless the method draws from E rows of logits and nothing else, as theory and simulator do."""
+    if method.draw.keeps is not None:
+        raise ValueError(
+            f"method {method.name} does not draw from a product of E softmaxes, of which theory and simulator speak: "
+            "it searches networks (`python -m nas search`)"
+        )
 
 
 def known_as(name: str) -> Method | None:
@@ -620,7 +657,7 @@ def known_as(name: str) -> Method | None:
     if plugins.may_load(name):
         with contextlib.suppress(ValueError):  # gone since its results were written
             return find(name, landscape=True)
-    return EXACT if name == EXACT.name else METHODS.get(name)
+    return METHODS.get(name) or ASIDE.get(name)
 
 
 def label(name: str) -> str:

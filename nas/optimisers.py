@@ -18,11 +18,15 @@ Moments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Optimiser:
-    """update(logits, gradient, moments, rate, step) -> (logits, moments); step counts from 1; moments start at zero."""
+    """update(logits, gradient, moments, rate, step) -> (logits, moments); step counts from 1; moments start at zero.
+
+    elementwise: whether each number moves by its own gradient alone, so that weights can be moved like logits.
+    """
 
     name: str
     update: Callable[[Any, Any, Moments, Any, Any], tuple[Any, Moments]]
     moments: tuple[str, ...] = ()
+    elementwise: bool = False
 
     def start(self, logits: Any) -> Moments:
         """Zero moments for logits (..., E, K)."""
@@ -39,7 +43,7 @@ def adam(beta1: float = 0.5, beta2: float = 0.999, epsilon: float = 1e-8, decay:
         scale = (second / (1 - beta2**step)) ** 0.5 + epsilon
         return logits - rate / (1 - beta1**step) * first / scale, {"first": first, "second": second}
 
-    return Optimiser("adam", update, ("first", "second"))
+    return Optimiser("adam", update, ("first", "second"), elementwise=True)
 
 
 def sgd(decay: float = 0.0) -> Optimiser:
@@ -49,7 +53,7 @@ def sgd(decay: float = 0.0) -> Optimiser:
         gradient = gradient + decay * logits if decay else gradient
         return logits - rate * gradient, moments
 
-    return Optimiser("sgd", update)
+    return Optimiser("sgd", update, elementwise=True)
 
 
 def natural() -> Optimiser:

@@ -28,6 +28,7 @@ class Sample:
     conditioned: Any = None  # REBAR: a second relaxed sample with the same argmax (..., E, K)
     slope: Any = None  # REBAR: how its perturbed log-probabilities move with log p (..., E, K)
     largest: Any = None  # DisARM: the larger probability of each edge (..., E)
+    log_probability: Any = None  # ln P(a) of a policy whose edges see each other (...,)
     pair: Any = None  # the two drawn operations, one-hot (..., E, 2, K)
     chosen: Any = None  # one edge to zero, one-hot (..., E)
     reference: Any = None  # ARS: noise of the reference operation (..., E)
@@ -47,18 +48,37 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Keeps:
+    """What a draw reads beside the logits: arrays of its own, by name, that go from step to step.
+
+    start: (logits, uniforms) -> the arrays at the start, with the leading axes of the logits; noise(E, K): how many
+    uniforms it takes. Then one of two. pull_back: (logits, kept, sample, gradient) -> (gradient of the logits, of each
+    array), where `gradient` (..., E, K) is that of the logits of `sample.probabilities`; the optimiser moves the arrays
+    with the logits: a policy with weights. after: (kept, sample) -> the arrays after a measured sample: a memory.
+    """
+
+    start: Callable[[Any, Any], dict[str, Any]]
+    noise: Callable[[int, int], int]
+    pull_back: Callable[[Any, dict[str, Any], Sample, Any], tuple[Any, dict[str, Any]]] | None = None
+    after: Callable[[dict[str, Any], Sample], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Draw:
     """How gates come from logits. `noise(E, K)` is the trailing shape of the uniforms that `sample` consumes.
 
     gives: which fields of the sample it fills, besides probabilities, gates and runs. candidates: the only K that it
-    can draw from, None for any.
+    can draw from, None for any. keeps: what it reads beside the logits; None for the product of E softmaxes and its
+    kin. What keeps something is called with it: sample(logits, uniforms, temperature, kept), probabilities(logits,
+    kept); a sample's probabilities are then those that each edge had when its turn came.
     """
 
-    sample: Callable[[Any, Any, Any], Sample]  # (logits, uniforms, temperature) -> Sample
+    sample: Callable[..., Sample]  # (logits, uniforms, temperature) -> Sample
     noise: Callable[[int, int], tuple[int, ...]]
-    probabilities: Callable[[Any], Any] = policy.softmax
+    probabilities: Callable[..., Any] = policy.softmax
     gives: tuple[str, ...] = ()
     candidates: int | None = None
+    keeps: Keeps | None = None
 
 
 # ------------------------------------------------------------------ ways to draw

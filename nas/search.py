@@ -65,7 +65,7 @@ def steps(
                 even = torch.zeros_like(state.logits)
                 drawn = ONE_HOT.sample(even, uniforms(ONE_HOT.noise(*network.space.shape)), None)
             else:
-                drawn = step.draw(method, state.logits, uniforms(), progress)
+                drawn = step.draw(method, state.logits, uniforms(), progress, state.kept)
         weight_loss = network.weight_step(weight_gates(drawn), progress=now.step / total)
 
         if now.step >= warmup:
@@ -143,8 +143,10 @@ def beginning(network: ParentNetwork, settings: "SearchSettings", seed: int, met
     logits = torch.zeros(network.space.shape, device=network.device)
     generator = torch.Generator(device=network.device).manual_seed(seed)
     seen = Seen(torch.tensor(math.inf, device=network.device), torch.zeros_like(logits))
+    wanted = step.start_noise(method, *network.space.shape)
+    uniforms = torch.rand(wanted, generator=generator, device=network.device) if wanted else None
     return Progress(
-        step.start(method, build_optimiser(settings), logits),
+        step.start(method, build_optimiser(settings), logits, uniforms),
         generator,
         seen=seen if settings.derive == "best_seen" else None,
     )
@@ -281,9 +283,11 @@ def _chosen(
 def build_method(settings: SearchSettings) -> Method:
     """The method of the settings, with their policy where it has a rule for the zero operation.
 
-    Raises: ValueError if it is unknown, or asks what a network cannot answer.
+    Raises: ValueError if it is unknown, asks what a network cannot answer, or has weights that the optimiser does not
+    move.
     """
     found = methods.find(settings.method)
+    step.check_optimiser(found, build_optimiser(settings))
     return replace(found, zero_policy=settings.zero_policy) if found.zero_policy == "worst" else found
 
 

@@ -4,7 +4,7 @@ State goes in, a new state comes out; randomness is an argument (`uniforms`, of 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas import policy
@@ -13,8 +13,9 @@ from nas.methods import Memory, Method
 from nas.objective import Objective, Penalty
 from nas.optimisers import Moments, Optimiser, clip_norm
 from nas.questions import QUESTIONS
-from nas.samples import Sample
+from nas.samples import Draw, Sample
 
+Kept = dict[str, Any]
 EMA_RATE = 0.05  # coefficient of every moving average (Sato et al. 2021)
 
 
@@ -22,13 +23,15 @@ EMA_RATE = 0.05  # coefficient of every moving average (Sato et al. 2021)
 class State:
     """All that a method carries from step to step; arrays only, so that any array format saves it.
 
-    logits (..., E, K); memory: name -> moving average, and name + ".count" -> updates so far; moments: the optimiser's.
+    logits (..., E, K); memory: name -> moving average, and name + ".count" -> updates so far; moments: the optimiser's;
+    kept: what the draw reads beside the logits (`nas.samples.Keeps`), empty for most.
     """
 
     logits: Any
     memory: Memory
     moments: Moments
     step: int = 0
+    kept: Kept = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------ the algorithm
@@ -65,17 +68,25 @@ def architecture_step(
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    logits, memory = (state.logits, state.memory) if samples == 1 else _spread(method, state, samples)
-    sample = measure(method, draw(method, logits, uniforms, progress), problem)
+    now = state if samples == 1 else _spread(method, state, samples)
+    memory, keeps = now.memory, method.draw.keeps
+    sample = measure(method, draw(method, now.logits, uniforms, progress, now.kept), problem)
     remembered = remember(method, memory, sample)
     gradient = gradient_of(method, sample, memory)
+    paid = sample
     if gradient is None and penalty is not None:  # a search without a gradient stands for the best that it saw
-        remembered = remember(method, memory, replace(sample, loss=penalty.charged(sample.loss, sample.gates)))
+        paid = replace(sample, loss=penalty.charged(sample.loss, sample.gates))
+        remembered = remember(method, memory, paid)
+    kept = state.kept if keeps is None or keeps.after is None else keeps.after(state.kept, paid)
     if gradient is None:
-        return replace(state, memory=remembered, step=state.step + 1), sample
+        return replace(state, memory=remembered, kept=kept, step=state.step + 1), sample
     if isinstance(state.step, int) and state.step == 0:
         check_numbers(method, gradient, sample)
-    ran = sample
+    ran, moving = sample, state.logits
+    pull_back = None if keeps is None else keeps.pull_back
+    if pull_back is not None:
+        moving = _row(state.logits, kept)
+        gradient = _row(*pull_back(now.logits, now.kept, sample, gradient))
     if samples > 1:
         gradient = _mean(gradient, axis=-3)
         remembered = {name: _mean(values, -1 - _axes(method, name)) for name, values in remembered.items()}
@@ -84,14 +95,19 @@ def architecture_step(
         gradient = gradient + penalty.gradient(probabilities(method, state))
     if clip is not None:
         gradient = clip_norm(gradient, clip)
-    moved, moments = optimiser.update(state.logits, gradient, state.moments, rate, state.step + 1)
+    moved, moments = optimiser.update(moving, gradient, state.moments, rate, state.step + 1)
+    if pull_back is not None:
+        moved, kept = _of_row(moved, state.logits, kept)
     if method.constrain is not None:
         moved = method.constrain(state.logits, moved, ran)
-    return State(moved, remembered, moments, state.step + 1), sample
+    return State(moved, remembered, moments, state.step + 1, kept), sample
 
 
-def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
+def start(method: Method, optimiser: Optimiser, logits: Any, uniforms: Any = None) -> State:
     """The state before the first step, from logits (..., E, K).
+
+    Args: uniforms (..., n), n = start_noise(method, E, K), of which a policy with weights makes its first ones.
+    Raises: ValueError if they are missing, or for an optimiser that moves E rows of logits and nothing else.
 
     >>> import numpy as np
     >>> from nas import methods, optimisers
@@ -104,10 +120,30 @@ def start(method: Method, optimiser: Optimiser, logits: Any) -> State:
     for name, average in method.averages.items():
         memory[name] = zero[(..., *(0,) * (2 - average.axes))]
         memory[name + ".count"] = xp.zeros_like(memory[name])
+    keeps = method.draw.keeps
+    kept = {} if keeps is None else _first(method, logits, uniforms)
     if method.estimator is None:
         memory["best"] = xp.full_like(zero[..., 0, 0], math.inf)
-        memory["best.gates"] = policy.one_hot_argmax(method.draw.probabilities(logits))  # until one is seen
-    return State(logits, memory, optimiser.start(logits))
+        memory["best.gates"] = policy.one_hot_argmax(_probabilities(method.draw, logits, kept))  # until one is seen
+    if keeps is None or keeps.pull_back is None:
+        return State(logits, memory, optimiser.start(logits), kept=kept)
+    check_optimiser(method, optimiser)
+    return State(logits, memory, optimiser.start(_row(logits, kept)), kept=kept)
+
+
+def check_optimiser(method: Method, optimiser: Optimiser) -> None:
+    """Raises: ValueError if the method has weights to move and the optimiser knows only rows of logits."""
+    keeps = method.draw.keeps
+    if keeps is not None and keeps.pull_back is not None and not optimiser.elementwise:
+        raise ValueError(
+            f"optimiser {optimiser.name} moves E rows of logits alone, and method {method.name} has weights, too: "
+            "take adam or sgd"
+        )
+
+
+def start_noise(method: Method, edges: int, candidates: int) -> int:
+    """How many uniforms `start` takes: none, but for a policy with weights."""
+    return 0 if method.draw.keeps is None else method.draw.keeps.noise(edges, candidates)
 
 
 def noise_shape(method: Method, edges: int, candidates: int, samples: int = 1) -> tuple[int, ...]:
@@ -115,10 +151,15 @@ def noise_shape(method: Method, edges: int, candidates: int, samples: int = 1) -
     return (*(() if samples == 1 else (samples,)), *method.draw.noise(edges, candidates))
 
 
-def draw(method: Method, logits: Any, uniforms: Any, progress: float = 0.0) -> Sample:
-    """The gates of one step, before anything is measured. Also what a weight step trains under."""
+def draw(method: Method, logits: Any, uniforms: Any, progress: float = 0.0, kept: Kept | None = None) -> Sample:
+    """The gates of one step, before anything is measured. Also what a weight step trains under.
+
+    Args: kept, the state's, which a draw that keeps something needs.
+    """
     temperature = method.temperature(progress) if method.temperature else None
-    return method.draw.sample(logits, uniforms, temperature)
+    if method.draw.keeps is None:
+        return method.draw.sample(logits, uniforms, temperature)
+    return method.draw.sample(logits, uniforms, temperature, kept)
 
 
 def measure(method: Method, sample: Sample, problem: Objective[Any]) -> Sample:
@@ -194,8 +235,11 @@ def architecture(method: Method, state: State) -> Any:
 
 
 def probabilities(method: Method, state: State) -> Any:
-    """The architecture distribution (..., E, K) of a state."""
-    return method.draw.probabilities(state.logits)
+    """The architecture distribution (..., E, K) of a state.
+
+    Of a policy whose edges see those before them: what each has where all before it took their most probable operation.
+    """
+    return _probabilities(method.draw, state.logits, state.kept)
 
 
 def charged(method: Method, sample: Sample, memory: Memory) -> Sample:
@@ -231,14 +275,47 @@ def _refuse(method: Method, sample: Sample, gradient: Any) -> None:
     )
 
 
-def _spread(method: Method, state: State, samples: int) -> tuple[Any, Memory]:
-    """Logits (..., S, E, K), all the same, and memory that meets numbers of S samples."""
+def _probabilities(way: Draw, logits: Any, kept: Kept) -> Any:
+    return way.probabilities(logits) if way.keeps is None else way.probabilities(logits, kept)
+
+
+def _first(method: Method, logits: Any, uniforms: Any) -> Kept:
+    """What the draw keeps, at the start."""
+    keeps, wanted = method.draw.keeps, start_noise(method, *logits.shape[-2:])
+    if keeps is None or (wanted and (uniforms is None or uniforms.shape[-1] != wanted)):
+        raise ValueError(f"method {method.name} begins with weights drawn at random: `start` needs {wanted} uniforms")
+    return keeps.start(logits, uniforms)
+
+
+def _row(logits: Any, kept: Kept) -> Any:
+    """Logits (..., E, K) and all that is kept, as one row (..., 1, n), by name: what an optimiser moves together."""
+    lead = logits.shape[:-2]
+    parts = (logits, *(kept[name] for name in sorted(kept)))
+    return namespace(logits).concatenate([part.reshape(*lead, 1, -1) for part in parts], axis=-1)
+
+
+def _of_row(row: Any, logits: Any, kept: Kept) -> tuple[Any, Kept]:
+    """Logits and what is kept, in the shapes that they had before `_row`."""
+    lead, done, parts = logits.shape[:-2], 0, {}
+    for name, like in (("", logits), *((name, kept[name]) for name in sorted(kept))):
+        size = math.prod(like.shape[len(lead) :])
+        # In memory of its own: products may round by where a matrix begins, and a checkpoint's begins afresh.
+        parts[name] = 1 * row[..., 0, done : done + size].reshape(like.shape)
+        done += size
+    return parts.pop(""), parts
+
+
+def _spread(method: Method, state: State, samples: int) -> State:
+    """Logits (..., S, E, K), all the same, and memory and kept arrays that meet numbers of S samples."""
     if method.estimator is None:
         raise ValueError(f"method {method.name} has no gradient to average over {samples} samples")
     logits = state.logits
     wide = (*logits.shape[:-2], samples, *logits.shape[-2:])
     memory = {name: _insert(values, _axes(method, name), 1) for name, values in state.memory.items()}
-    return namespace(logits).broadcast_to(logits[..., None, :, :], wide), memory
+    kept = {name: _insert(values, values.ndim - logits.ndim + 2, 1) for name, values in state.kept.items()}
+    return replace(
+        state, logits=namespace(logits).broadcast_to(logits[..., None, :, :], wide), memory=memory, kept=kept
+    )
 
 
 def _axes(method: Method, name: str) -> int:

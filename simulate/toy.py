@@ -79,13 +79,19 @@ class ToySettings:
             raise ValueError(f"setting methods is empty; known: {', '.join(methods.METHODS)}")
         for name in self.methods:
             if not plugins.is_own(name):  # reading a run must not load a user's module: `check` does
-                methods.find(name)
+                _find(name)
 
 
 def check(settings: ToySettings) -> None:
     """Raises: ValueError if a method of the settings cannot be loaded; known before a run folder is made."""
     for name in settings.methods:
-        methods.find(name)
+        _find(name)
+
+
+def _find(name: str) -> Method:
+    found = methods.find(name)
+    methods.check_rows(found)
+    return found
 
 
 def run_toy(

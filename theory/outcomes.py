@@ -41,6 +41,8 @@ def outcomes(draw: Draw, probabilities: Any, temperature: Any = None, points: in
     points: Sobol' points a replicate where the draw cannot be listed.
     Raises: ValueError where an exact sum is asked for and the draw cannot be listed.
     """
+    if draw.keeps is not None:
+        raise ValueError("this draw is from no product of E softmaxes: its outcomes do not follow from E rows")
     if draw in FINITE:
         listed = FINITE[draw](probabilities)
         if listed is not None:

@@ -78,6 +78,7 @@ def audit(
         raise ValueError(f"need samples >= 2, at most {MOST:,}, and 0 <= along <= samples, not {samples} and {along}")
     others = [_drawable(name) for name in beside]
     experiment = experiments.audited(experiments.reload(folder))
+    _check_product(build_method(experiment.search))
     files.ready(folder)
     network, probabilities, steps = reopened(folder, experiment, data, device, seed)
     settings, method = experiment.search, build_method(experiment.search)
@@ -384,10 +385,19 @@ def figure(measured: Measured, space: Space) -> Figure:
 # ------------------------------------------------------------------ helpers
 
 
+def _check_product(method: Method) -> None:
+    """Raises: ValueError if the search's policy is not E rows, from which an audit draws."""
+    if method.draw.keeps is not None:
+        raise ValueError(
+            f"an audit draws from a product of E softmaxes, and method {method.name} searches with another policy: "
+            "audit a search of another method, on the same network"
+        )
+
+
 def _drawable(name: str) -> Method:
     """A method that can be drawn from any policy. Raises: ValueError in one line."""
     method = methods.find(name)
-    if method.estimator is None or method.draw.probabilities is not policy.softmax:
+    if method.estimator is None or method.draw.probabilities is not policy.softmax:  # also of one that keeps something
         raise ValueError(f"method {name} has no gradient at the policy of another search")
     return replace(method, zero_policy="plain")
 

@@ -139,6 +139,7 @@ def _keep(
     state = now.state
     tensors = {"logits": state.logits, "generator": now.generator.get_state()}
     parts = {"memory": state.memory, "moments": state.moments, "window": window.sums, "network": network.state()}
+    parts |= {"kept": state.kept}
     parts |= {"seen": vars(now.seen)} if now.seen is not None else {}
     for prefix, part in parts.items():
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
@@ -155,7 +156,8 @@ def restored(
     Raises: RunError if the checkpoint has another fingerprint than `mine`; one from before there were any has none.
     """
     check_fingerprint(folder, about, mine)
-    parts: dict[str, dict[str, Tensor]] = {"memory": {}, "moments": {}, "window": {}, "network": {}, "seen": {}}
+    prefixes = ("memory", "moments", "kept", "window", "network", "seen")
+    parts: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in prefixes}
     for name, tensor in tensors.items():
         prefix, slash, rest = name.partition("/")
         if slash:
@@ -167,6 +169,9 @@ def restored(
     except RuntimeError as error:  # each kind of device has its own kind of state
         raise RunError(f"{folder} was begun on another kind of device: go on there, or choose other --runs") from error
     logits = tensors["logits"].to(network.device)
-    state = State(logits, parts["memory"], parts["moments"], about["architecture_step"])
+    kept = {
+        name: tensor.clone() for name, tensor in parts["kept"].items()
+    }  # as a step leaves them: memory of their own
+    state = State(logits, parts["memory"], parts["moments"], about["architecture_step"], kept)
     seen = Seen(**parts["seen"]) if parts["seen"] else None
     return Progress(state, generator, about["step"], seen=seen), Window(parts["window"]), about["seconds"]

@@ -89,6 +89,18 @@ def test_draws_of_a_ranking_follow_the_policy(tmp_path: Path) -> None:
     assert len(result["ranking"]) < 9
 
 
+@pytest.mark.parametrize("method", ["enas", "evolution"])
+def test_what_keeps_weights_or_a_population_is_ranked_and_seen(tmp_path: Path, method: str) -> None:
+    """Cells of a ranking come from the policy itself: of a settled one few, of one that never moved all."""
+    settings = replace(SETTINGS, method=method, rate=0.05, epochs=40)
+    ranked = searched(tmp_path / "ranked", replace(settings, derive="ranked:50"))
+    assert ranked["ranking"][0][0] == ranked["architecture"] == "0-0"
+    assert len(ranked["ranking"]) < 9
+    assert searched(tmp_path / "seen", replace(settings, derive="best_seen"))["architecture"]
+    if method == "enas":
+        assert len(searched(tmp_path / "even", replace(settings, rate=0.0, derive="ranked:200"))["ranking"]) == 9
+
+
 def test_best_seen_is_in_records_and_result_and_survives_a_stop(tmp_path: Path) -> None:
     settings = replace(SETTINGS, derive="best_seen")
     whole = searched(tmp_path / "whole", settings)

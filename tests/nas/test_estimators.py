@@ -46,6 +46,14 @@ def one_hot(rng: np.random.Generator, *shape: int) -> Any:
 CASES: dict[str, Callable[[np.random.Generator, tuple[int, ...], int, int], tuple[Any, ...]]] = {
     "credited": lambda r, b, e, k: (simplex(r, *b, e, k), one_hot(r, *b, e, k), rationals(r, *b, e)),
     "reinforce": lambda r, b, e, k: (simplex(r, *b, e, k), one_hot(r, *b, e, k), rationals(r, *b), rationals(r, *b)),
+    "reinforce_with_entropy": lambda r, b, e, k: (
+        simplex(r, *b, e, k),
+        one_hot(r, *b, e, k),
+        rationals(r, *b),
+        rationals(r, *b),
+        rationals(r, *b),
+        F(2, 5),
+    ),
     "advantage": lambda r, b, e, k: (simplex(r, *b, e, k), one_hot(r, *b, e, k), rationals(r, *b, e, k)),
     "advantage_with_baseline": lambda r, b, e, k: (
         simplex(r, *b, e, k),
@@ -224,6 +232,12 @@ def test_reinforce_by_hand() -> None:
     p, a = np.array([[F(1, 3), F(2, 3)]]), np.array([[0, 1]], dtype=object)
     # (5 - 2) (a - p) = 3 (-1/3, 1/3)
     assert (estimators.reinforce(p, a, F(5), F(2)) == [[-1, 1]]).all()
+
+
+def test_reinforce_with_entropy_by_hand() -> None:
+    p, a = np.array([[F(1, 3), F(2, 3)]]), np.array([[0, 1]], dtype=object)
+    # (5 + 1/2 * -4 - 2) (a - p) = 1 (-1/3, 1/3)
+    assert (estimators.reinforce_with_entropy(p, a, F(5), F(-4), F(2), F(1, 2)) == [[F(-1, 3), F(1, 3)]]).all()
 
 
 def test_relaxed_by_hand() -> None:

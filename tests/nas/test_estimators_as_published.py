@@ -124,6 +124,30 @@ def test_advantage_credits_an_edge_with_its_output_times_the_outputs_gradient(ce
     same(estimators.credited(cell.p, cell.gates, credit), by_score(cell, lambda e: credit[e]))
 
 
+def test_an_entropy_bonus_is_the_gradient_of_the_entropy(cell: Cell) -> None:
+    """Sample by sample the surrogate of L + w ln P(a) - b; on average autograd of E[L] - w H, all cells enumerated."""
+    baseline = torch.tensor(0.7, dtype=torch.float64)
+    choices = [*itertools.product(range(CANDIDATES), repeat=EDGES)]
+    gates = torch.eye(CANDIDATES, dtype=torch.float64)[torch.tensor(choices)]
+    losses = torch.stack([cell.loss(a).detach() for a in gates])
+    logits = cell.logits.clone().requires_grad_()
+    log_p = (torch.log_softmax(logits, dim=-1) * gates).sum(dim=(-1, -2))
+    entropy = -(torch.softmax(logits, -1) * torch.log_softmax(logits, -1)).sum()
+    expected = torch.autograd.grad((log_p.exp() * losses).sum() - 0.3 * entropy, logits)[0]
+    log_p = log_p.detach()
+    mean = torch.zeros_like(cell.logits)
+    for a, loss, log_probability in zip(gates, losses, log_p, strict=True):
+        found = estimators.reinforce_with_entropy(cell.p, a, loss, log_probability, baseline, 0.3)
+        mean += log_probability.exp() * found
+        turned = estimators.reinforce_with_entropy(cell.p, a, loss, log_probability, baseline, -0.3)
+        assert (found - turned).abs().max() > 1e-6
+    same(mean, expected)
+    ours = choices.index(tuple(cell.choice.tolist()))
+    credit = losses[ours] + 0.3 * log_p[ours] - 0.7
+    found = estimators.reinforce_with_entropy(cell.p, cell.gates, losses[ours], log_p[ours], baseline, 0.3)
+    same(found, by_score(cell, lambda e: credit))
+
+
 def test_a_baseline_is_subtracted_from_each_edges_credit(cell: Cell) -> None:
     credit, b = output_credit(cell), torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
     found = estimators.advantage_with_baseline(cell.p, cell.gates, cell.gate_gradient(cell.gates), b)

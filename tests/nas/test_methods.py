@@ -305,6 +305,36 @@ def test_the_exact_gradient_runs_where_it_is_known_and_is_refused_where_not(
     assert simulate.__main__.main(["run", "toy", "--methods", "exact"]) == 2
 
 
+def test_a_policy_with_weights_searches_networks_and_is_refused_elsewhere(
+    own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nas.__main__.main(["search", "ptb", "--method", "enas", "--runs", "searched", *sets(TINY)]) == 0
+    (result,) = Path("searched").rglob("result.json")
+    assert nas.__main__.main(["draw", str(result.parent)]) == 0
+    capsys.readouterr()
+    searching = ["search", "ptb", "--method", "enas", *sets([*TINY, "search.optimiser=natural"])]
+    for main, command, says in (
+        (theory.__main__.main, ["card", "enas", *SIZE], "does not draw from a product of E softmaxes"),
+        (
+            simulate.__main__.main,
+            ["compare", "xor", "enas", *sets(CELLS)],
+            "does not draw from a product of E softmaxes",
+        ),
+        (
+            simulate.__main__.main,
+            ["run", "toy", "--methods", "evolution"],
+            "does not draw from a product of E softmaxes",
+        ),
+        (nas.__main__.main, ["audit", str(result.parent)], "an audit draws from a product of E softmaxes"),
+        (nas.__main__.main, ["audit", str(result.parent), "--methods", "enas"], "no gradient at the policy of another"),
+        (nas.__main__.main, searching, "optimiser natural moves E rows of logits alone"),
+    ):
+        assert main(command) == 2, command
+        said = capsys.readouterr().err.strip()
+        assert says in said.splitlines()[-1]
+    assert len([*Path().rglob("config.toml")]) == 1  # nothing was begun
+
+
 def test_a_forgotten_return_is_one_line_in_all_three_programs(own: str, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"{own}:forgetful"
     compare = ["compare", "quadratic", name, "--runs", "runs", "--workers", "1"]

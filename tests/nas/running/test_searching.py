@@ -29,14 +29,19 @@ def run_search(folder: Path, settings: SearchSettings = SETTINGS, stopped: Calla
         return search_in(run, Tiny(), settings, 3, stopped)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"nasp", "binomial_advantage", "binomial_reinforce"}))
+SERVED = sorted({*METHODS, "enas", "evolution"} - {"nasp", "binomial_advantage", "binomial_reinforce"})
+
+
+@pytest.mark.parametrize("method", SERVED)
 def test_finds_the_best_cell(tmp_path: Path, method: str) -> None:
     result = run_search(tmp_path / "r", replace(SETTINGS, method=method, epochs=60))
     assert result["architecture"] == "0-0"
     assert json.loads((tmp_path / "r" / "result.json").read_text()) == result
 
 
-@pytest.mark.parametrize("method", ["advantage", "reinforce", "parsec", "gdas", "proxyless", "random"])
+@pytest.mark.parametrize(
+    "method", ["advantage", "reinforce", "parsec", "gdas", "proxyless", "random", "enas", "evolution"]
+)
 @pytest.mark.parametrize("stop_at", [1, 20, 33, 119])
 def test_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path: Path, method: str, stop_at: int) -> None:
     settings = replace(SETTINGS, method=method)
