@@ -162,7 +162,8 @@ def weight_noise(edges: int, candidates: int) -> int:
 
 def weights_of(logits: Any, uniforms: Any) -> Weights:
     """The first weights, of uniforms (..., n) in [0, 1)."""
-    lead, done, weights = logits.shape[:-2], 0, {}
+    lead, done = logits.shape[:-2], 0
+    weights: Weights = {}
     for name, shape in shapes(logits.shape[-1]).items():
         size = math.prod(shape)
         part = uniforms[..., done : done + size].reshape(*lead, *shape)

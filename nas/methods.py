@@ -293,6 +293,21 @@ def _of_count(probabilities: Any, gates: Any, credit: Any) -> Any:
     return expand(estimators.binomial(success, count, trials, credit), 1) * (order == 0)
 
 
+def darts_second_order(
+    probabilities: Any,
+    stepped_gate_gradient: Any,
+    gate_gradient_plus: Any,
+    gate_gradient_minus: Any,
+    virtual_rate: Any,
+    virtual_radius: Any,
+) -> Any:
+    """`estimators.darts` with the gate gradient of `estimators.unrolled`."""
+    gate_gradient = estimators.unrolled(
+        stepped_gate_gradient, gate_gradient_plus, gate_gradient_minus, virtual_rate, virtual_radius
+    )
+    return estimators.darts(probabilities, gate_gradient)
+
+
 def expected_gradient(expected_gradient: Any) -> Any:
     """The gradient of E[L] itself."""
     return expected_gradient
@@ -603,7 +618,17 @@ ENAS = Method(
 EVOLUTION = Method(
     "evolution", "Regularised evolution", None, draw=EVOLVED, source="Real et al. 2019", colour="#756bb1"
 )
-ASIDE = {method.name: method for method in (EXACT, DISARM, ENAS, EVOLUTION)}
+# Its question moves the weights of a network, which a landscape has none of.
+SECOND_ORDER = Method(
+    "darts_second_order",
+    "DARTS, second order",
+    darts_second_order,
+    draw=MEAN,
+    propagation="dense",
+    source="Liu et al. 2019",
+    colour="#636363",
+)
+ASIDE = {method.name: method for method in (EXACT, DISARM, ENAS, EVOLUTION, SECOND_ORDER)}
 
 
 # ------------------------------------------------------------------ the door
@@ -639,17 +664,19 @@ def find(name: str, landscape: bool = False) -> Method:
             "a landscape of `python -m theory` or `python -m simulate` has them, a network does not"
         )
     if landscape:
-        check_rows(found)
+        check_landscape(found)
     return found
 
 
-def check_rows(method: Method) -> None:
-    """Raises: ValueError unless the method draws from E rows of logits and nothing else, as theory and simulator do."""
+def check_landscape(method: Method) -> None:
+    """Raises: ValueError unless the method draws from E rows of logits, and asks about gates alone."""
+    why = None
     if method.draw.keeps is not None:
-        raise ValueError(
-            f"method {method.name} does not draw from a product of E softmaxes, of which theory and simulator speak: "
-            "it searches networks (`python -m nas search`)"
-        )
+        why = "does not draw from a product of E softmaxes, of which theory and simulator speak"
+    elif "virtual_step" in method.needs:
+        why = "takes a virtual step of a network's weights, and the landscapes of theory and simulator have none"
+    if why is not None:
+        raise ValueError(f"method {method.name} {why}: it searches networks (`python -m nas search`)")
 
 
 def known_as(name: str) -> Method | None:

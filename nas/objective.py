@@ -31,7 +31,10 @@ class Gradients(Generic[T]):
 
 
 class Objective(Protocol[T]):
-    """The loss on one minibatch as a function of the gates."""
+    """The loss on one minibatch as a function of the gates.
+
+    That of a network may also have `virtual_step(gates)`, which second-order DARTS asks (`nas.supernets.ahead`).
+    """
 
     @property
     def zero_operation(self) -> int | None:

@@ -80,6 +80,18 @@ def relaxations(problem: Objective[Any], sample: Sample) -> Answer:
     }
 
 
+def virtual_step(problem: Any, sample: Sample) -> Answer:
+    """Gate gradients after a virtual weight step, and beside it: four forward and four backward passes."""
+    ask = getattr(problem, "virtual_step", None)
+    if ask is None:
+        raise ValueError(
+            "second-order DARTS takes a virtual step of the weights, and this problem offers none (`virtual_step`): "
+            "search a supernet with it, or take darts"
+        )
+    answer: Answer = ask(sample.gates)
+    return answer
+
+
 def expected_gradient(problem: Any, sample: Sample) -> Answer:
     """The gradient of E[L] itself. Only a landscape that knows all its K^E losses can answer."""
     return {"expected_gradient": problem.expected_gradient(sample.probabilities)}
@@ -95,6 +107,10 @@ QUESTIONS = {
     "path_gradients": Question(path_gradients, ("path_gradients",)),
     "mean": Question(mean, ("mean_loss", "mean_gate_gradient")),
     "relaxations": Question(relaxations, ("relaxed_gate_gradient", "conditioned_loss", "conditioned_gate_gradient")),
+    "virtual_step": Question(
+        virtual_step,
+        ("stepped_gate_gradient", "gate_gradient_plus", "gate_gradient_minus", "virtual_rate", "virtual_radius"),
+    ),
     "expected_gradient": Question(expected_gradient, ("expected_gradient",)),
 }
 ANSWERS = tuple(dict.fromkeys(name for question in QUESTIONS.values() for name in question.fills))

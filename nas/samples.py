@@ -44,6 +44,11 @@ class Sample:
     relaxed_gate_gradient: Any = None  # at z (..., E, K)
     conditioned_loss: Any = None  # at the conditioned sample
     conditioned_gate_gradient: Any = None
+    stepped_gate_gradient: Any = None  # after a virtual weight step (..., E, K)
+    gate_gradient_plus: Any = None  # on the weights' minibatch, at weights +- radius dL/dweights
+    gate_gradient_minus: Any = None
+    virtual_rate: Any = None  # of the virtual step
+    virtual_radius: Any = None
     expected_gradient: Any = None  # of E[L] with respect to the logits (..., E, K), where the problem knows it
 
 

@@ -85,6 +85,10 @@ def architecture_step(
     ran, moving = sample, state.logits
     pull_back = None if keeps is None else keeps.pull_back
     if pull_back is not None:
+        if penalty is not None:
+            raise ValueError(
+                f"a penalty's gradient is known for a softmax, which method {method.name} does not draw from"
+            )
         moving = _row(state.logits, kept)
         gradient = _row(*pull_back(now.logits, now.kept, sample, gradient))
     if samples > 1:
@@ -296,7 +300,8 @@ def _row(logits: Any, kept: Kept) -> Any:
 
 def _of_row(row: Any, logits: Any, kept: Kept) -> tuple[Any, Kept]:
     """Logits and what is kept, in the shapes that they had before `_row`."""
-    lead, done, parts = logits.shape[:-2], 0, {}
+    lead, done = logits.shape[:-2], 0
+    parts: Kept = {}
     for name, like in (("", logits), *((name, kept[name]) for name in sorted(kept))):
         size = math.prod(like.shape[len(lead) :])
         # In memory of its own: products may round by where a matrix begins, and a checkpoint's begins afresh.

@@ -90,7 +90,7 @@ def check(settings: ToySettings) -> None:
 
 def _find(name: str) -> Method:
     found = methods.find(name)
-    methods.check_rows(found)
+    methods.check_landscape(found)
     return found
 
 

@@ -5,8 +5,9 @@ predictions, a loss, and minibatches. With several processes (torchrun), each co
 and gradients and losses are averaged, so that all processes hold the same weights and see the same numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from nas.objective import Gradients
 from nas.running import processes
 from nas.spaces.space import Space
 from nas.supernets import fingerprint
+from nas.supernets.ahead import look_ahead
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent, Factory, TorchDescent
 from nas.supernets.edge import Choice, choose, versions
@@ -89,6 +91,7 @@ class Supernet:
         kept = self.parameters if isinstance(self.descent, Descent) else {}
         self.velocity = {name: torch.zeros_like(parameter) for name, parameter in kept.items()}
         self.weight_steps = self.architecture_steps = 0
+        self.position = 0.0  # of the last weight step, in the schedule
         self.device = str(weights.inputs.device)
 
     @property
@@ -99,6 +102,7 @@ class Supernet:
         inputs, targets = self.weights.at(self.weight_steps)
         noise = self.weights.noise(self.weight_steps)
         self.weight_steps += 1
+        self.position = progress
         self.model.train()
         choice = choose(gates, gates != 0)
         with torch.enable_grad():
@@ -134,7 +138,7 @@ class Supernet:
         inputs, targets = self.architecture.at(self.architecture_steps)
         noise = self.architecture.noise(self.architecture_steps)
         self.architecture_steps += 1
-        return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation, noise)
+        return NetworkObjective(self.model, self.loss, inputs, targets, self.space.zero_operation, noise, self)
 
     def validate(self, gates: Tensor) -> dict[str, float]:
         """The mean held-out loss; the accuracy in percent where targets are classes; and `figures`."""
@@ -220,7 +224,8 @@ OPTIMISER = "optimiser."  # names in a checkpoint of what an optimiser of torch.
 class NetworkObjective:
     """The loss of one minibatch as a function of gates, an `nas.objective.Objective`; computes no weight gradient.
 
-    noise: a seed for what the network itself draws at random, the same for every question.
+    noise: a seed for what the network itself draws at random, the same for every question. parent: whose next weight
+    step `virtual_step` takes; None where it is not asked for.
     """
 
     def __init__(
@@ -231,7 +236,9 @@ class NetworkObjective:
         targets: Tensor,
         zero_operation: int | None = None,
         noise: int = 0,
+        parent: Supernet | None = None,
     ) -> None:
+        self.parent = parent
         self.model, self.minibatch_loss, self.inputs, self.targets = model, loss, inputs, targets
         self.zero_operation, self.noise = zero_operation, noise
 
@@ -249,6 +256,42 @@ class NetworkObjective:
             single = [self._gradients(row, run) for row, run in rows]
         parts = processes.average([torch.stack(part) for part in zip(*single, strict=True)])
         return Gradients(*(part.reshape(shape[:-2] + part.shape[1:]) for part in parts))
+
+    def virtual_step(self, gates: Tensor) -> dict[str, Tensor]:
+        """What second-order DARTS asks at dense gates (E, K); see `nas.supernets.ahead`.
+
+        Raises: ValueError where the weights do not move by plain steps, or there are none to move.
+        """
+        network = self.parent
+        if network is None or not isinstance(network.descent, Descent) or not network.parameters:
+            raise ValueError(
+                "second-order DARTS steps weights ahead by their gradient: it needs weights and descent=Descent(...)"
+            )
+        weights = list(network.parameters.values())
+        inputs, targets = network.weights.at(network.weight_steps)
+        noise = network.weights.noise(network.weight_steps)
+        ahead = NetworkObjective(self.model, self.minibatch_loss, inputs, targets, self.zero_operation, noise)
+        rate = network.descent.rate_at(network.position)
+        self.model.train()
+        with _Still(self.model, frozen=False), torch.no_grad():
+            return look_ahead(
+                weights,
+                partial(ahead._slopes, gates, weights),
+                partial(self._slopes, gates, weights),
+                rate,
+                network.descent.clip,
+            )
+
+    def _slopes(self, gates: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of gates (E, K) and of weights, all operations running."""
+        choice = choose(gates, torch.ones_like(gates), gradients=True)
+        with torch.enable_grad():
+            loss = self._of(choice)
+            found = torch.autograd.grad(loss, (choice.gates, *weights), allow_unused=True)
+        like = (gates, *weights)
+        filled = [torch.zeros_like(w) if g is None else g for g, w in zip(found, like, strict=True)]
+        gate, *slopes = processes.average(filled)
+        return gate, slopes
 
     def _loss(self, gates: Tensor) -> Tensor:
         return self._of(choose(gates, gates != 0))

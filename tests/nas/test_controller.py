@@ -11,6 +11,7 @@ import torch
 
 from nas import controller, estimators, methods, optimisers, policy, step
 from nas.methods import ENAS, ENTROPY_WEIGHT
+from nas.objective import Penalty
 from tests.nas.test_estimators import rationals, simplex
 
 # ------------------------------------------------------------------ the LSTM, a second time
@@ -380,6 +381,12 @@ def test_what_cannot_begin_is_refused() -> None:
         with pytest.raises(ValueError, match=f"optimiser {name} moves E rows of logits alone, and method enas has"):
             step.start(ENAS, optimisers.build(name), logits, enough)
     assert step.start(ENAS, optimisers.sgd(), logits, enough).kept  # the control
+
+
+def test_a_penalty_is_refused_where_its_gradient_is_not_known() -> None:
+    price = Penalty(0.5, np.ones((2, 3)))
+    with pytest.raises(ValueError, match="a penalty's gradient is known for a softmax, which method enas does not"):
+        step.architecture_step(ENAS, optimisers.adam(), begun(1), Table(), np.full((1, 2), 0.5), 0.1, penalty=price)
 
 
 def test_theory_and_simulator_refuse_it_in_one_line() -> None:

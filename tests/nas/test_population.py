@@ -7,6 +7,7 @@ import pytest
 
 from nas import methods, optimisers, policy, population, step
 from nas.methods import EVOLUTION
+from nas.objective import Penalty
 
 EDGES, CANDIDATES = 3, 4
 
@@ -107,6 +108,19 @@ def test_replicates_are_independent(small: None) -> None:
         alone = run(uniforms[:, replicate], tables[1])
         np.testing.assert_array_equal(together.kept["population"][replicate], alone.kept["population"])
         np.testing.assert_array_equal(together.kept["loss"][replicate], alone.kept["loss"])
+
+
+def test_a_penalty_is_part_of_what_members_are_judged_by(small: None) -> None:
+    """A price beside which losses are nothing: the best cell is the one that pays nothing, and parents pay little."""
+    uniforms = np.random.default_rng(3).random((60, *step.noise_shape(EVOLUTION, EDGES, CANDIDATES)))
+    price, table = Penalty(1000.0, np.arange(4.0) * np.ones((EDGES, 1))), Table()
+    state = step.start(EVOLUTION, optimisers.adam(), np.zeros((EDGES, CANDIDATES)))
+    for now in uniforms:
+        state, _ = step.architecture_step(EVOLUTION, optimisers.adam(), state, table, now, 0.1, penalty=price)
+    charged = [table.losses[tuple(cell)] + 1000 * sum(cell) for cell in table.asked]
+    np.testing.assert_allclose(sorted(state.kept["loss"]), sorted(charged[-5:]))
+    assert state.memory["best"] == min(charged)
+    assert min(charged) < 1000 < charged[0]
 
 
 def test_what_cannot_be_changed_is_refused(small: None) -> None:

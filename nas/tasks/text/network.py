@@ -7,6 +7,7 @@ same text for both: `architecture_text = "training"`).
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from nas.running.config import fits, within
 from nas.schedule import cosine
 from nas.spaces import recurrent
 from nas.spaces.space import Space
+from nas.supernets.ahead import look_ahead
 from nas.supernets.recorded import Recorder
 from nas.tasks.text import cell as cells
 from nas.tasks.text import language_model as language
@@ -140,6 +142,7 @@ class TextNetwork:
         for stream in self._streams().values():
             stream.state = (torch.zeros(settings.batch, settings.units, dtype=dtype, device=device),)
         self.recorder = self._recorder()
+        self.progress = 0.0  # of the last weight step, in the schedule
         self.cell_from_policy = settings.derive == "single"  # nas.derive can choose nothing else then
 
     @property
@@ -157,6 +160,7 @@ class TextNetwork:
     def weight_step(self, gates: Tensor, progress: float) -> Tensor:
         """One SGD step on the next window; operations with a zero gate have no gradient, and run only if static."""
         stream, like = self.weight_stream, self.weights["output"]
+        self.progress = progress
         window = stream.next(self.settings.units, self.settings.dropout, like)
         rate = torch.tensor(rate_at(self.settings, progress), dtype=like.dtype).to(self.device, non_blocking=True)
         loss, hidden = self.recorder.replayed("train", self._train)(gates, rate, *stream.state, *_parts(window))
@@ -206,6 +210,22 @@ class TextNetwork:
         core = CellCore(self.cell, self.mix_of(gates, runs))
         weights = language.products(self.weights, self.settings.precision)
         return language.gradients_of(core, weights, window, state, with_weights)
+
+    def slopes(self, gates: Tensor, window: Window, state: State) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of gates (E, K) and of all weights, in their order, all operations running."""
+        runs = torch.ones_like(gates)
+        of_gates = self.gradients(gates, runs, window, state, with_weights=False).report.gates
+        of_weights = self.gradients(gates, runs, window, state, with_weights=True).gradients
+        return of_gates, [of_weights[name] for name in self.weights]
+
+    def ahead(self) -> Window:
+        """The window of the next weight step, which will be the same."""
+        stream = self.weight_stream
+        position, random = stream.position, stream.generator.get_state()
+        window = stream.next(self.settings.units, self.settings.dropout, self.weights["output"])
+        stream.position = position
+        stream.generator.set_state(random)
+        return window
 
     def loss(self, gates: Tensor, window: Window, state: State) -> Passed:
         """Loss of a window under gates (E, K), forward only."""
@@ -282,6 +302,14 @@ class FrozenWindow:
             torch.stack(gate).view(gates.shape),
             torch.stack(output).view(gates.shape[:-1]),
         )
+
+    def virtual_step(self, gates: Tensor) -> dict[str, Tensor]:
+        """What second-order DARTS asks at dense gates (E, K); see `nas.supernets.ahead`."""
+        network, settings = self.network, self.network.settings
+        training = partial(network.slopes, gates, network.ahead(), network.weight_stream.state)
+        validation = partial(network.slopes, gates, self.window, self.state)
+        rate = rate_at(settings, network.progress)
+        return look_ahead(list(network.weights.values()), training, validation, rate, settings.clip)
 
     def _carry_on(self, hidden: Tensor) -> None:
         if not self._asked:
