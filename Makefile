@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test mutants mutants-coq verify proofs check bench gpu docs clean
+.PHONY: help demo test mutants mutants-coq verify proofs check bench gpu docs notebook clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -35,6 +35,9 @@ docs: $(VENV)    ## the site, in site/: strict, so a link that leads nowhere or 
 	$(RUN) -c 'import material' 2>/dev/null || $(RUN) -m pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
+notebook: $(VENV) ## the tutorial as a notebook, tutorial.ipynb
+	$(RUN) docs/site/notebook.py docs/tutorial.md tutorial.ipynb
+
 check: $(VENV)   ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -56,4 +59,4 @@ $(VENV): pyproject.toml
 	touch $(VENV)
 
 clean:           ## remove the environment and everything generated
-	rm -rf $(VENV) demo runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo runs site tutorial.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -187,7 +187,7 @@ def scaling(pool: Executor) -> dict[str, dict[str, Any]]:
 @style.styled
 def figure(axes: dict[str, dict[str, Any]]) -> Figure:
     """Cost of a step on log axes with the fitted power laws, a panel an axis."""
-    drawn = Figure(figsize=(3.2 * len(axes), 2.8))
+    drawn = Figure(figsize=(style.WIDTH, 2.6))
     panels = drawn.subplots(1, len(axes), sharey=True)
     for panel, (name, row) in zip(panels, axes.items(), strict=True):
         x, y = np.array(row["sizes"], float), 1e3 * np.array(row["seconds"])

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
             _add_table,
             _add_draw,
             _add_report,
+            _add_watch,
             _add_export,
             _add_fetch,
         ),
@@ -349,6 +350,28 @@ def _report(options: argparse.Namespace) -> int:
     from nas.judging import report
 
     print(report.write(options.run))
+    return 0
+
+
+# ------------------------------------------------------------------ watch
+
+
+def _add_watch(commands: program.Commands) -> None:
+    parser = commands.add_parser("watch", help="the report of a running search in the browser, as it goes on")
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search that has begun")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="at 127.0.0.1 (default: one that is free)")
+    parser.set_defaults(run_command=_watch)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from nas.judging import watch
+
+    with watch.server(options.run, options.port) as server:
+        print(f"http://{watch.HOST}:{server.server_address[1]}/  (Ctrl-C ends)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:  # the one way to end it
+            return 0
     return 0
 
 

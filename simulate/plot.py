@@ -15,12 +15,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 from nas import methods
 from nas.judging.colours import of_method
 from nas.judging.statistics import Estimate, quartiles
-from nas.judging.style import styled
+from nas.judging.style import WIDTH, styled
 from simulate import evidence
 from simulate.study import Cell, truth_of
 from simulate.toy import SHOWN, Curves
 
-MANY = 7  # methods a panel, from which on the legend is shared and the best settings are left to the table
+MANY = 7  # methods a panel, from which on the best settings are left to the table
 OPTIMISER_DASHES = {
     "adam": "solid",
     "sgd": (0, (5, 1.5)),
@@ -56,7 +56,7 @@ def band(axes: Axes, name: str, x: np.ndarray[Any, Any], values: np.ndarray[Any,
 @styled
 def toy_figure(curves: Mapping[str, Curves], block: int, machine: str) -> Figure:
     """100 x loss of the derived architecture: against iteration as published, and against each method's own time."""
-    figure = Figure(figsize=(9.2, 3.6))
+    figure = Figure(figsize=(WIDTH, 3.8))
     by_iteration, by_time = figure.subplots(1, 2, sharey=True)
     for name, curve in curves.items():
         shown = curve.iterations <= SHOWN
@@ -64,14 +64,10 @@ def toy_figure(curves: Mapping[str, Curves], block: int, machine: str) -> Figure
         band(by_time, name, curve.seconds, 100 * curve.loss)
     trials = next(iter(curves.values())).loss.shape[0]
     by_iteration.set(xlabel="iteration", ylabel="100 × loss of the derived architecture", ylim=(0, None))
-    by_time.set(xlabel=f"seconds of architecture steps, {block} trials at once ({machine})")
+    by_time.set(xlabel=f"seconds, {block} trials at once ({machine})")
     by_time.set_xlim(0, sorted(curve.seconds[-1] for curve in curves.values())[len(curves) // 2])
-    figure.legend(*by_iteration.get_legend_handles_labels(), loc="outside right center")
-    figure.suptitle(
-        f"Toy regression: median and quartiles of {trials} trials "
-        "(solid: sparse, dashed: two-path, dotted: dense propagation)",
-        fontsize=9,
-    )
+    figure.legend(*by_iteration.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.suptitle(f"Median and quartiles of {trials} trials; sparse solid, two-path dashed, dense dotted", fontsize=9)
     return figure
 
 
@@ -97,7 +93,7 @@ def curves_figure(
     if against == "passes":
         cells = [cell for cell in cells if evidence.passes(cell) is not None]
     panels = evidence.by(evidence.best_rates(cells), lambda cell: evidence.world(cell, cells))
-    figure, axes = _panels(len(panels))
+    figure, axes = _panels(len(panels), height=2.3)
     many = max(len(group) for group in panels.values()) > MANY
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
@@ -107,13 +103,11 @@ def curves_figure(
             else:  # without the start, which has no place on a log axis
                 spent = cell.steps[1:] * sum(evidence.passes(cell) or ())
                 band(axes_, cell.setting.method, spent, cell.values[quantity][1:].T, told)
-        axes_.set(title=landscape, xlabel="step" if against == "step" else "passes, forward + backward", ylabel=axis)
+        axes_.set(title=landscape, xlabel="step" if against == "step" else "forward + backward passes")
         if against == "passes":
             axes_.set_xscale("log")
-        if not many:
-            axes_.legend(fontsize=7)
-    if many:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=7)
+    figure.supylabel(axis, fontsize=9)
+    _legend(figure, axes)
     return figure
 
 
@@ -139,15 +133,17 @@ def share_figure(
             error = [[v.value - v.lower for v in values], [v.upper - v.value for v in values]]
             axes_.errorbar(
                 x, [v.value for v in values], yerr=np.maximum(error, 0), color=of_method(name),
-                label=methods.label(name), marker="o", markersize=3, linewidth=1.2, capsize=2, linestyle=dashes(name),
+                label=methods.label(name), marker="o", markersize=3, linewidth=1.2, elinewidth=0.8, capsize=2,
+                linestyle=dashes(name),
             )  # fmt: skip
             if bound is not None:
                 axes_.plot(x, [bound(cell) for cell in line], color=of_method(name), linewidth=0.7)
-        axes_.set(title=landscape, xlabel=across, ylabel=axis, xscale="log", ylim=(-0.02, None))
+        axes_.set(title=landscape, xlabel=across, xscale="log", ylim=(-0.02, None))
         if bound is not None:
             axes_.set_yscale("symlog", linthresh=1e-3)
             axes_.set_ylim(-1e-4, 2)
-        axes_.legend(fontsize=7)
+    figure.supylabel(axis, fontsize=9)
+    _legend(figure, axes)
     return figure
 
 
@@ -164,7 +160,7 @@ def searchers_figure(
     reached: Mapping[str, np.ndarray[Any, Any]], published: Mapping[str, tuple[float, float]]
 ) -> Figure:
     """Test accuracy (runs, budget) of each searcher against architectures trained: mean and standard deviation."""
-    figure = Figure(figsize=(5.2, 3.2))
+    figure = Figure(figsize=(WIDTH, 3.8))
     axes = figure.subplots()
     for (name, accuracy), shade in zip(reached.items(), ("#0072b2", "#009e73", "#d55e00", "#cc79a7"), strict=True):
         x, mean, spread = np.arange(1, accuracy.shape[1] + 1), accuracy.mean(axis=0), accuracy.std(axis=0, ddof=1)
@@ -174,7 +170,7 @@ def searchers_figure(
             height, error = published[name]
             axes.errorbar([x[-1] * 1.03], [height], yerr=[error], color=shade, marker="s", markersize=4, capsize=2)
     axes.set(xlabel="architectures trained", ylabel="test accuracy, %", ylim=(90, 94.6))
-    axes.legend(title="squares: published at 12,000 s", fontsize=7, title_fontsize=7, loc="lower right")
+    axes.legend(title="squares: published at 12,000 s", title_fontsize=8, loc="lower right")
     return figure
 
 
@@ -195,20 +191,20 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
     A median or end that was not reached within the run is drawn as an arrow at its end.
     """
     panels = evidence.by(evidence.best_rates(cells, evidence.fastest), lambda cell: evidence.world(cell, cells))
-    figure, axes = _panels(len(panels), height=3.4)
+    names = sorted({methods.label(cell.setting.method) for group in panels.values() for cell in group}, reverse=True)
+    figure, axes = _panels(len(panels), height=0.9 + 0.2 * len(names), same_rows=True)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
-        group = sorted(group, key=evidence.fastest, reverse=True)
-        for row, cell in enumerate(group):
+        for cell in group:
+            row = names.index(methods.label(cell.setting.method))
             time, last = evidence.time_to_sure(cell), cell.setting.steps
             lower, value, upper = (min(max(at, 0), last) for at in (time.lower, time.value, time.upper))
             axes_.plot([lower, upper], [row, row], color=of_method(cell.setting.method), linewidth=1.6)
             marker = "o" if math.isfinite(time.value) else ">"
             axes_.plot([value], [row], marker, color=of_method(cell.setting.method), markersize=5)
-        names = [methods.label(cell.setting.method) + remark(cell, cells) for cell in group]
-        axes_.set_yticks(range(len(group)), names, fontsize=6)
+        axes_.set_yticks(range(len(names)), names)
         first, last = min(cell.setting.every for cell in group), max(cell.setting.steps for cell in group)
         axes_.set(title=landscape, xlabel="steps", xscale="log", xlim=(first / 1.2, last * 1.2))
-        axes_.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 100 * first else (1,)))
+        axes_.xaxis.set_major_locator(LogLocator(subs=(1, 3) if last < 100 * first else (1,)))
         axes_.xaxis.set_minor_locator(NullLocator())
         axes_.xaxis.set_major_formatter("{x:g}")
     return figure
@@ -218,7 +214,7 @@ def time_figure(cells: Sequence[Cell]) -> Figure:
 def regret_figure(cells: Sequence[Cell]) -> Figure:
     """Mean regret J - min L against steps on log axes, with the fitted exponent of its second half."""
     panels = evidence.by(cells, lambda cell: evidence.world(cell, cells))
-    figure, axes = _panels(len(panels), height=3.6)
+    figure, axes = _panels(len(panels), height=4.6, columns=2)
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
         for cell in group:
             setting, best = cell.setting, truth_of(cell).min_loss
@@ -228,9 +224,10 @@ def regret_figure(cells: Sequence[Cell]) -> Figure:
                 cell.steps[1:], left, color=of_method(setting.method), linestyle=OPTIMISER_DASHES[setting.optimiser],
                 label=f"{name}: {_slope(cell, best)}",
             )  # fmt: skip
-        axes_.set(title=landscape, xlabel="step", ylabel="mean regret J - min L", xscale="log", yscale="log")
+        axes_.set(title=landscape, xlabel="step", xscale="log", yscale="log")
         axes_.set_ylim(bottom=max(axes_.get_ylim()[0], 1e-9))
-        axes_.legend(fontsize=5.5)
+        axes_.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
+    figure.supylabel("mean regret J - min L", fontsize=9)
     return figure
 
 
@@ -255,26 +252,24 @@ def _map(
     def name(cell: Cell) -> str:
         return methods.label(cell.setting.method) + remark(cell, cells, but="rate")
 
-    rows = max((len(evidence.by(group, name)) for group in panels.values()), default=1)
-    figure, axes = _panels(len(panels), height=max(2.0, 0.9 + 0.17 * rows))
+    names = sorted({name(cell) for group in panels.values() for cell in group})
+    figure, axes = _panels(len(panels), height=max(1.6, 0.7 + 0.19 * len(names)), same_rows=True)
     image = None
     for axes_, (landscape, group) in zip(axes, panels.items(), strict=False):
-        names = sorted(evidence.by(group, name))
         rates = sorted({cell.setting.rate for cell in group})
         grid = np.full((len(names), len(rates)), math.nan)
         for cell in group:
             place = names.index(name(cell)), rates.index(cell.setting.rate)
             grid[place] = value(cell)
             shade = "white" if grid[place] > 0.55 * largest else "black"
-            axes_.text(*place[::-1], form.format(grid[place]), ha="center", va="center", fontsize=6, color=shade)
+            axes_.text(*place[::-1], form.format(grid[place]), ha="center", va="center", fontsize=7, color=shade)
         image = axes_.imshow(grid, cmap=colours, vmin=0, vmax=largest, aspect="auto")
-        tilt = 45 if len(rates) > 4 else 0
-        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7, rotation=tilt)
-        axes_.set_yticks(range(len(names)), names, fontsize=7)
+        axes_.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=8)
+        axes_.set_yticks(range(len(names)), names, fontsize=8)
         axes_.set(title=landscape, xlabel="rate")
         axes_.grid(visible=False)
     if image is not None:
-        figure.colorbar(image, ax=list(axes), label=axis, shrink=0.8)
+        figure.colorbar(image, ax=list(axes), label=axis, location="bottom", shrink=0.5, aspect=40)
     return figure
 
 
@@ -291,11 +286,21 @@ def remark(cell: Cell, cells: Sequence[Cell], but: str = "") -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _panels(count: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
-    columns = min(3, max(1, count))
+def _panels(count: int, height: float = 2.9, columns: int = 3, same_rows: bool = False) -> tuple[Figure, list[Axes]]:
+    """Panels in rows as wide as a page; same_rows: all have the same rows, which are named on the left only."""
+    columns = 2 if count == 4 else min(columns, max(1, count))
     rows = -(-max(1, count) // columns)
-    figure = Figure(figsize=(3.6 * columns, height * rows))
-    flat = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    height = max(height, 3.2) if columns == 1 else height
+    figure = Figure(figsize=(WIDTH, height * rows + 0.6))
+    flat = list(figure.subplots(rows, columns, squeeze=False, sharey=same_rows).ravel())
     for spare in flat[count:]:
         spare.set_visible(False)
     return figure, flat[:count]
+
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend of all panels, below them, where it hides nothing."""
+    named = {label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)}
+    widest = 0.55 + 0.065 * max(map(len, named), default=0)  # inches of a column: the line, and letters of 8 points
+    columns = max(1, min(4, int(figure.get_figwidth() / widest)))
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns)

@@ -26,7 +26,7 @@ from nas import policy
 from nas.data.nasbench201 import DATASETS
 from nas.judging.colours import VARIANCE, of_method
 from nas.judging.statistics import quartiles
-from nas.judging.style import save, styled
+from nas.judging.style import WIDTH, save, styled
 from nas.methods import METHODS
 from nas.running.files import check_folder
 from nas.running.runs import about_this_program, write_atomically
@@ -36,6 +36,7 @@ from theory.claims.t5_taylor_bias import FLIP
 from theory.claims.t11_best_baseline import BEST
 from theory.landscapes import Bilinear, Landscape, Power, make
 
+TABLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
 COMPARED = ("reinforce", "exact_advantage", "exact_advantage_with_baseline")
 
 
@@ -90,20 +91,20 @@ def nasbench(data: Path | None = None) -> dict[str, Any]:
 @styled
 def nasbench_figure(numbers: dict[str, Any]) -> Figure:
     """Expected loss and variance along the gradient flow, a column a data set."""
-    figure = Figure(figsize=(11, 6))
+    figure = Figure(figsize=(WIDTH, 5))
     axes = figure.subplots(2, 3, sharex=True)
     for column, (name, table) in enumerate(numbers["datasets"].items()):
         times = [row["time"] for row in table["flow"]]
         axes[0, column].plot(times, [row["expected_loss"] for row in table["flow"]], color="black")
         axes[0, column].axhline(table["min_loss"], color="gray", linewidth=0.8, linestyle=":")
-        axes[0, column].set_title(f"NAS-Bench-201, {name}", loc="left", fontsize=10)
+        axes[0, column].set_title(TABLES[name])
         for method in (*(METHODS[method] for method in COMPARED), BEST):
             values = [row[method.name] for row in table["flow"]]
             axes[1, column].plot(times, values, color=of_method(method), label=method.label)
-        axes[1, column].set(xlabel="time of the gradient flow", xscale="log", yscale="log")
+        axes[1, column].set(xlabel="time of the flow", xscale="log", yscale="log", xticks=[1e-2, 1e0, 1e2, 1e4])
     axes[0, 0].set_ylabel("expected test error, %")
-    axes[1, 0].set_ylabel("total variance of one sample's gradient, %²")
-    axes[1, 0].legend(fontsize=8)
+    axes[1, 0].set_ylabel("variance of a gradient, %²")
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -196,22 +197,23 @@ def curvature_map(toys: int = 500) -> dict[str, Any]:
 def map_figure(numbers: dict[str, Any]) -> Figure:
     """Where the mean of first-order credit climbs: a map a size of network, and lines for saturating ones."""
     sizes, curvatures, toys = (numbers[name] for name in ("gate_sizes", "curvatures", "toys"))
-    figure = Figure(figsize=(16, 3.6))
-    *maps, lines = figure.subplots(1, len(numbers["shares"]) + 1)
+    figure = Figure(figsize=(WIDTH, 5))
+    panels = len(numbers["shares"]) + 1
+    *maps, lines = list(figure.subplots(-(-panels // 3), min(panels, 3), squeeze=False).ravel())[:panels]
     for axis, (name, share) in zip(maps, numbers["shares"].items(), strict=True):
         image = axis.pcolormesh(sizes, curvatures, np.array(share["climbs"]), vmin=0, vmax=0.06, rasterized=True)
         axis.contour(sizes, curvatures, np.array(share["not_promised"]), levels=[0.05], colors="white")
-        axis.set(xscale="log", yscale="log", xlabel="gate size over target")
-        axis.set_title(f"{name}, n = {toys}", loc="left", fontsize=10)
+        axis.set(xscale="log", yscale="log", xlabel="gate size over target", title=f"quadratic, {name}")
+        axis.set_ylabel("curvature of the loss" if axis.get_subplotspec().is_first_col() else "")
         axis.grid(visible=False)
-    figure.axes[0].set_ylabel("curvature of the loss")
-    figure.colorbar(image, ax=maps, label="share whose mean step climbs")
-    for name, share in numbers["saturating"]["edges"].items():
-        lines.plot(numbers["saturating"]["gate_sizes"], share["climbs"], label=f"E = {name}")
+    maps[0].text(0.05, 0.05, "T10 promises\ndescent", color="white", fontsize=8, transform=maps[0].transAxes)
+    label = f"share whose mean step climbs, n = {toys} networks a panel"
+    figure.colorbar(image, ax=figure.axes, label=label, location="bottom", shrink=0.7, aspect=40)
+    for (name, share), dash in zip(numbers["saturating"]["edges"].items(), ("-", "--", ":"), strict=False):
+        lines.plot(numbers["saturating"]["gate_sizes"], share["climbs"], color="black", linestyle=dash, label=name)
     lines.set_xscale("log", base=2)
-    lines.set(xlabel="gate size")
-    lines.set_title(f"(tanh s - y)^2, n = {toys}", loc="left", fontsize=10)
-    lines.legend(fontsize=8)
+    lines.set(xlabel="gate size", title="saturating, D = 1, share")
+    lines.legend(title="E", title_fontsize=8)
     return figure
 
 
@@ -268,13 +270,17 @@ def repair_table(toys: int = 20, edges: int = 6, candidates: int = 4) -> dict[st
 @styled
 def repairs_figure(numbers: dict[str, Any]) -> Figure:
     """Variance times passes of every repair, a panel a kind of network."""
-    figure = Figure(figsize=(11, 4))
-    for axis, kind in zip(figure.subplots(1, 2, sharey=True), ("quadratic", "saturating"), strict=True):
+    figure = Figure(figsize=(WIDTH, 3.8))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axis, kind in zip(panels, ("quadratic", "saturating"), strict=True):
         repaired = numbers["landscapes"][f"{kind}, gate size 0.5"]
-        axis.barh(list(repaired), [row["variance_times_passes"][1] for row in repaired.values()], color=VARIANCE)
-        axis.set_title(f"{kind}, gate size 0.5, median of {numbers['toys']} toys", loc="left", fontsize=10)
-        axis.set_xlabel("variance over REINFORCE's × passes")
-        axis.invert_yaxis()
+        bars = axis.barh(list(repaired), [row["variance_times_passes"][1] for row in repaired.values()], color=VARIANCE)
+        axis.bar_label(bars, fmt="{:.2f}", padding=3, fontsize=8, bbox={"color": "white", "pad": 0.5})
+        axis.axvline(1, color="black", linewidth=0.8, zorder=0.5)
+        axis.set(title=f"{kind}, gate size 0.5, n = {numbers['toys']}", xlabel="variance over REINFORCE's × passes")
+        axis.margins(x=0.15)
+        axis.grid(visible=False)
+    panels[0].invert_yaxis()  # for both, which share it
     return figure
 
 
@@ -357,20 +363,22 @@ def sampled_bound() -> dict[str, Any]:
 @styled
 def sampled_figure(numbers: dict[str, Any]) -> Figure:
     """Failure probability against samples: dots exact, lines Chebyshev's bound, dashed T14's; a panel a landscape."""
-    figure = Figure(figsize=(10, 4))
+    figure = Figure(figsize=(WIDTH, 4.2))
     for axis, place in zip(figure.subplots(1, 2, sharey=True), ("two binary edges", "T5's flip"), strict=True):
         for name, row in numbers["methods"].items():
             if not name.startswith(place):
                 continue
             method = METHODS[name.partition(": ")[2]]
             failure = np.maximum(row["failure"], 1e-12)
-            axis.plot(row["samples"], failure, "o-", color=of_method(method), label=method.label)
+            axis.plot(row["samples"], failure, "o-", markersize=4, color=of_method(method), label=method.label)
             axis.plot(row["samples"], row["bound"], color=of_method(method), linewidth=0.8)
             axis.plot(row["samples"], row["t14"], color=of_method(method), linewidth=0.8, linestyle="--")
         axis.set(xscale="log", yscale="log", xlabel="samples averaged", ylim=(1e-5, 1.5))
-        axis.set_title(f"{place}: exact (dots), Chebyshev, T14 (dashed)", loc="left", fontsize=10)
-        axis.legend(fontsize=8)
+        axis.set_title(place)
     figure.axes[0].set_ylabel("probability that the step does not improve")
+    for style, width, told in (("o-", 1.5, "exactly"), ("-", 0.8, "Chebyshev's bound"), ("--", 0.8, "T14's bound")):
+        figure.axes[0].plot([], [], style, color="black", linewidth=width, markersize=4, label=told)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -17,14 +17,25 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from nas import estimators, objective
+from nas.judging.colours import of_method
 from nas.judging.statistics import quartiles
-from nas.judging.style import styled
+from nas.judging.style import WIDTH, styled
 from nas.methods import METHODS
 from theory import exact, repairs
 from theory.landscapes import Landscape, make
 
 SIZES = (0.125, 0.25, 0.5, 1.0, 2.0)
 KINDS = ("quadratic", "saturating")
+LOOKS = {  # the method whose colour an estimator's line has, and its marker; a lookup has that of tables
+    "REINFORCE": ("reinforce", "o"),
+    "AdvantageNAS": ("advantage", "o"),
+    "reference credit (T17)": ("reference_advantage", "o"),
+    "debiased credit": ("debiased_advantage", "v"),
+    "looked up (T16)": ("tabulated_advantage", "D"),
+    "looked up (T16), reference (T17)": ("tabulated_advantage", "s"),
+    "looked up (T16), no backward pass": ("tabulated_advantage", "^"),
+    "exact advantage": ("exact_advantage", "o"),
+}
 
 
 @dataclass(frozen=True)
@@ -103,18 +114,21 @@ def table(toys: int = 20, edges: int = 6, candidates: int = 4) -> dict[str, Any]
 @styled
 def figure(numbers: dict[str, Any]) -> Figure:
     """Variance times passes against gate size, a panel a kind of network; what is biased is dashed."""
-    drawing = Figure(figsize=(11, 4.5))
+    drawing = Figure(figsize=(WIDTH, 4.4))
     for axis, kind in zip(drawing.subplots(1, 2, sharey=True), KINDS, strict=True):
         rows = [numbers["landscapes"][f"{kind}, uniform, {size}"] for size in numbers["gate_sizes"]]
         for name in rows[0]:
             biased = max(row[name]["relative_bias"][1] for row in rows) > 1e-9
             values = [row[name]["variance_times_passes"][1] for row in rows]
-            axis.plot(numbers["gate_sizes"], values, "--" if biased else "-", marker="o", markersize=3, label=name)
+            method, marker = LOOKS[name]
+            axis.plot(
+                numbers["gate_sizes"], values, "--" if biased else "-", color=of_method(method), marker=marker,
+                markersize=4, label=name,
+            )  # fmt: skip
         axis.set_xscale("log", base=2)
-        axis.set(xlabel="gate size", yscale="log")
-        axis.set_title(f"{kind}, uniform policy, median of {numbers['toys']} networks", loc="left", fontsize=10)
+        axis.set(xlabel="gate size", yscale="log", title=f"{kind}, uniform policy, n = {numbers['toys']}")
     drawing.axes[0].set_ylabel("variance over REINFORCE's × passes")
-    drawing.axes[1].legend(fontsize=8)
+    drawing.legend(*drawing.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return drawing
 
 

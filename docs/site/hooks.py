@@ -16,7 +16,8 @@ from mkdocs.structure.files import File, InclusionLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
-import reference  # noqa: E402  (found through the line above, as MkDocs loads this file alone)
+import notebook  # noqa: E402  (found through the line above, as MkDocs loads this file alone)
+import reference  # noqa: E402
 
 TOP = {
     "README.md": "index.md",
@@ -24,6 +25,7 @@ TOP = {
     "CONTRIBUTING.md": "reference/contributing.md",
     "CHANGELOG.md": "reference/changelog.md",
 }
+NOTEBOOKS = ("tutorial.md",)
 SHIM = "https://unpkg.com/iframe-worker/shim"
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
 
@@ -33,12 +35,18 @@ def on_files(files: Any, config: Any) -> Any:
     for uri, text in pages().items():
         hidden = InclusionLevel.NOT_IN_NAV if uri.startswith("source/") else InclusionLevel.INCLUDED
         files.append(File.generated(config, uri, content=text, inclusion=hidden))
+    for uri in NOTEBOOKS:
+        text = (ROOT / "docs" / uri).read_text(encoding="utf-8")
+        files.append(File.generated(config, notebook.beside(uri), content=notebook.converted(text)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Turn the links of a checkout into the site's."""
     uri = page.file.src_uri
+    if uri in NOTEBOOKS:
+        title, _, rest = markdown.partition("\n")
+        markdown = f"{title}\n\n[This page as a notebook]({notebook.beside(uri)})\n{rest}"
     return turned(markdown.replace("<details>", '<details markdown="1">'), uri, origin(uri))
 
 

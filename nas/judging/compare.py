@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
-from nas.judging.style import save, styled
+from nas.judging.style import WIDTH, save, styled
 from nas.running import config, files, runs, warmup
 from nas.running.pool import side_by_side
 from nas.running.searching import search_in
@@ -147,31 +147,41 @@ def table(compared: dict[str, Any]) -> str:
 
 @styled
 def figure(compared: dict[str, Any]) -> Figure:
-    """Mean of the measure against search time, one line a method; the band is the mean's 95 % t-interval.
+    """Left: mean of the measure against search time. Right: at equal time, every seed, the mean and its t-interval.
 
-    A line begins when all seeds are known for the first time, and ends when the slowest is done.
+    A line begins when all seeds are known for the first time, and ends when the slowest is done. A method of which some
+    search stood for nothing by the equal time has its figures at the end.
     """
-    drawn = Figure(figsize=(7, 4.5))
-    axes = drawn.add_subplot()
+    drawn = Figure(figsize=(WIDTH, 3.6))
+    course, judged = drawn.subplots(1, 2, width_ratios=(5, 4))
     for name, own in compared["curves"].items():
         grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)
         rows = [spread([value for points in own if (value := at(points, seconds)) is not None]) for seconds in grid]
-        mean = np.array([row["mean"] for row in rows])
-        axes.plot(grid, mean, color=of_method(name), label=compared["labels"][name])
-        if rows[0]["half_width"] is not None:
-            half = np.array([row["half_width"] for row in rows])
-            axes.fill_between(grid, mean - half, mean + half, color=of_method(name), alpha=0.15, linewidth=0)
-    for (name, row), style in zip(compared["references"].items(), ("--", ":"), strict=False):
-        axes.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8, label=name)
+        course.plot(grid, [row["mean"] for row in rows], color=of_method(name), drawstyle="steps-post")
+    for row, style in zip(compared["references"].values(), ("--", ":"), strict=False):
+        course.axhline(row["mean"], color="black", linestyle=style, linewidth=0.8)
+    course.axvline(compared["equal_seconds"], color="gray", linewidth=0.8)
+    course.set(xlabel="search time, s (gray: equal time)", title="mean")
+    course.margins(y=0.1)
+    ranked = [
+        (compared["labels"][name], row["at_equal_time"] or row["at_the_end"], of_method(name), "-")
+        for name, row in compared["methods"].items()
+    ]
+    for (name, part), style in zip(compared["references"].items(), ("--", ":"), strict=False):
+        ranked.append((name, part, "black", style))
+    ranked.sort(key=lambda row: row[1]["mean"], reverse=not compared["larger_is_better"])  # the best on top
+    for height, (_, part, colour, style) in enumerate(ranked):
+        if part["half_width"] is not None:
+            ends = [part["mean"] - part["half_width"], part["mean"] + part["half_width"]]
+            judged.plot(ends, [height, height], color=colour, linestyle=style, linewidth=1.2)
+        judged.plot(part["values"], [height] * len(part["values"]), ".", color=colour, alpha=0.5, markersize=5)
+        judged.plot([part["mean"]], [height], "o", color=colour, markersize=6)
+    judged.set_yticks(range(len(ranked)), [name for name, _, _, _ in ranked])
+    for label, (_, _, colour, _) in zip(judged.get_yticklabels(), ranked, strict=True):
+        label.set_color(colour)
+    judged.set_title("at equal time")
     n = max(row["n"] for row in compared["methods"].values())
-    values = [value for own in compared["curves"].values() for points in own for _, value in points]
-    values += [value for row in compared["references"].values() for value in row["values"]]
-    margin = 0.05 * (max(values) - min(values)) or 1.0
-    axes.set_ylim(min(values) - margin, max(values) + margin)  # an interval may be wider than what was ever seen
-    axes.set(
-        xlabel="search time (s)", ylabel=compared["measure"], title=f"n = {n} seeds; bands: 95 % t-interval of the mean"
-    )
-    axes.legend()
+    drawn.suptitle(f"{compared['measure']}; n = {n} seeds (dots), mean and its 95 % t-interval (bars)", fontsize=9)
     return drawn
 
 

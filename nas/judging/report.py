@@ -27,6 +27,14 @@ def write(folder: Path) -> Path:
 
     Raises: ValueError in one line if there is no run, or it has not recorded anything yet.
     """
+    title, told = parts(folder)
+    target = folder / "report.html"
+    runs.write_atomically(target, page.page(title, *told))
+    return target
+
+
+def parts(folder: Path) -> tuple[str, list[str]]:
+    """The title of a run's page, and its parts in HTML. Raises: as `write`."""
     experiment, records = experiments.reload(folder), runs.records(folder)
     if not records:
         raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
@@ -38,7 +46,7 @@ def write(folder: Path) -> Path:
     larger = task.measure.larger_is_better if task.measure is not None else None
     space, title = task.space(experiment.network), f"{label}, {task.name}"
     last = records[-1]
-    parts = [
+    return f"A search: {title}", [
         page.paragraph(verdict(label, cell, finished, rows, larger)),
         page.paragraph(
             f"{label} searched the task {task.name} for {last['step']:,} steps ({last['epoch']:.4g} epochs, "
@@ -60,9 +68,6 @@ def write(folder: Path) -> Path:
             for command in _commands(folder, bool(rows), (folder / "audit.json").exists())
         ),
     ]
-    target = folder / "report.html"
-    runs.write_atomically(target, page.page(f"A search: {title}", *parts))
-    return target
 
 
 def verdict(label: str, cell: str, finished: bool, rows: Sequence[Row], larger: bool | None) -> str:

@@ -1,8 +1,9 @@
 """What do all figures of the house look like, and how are they written?
 
 A figure function is `@styled`: what it draws has the house's style, whatever the user's matplotlibrc says, and nothing
-outside it changes. `save` writes under the same style, as SVG with real text and PNG, each whole or not at all. Figures
-are `matplotlib.figure.Figure`, never pyplot's: no window, no list of open figures, no setting of the whole process.
+outside it changes. A page shows a figure some 760 pixels wide; one of WIDTH inches keeps its letters readable there.
+`save` writes under the same style, as SVG with real text and PNG, each whole or not at all. Figures are
+`matplotlib.figure.Figure`, never pyplot's: no window, no list of open figures, no setting of the whole process.
 """
 
 import functools
@@ -19,10 +20,14 @@ from matplotlib.figure import Figure
 from nas.running import files
 from nas.running.files import write_atomically
 
+WIDTH = 7.2  # inches, of a figure that fills the width of a page
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and copied
     "svg.hashsalt": "advantage-nas",  # equal figures are equal files
     "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "legend.fontsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from nas.judging import style
 RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 # Drawn before figures had one style, from points that were not kept: they need the search and the audit once more.
 WITHOUT_TEXT = {"cifar10-audit", "cifar10-audit-55", "cifar10-audit-one-cell", "ptb-audit"}
+SMALLEST = 9  # pixels, of letters that can be read
 
 
 @style.styled
@@ -108,6 +110,31 @@ def test_control_a_function_without_the_style_is_seen() -> None:
 def bare() -> Figure:
     """A figure function that forgot the style."""
     return Figure()
+
+
+def smallest_letters(svg: str, shown: float = 760) -> float:
+    """Pixels of the smallest letters of a figure, where a page shows it `shown` pixels wide, or as it is."""
+    width = re.search(r'<svg [^>]*width="([\d.]+)pt"', svg)
+    assert width is not None
+    sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:[\w ]*? )?([\d.]+)px", svg)]
+    return min(sizes) * min(shown / float(width[1]), 150 / 72)  # pages show the PNG, of 150 dots an inch
+
+
+def test_figures_in_the_docs_can_be_read_where_they_are_shown() -> None:
+    figures = {path.stem: path.read_text(encoding="utf-8") for path in RESULTS.glob("*.svg")}
+    small = {stem: smallest_letters(svg) for stem, svg in figures.items() if stem not in WITHOUT_TEXT}
+    assert {stem: size for stem, size in small.items() if size < SMALLEST} == {}
+
+
+def test_control_a_figure_too_wide_for_its_letters_is_found() -> None:
+    @style.styled
+    def wide(inches: float) -> Figure:
+        figure = Figure(figsize=(inches, 3))
+        figure.add_subplot().set_title("words")
+        return figure
+
+    assert smallest_letters(style.svg(wide(style.WIDTH))) > SMALLEST
+    assert smallest_letters(style.svg(wide(11))) < SMALLEST
 
 
 def test_figures_in_the_docs_hold_text() -> None:
