@@ -357,7 +357,11 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_watch(commands: program.Commands) -> None:
-    parser = commands.add_parser("watch", help="the report of a running search in the browser, as it goes on")
+    parser = commands.add_parser(
+        "watch",
+        help="the report of a running search in the browser, as it goes on",
+        epilog="example: %(prog)s runs/ptb/RUN --port 8000",
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a search that has begun")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="at 127.0.0.1 (default: one that is free)")
     parser.set_defaults(run_command=_watch)
