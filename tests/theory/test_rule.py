@@ -88,7 +88,7 @@ def test_what_is_biased_is_dashed() -> None:
 
     sizes = (0.5, 1.0)
     places = {
-        f"{kind}, uniform, {size}": {"plain": row(0.0, size), "credit": row(0.1 * (size > 0.6), 2 * size)}
+        f"{kind}, uniform, {size}": {"REINFORCE": row(0.0, size), "AdvantageNAS": row(0.1 * (size > 0.6), 2 * size)}
         for kind in rule.KINDS
         for size in sizes
     }

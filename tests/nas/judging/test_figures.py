@@ -52,7 +52,7 @@ def test_moves_have_a_panel_an_edge_and_a_line_an_operation(name: str) -> None:
     space = SPACES[name]
     records = [record(space, step) for step in (5, 10, 15)]
     panels = [axes for axes in figures.moves(space, records, "title").axes if axes.get_visible()]
-    assert [axes.get_title() for axes in panels] == [f"{source} → {target}" for source, target in space.edges]
+    assert [axes.get_title(loc="left") for axes in panels] == [f"{source} → {target}" for source, target in space.edges]
     for edge, axes in enumerate(panels):
         for operation, line in enumerate(axes.lines):
             drawn = np.asarray(line.get_ydata())
