@@ -4,7 +4,9 @@ Does a sequence's last sign stand in it before? Attention can see that; a convol
 
     python examples/small_transformer.py
 
-    of questions that no step saw, the shared weights of the two blocks found answer N %
+    block1=attention,block2=attention answer 82.6 % of questions that no step saw
+
+"Yes" is right for 61 % of them.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ class Attention(nn.Conv1d):  # (N, width, T) -> the same; one head, whose querie
 
 class Residual(nn.Sequential):
     def forward(self, x):
-        return x + super().forward(x)
+        return x + super().forward(nn.functional.layer_norm(x.mT, x.shape[1:2]).mT)
 
 
 def model(w):  # signs and places (N, 16, 8), one-hot -> scores of no and yes (N, 2); w channels
@@ -55,5 +57,5 @@ def build(settings, data, device, seed):
 
 TASK = from_scratch(Task("small-transformer", Settings, space, build), epochs=20)
 if __name__ == "__main__":
-    found = nas.search(build(Settings(), None, "cpu", seed=0), epochs=20, seed=0).records[-1]["validation"]
-    print(f"of questions that no step saw, the shared weights of the two blocks found answer {found['accuracy']:.1f} %")
+    found = nas.search(build(Settings(), None, "cpu", seed=0), epochs=40, seed=0)
+    print(f"{found.architecture} answer {found.figures['accuracy']:.1f} % of questions that no step saw")
