@@ -21,9 +21,7 @@ from nas.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The table [network] of a TOML file, and --set network.channels=…"""
-
+class Settings:  # the table [network] of a TOML file, and --set network.channels=…
     channels: int = 12
     batch: int = 50
     rate: float = 0.01

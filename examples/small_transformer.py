@@ -1,12 +1,11 @@
 """A small Transformer whose blocks choose: attention, a convolution along the sequence, or the identity.
 
-Does a sequence's last sign stand in it before? Attention can see that; a convolution of width 3 sees its neighbours.
+Does a sequence's last sign stand in it before? It does in 61 % of them. Attention can see that; a convolution of width
+3 sees its neighbours.
 
     python examples/small_transformer.py
 
     block1=attention,block2=attention answer 82.6 % of questions that no step saw
-
-"Yes" is right for 61 % of them.
 """
 
 from dataclasses import dataclass
