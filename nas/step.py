@@ -189,9 +189,10 @@ def gradient_of(method: Method, sample: Sample, memory: Memory) -> Any:
 
 
 def check_numbers(method: Method, values: Any, sample: Sample) -> None:
-    """Refuse a gradient, or logits that it moved, with NaN where the loss has none: that is the estimator's doing.
+    """Refuse a gradient, or logits that it moved, with NaN where nothing measured has one: the estimator's doing.
 
-    On a GPU nothing is read, for it would have to be waited for, nor where a step is compiled. Raises: ValueError that
+    A network whose weights diverged answers with NaN in its loss or its slopes; a search says so at its checkpoint. On
+    a GPU nothing is read, for it would have to be waited for, nor where a step is compiled. Raises: ValueError that
     names the estimator.
     """
     xp = namespace(values)
@@ -199,8 +200,8 @@ def check_numbers(method: Method, values: Any, sample: Sample) -> None:
         return
     if not bool((values != values).any()):
         return
-    loss = sample.loss
-    if loss is None or not bool((loss != loss).any()):
+    measured = (sample.loss, sample.gate_gradient, sample.output_gradient, sample.zeroed_loss)
+    if not any(part is not None and bool((part != part).any()) for part in measured):
         raise ValueError(f"estimator {method.name} returned a gradient with NaN, though the loss has none")
 
 

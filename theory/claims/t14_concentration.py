@@ -258,8 +258,9 @@ def _step_rooms(problem: Landscape, found: Any, weights: Any, gradients: Any, sa
     exactly = gradients.dtype == object
     spread = problem.max_loss - problem.min_loss
     square = (found.gradient * found.gradient).sum()
-    if square <= (0 if exactly else 1e-18 * spread * spread):
-        return []
+    size = max(abs(problem.max_loss), abs(problem.min_loss))
+    if spread <= (0 if exactly else 1e-12 * size) or square <= (0 if exactly else 1e-18 * spread * spread):
+        return []  # flat, or a gradient that is rounding: there is no step to take
     chances, steps = means(weights, gradients, samples)
     promised = 2 * (steps * found.gradient).sum(axis=(1, 2)) - share * (steps * steps).sum(axis=(1, 2))
     w, x, g = (part.astype(float) for part in (weights, gradients, found.gradient))
