@@ -26,9 +26,9 @@ from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
 from nas.running import runs
+from simulate.searchers import references
 
 COLUMNS = {"cifar10_test": "CIFAR-10", "cifar100_test": "CIFAR-100", "imagenet16_120_test": "ImageNet16-120"}
-REFERENCES = {"random search, published": 93.70, "the best cell": 94.37}  # Dong & Yang (2020); the table
 
 
 def main() -> None:
@@ -44,7 +44,13 @@ def main() -> None:
         "settings": (options.runs[0] / runs.CONFIG).read_text(encoding="utf-8"),
         "about": runs.about_this_program(),
     }
-    summary = {"searches": searches, "means": means(searches), "sessions": sessions(options.runs), **about}
+    summary = {
+        "searches": searches,
+        "means": means(searches),
+        "references": references(table),
+        "sessions": sessions(options.runs),
+        **about,
+    }
     runs.write_atomically(options.to.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
     save(figure(summary), options.to)
     print(as_text(summary))
@@ -120,7 +126,7 @@ def figure(summary: dict[str, Any]) -> Figure:
         axes.plot(range(1, len(curve) + 1), curve, color=of_method("random"), alpha=0.35, linewidth=0.8)
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
     axes.plot(range(1, shortest + 1), mean, color=of_method("random"), linewidth=2, label="mean over seeds")
-    for (name, value), line in zip(REFERENCES.items(), ("--", ":"), strict=True):
+    for (name, value), line in zip(summary["references"].items(), ("--", ":"), strict=True):
         axes.axhline(value, color="black", linestyle=line, linewidth=0.8, label=name)
     axes.set(
         xscale="log",

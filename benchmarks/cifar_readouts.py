@@ -22,10 +22,10 @@ from nas.data.nasbench201 import Table
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
 from nas.running import runs
+from simulate.searchers import references
 
 COLUMNS = ("cifar10_test", "cifar100_test", "imagenet16_120_test")
 ON_THE_WAY = {"argmax": "architecture", "best seen": "best_seen"}  # what is read out, and where a record has it
-REFERENCES = {"random search, published": 93.70, "the best cell": 94.37}  # Dong & Yang (2020); the table
 
 
 def main() -> None:
@@ -45,6 +45,7 @@ def main() -> None:
         "labels": compared["labels"],
         "searches": searches,
         "medians": medians(searches),
+        "references": references(table),
         "about": runs.about_this_program(),
     }
     stem = options.to or options.comparison.with_name("cifar10-readouts")
@@ -118,7 +119,7 @@ def figure(summary: dict[str, Any]) -> Figure:
         for method, own in summary["medians"].items():
             epochs = next(search["epochs"] for search in summary["searches"] if search["method"] == method)
             axes.plot(epochs, own[way], color=of_method(method), linewidth=2, label=summary["labels"][method])
-        for (name, value), line in zip(REFERENCES.items(), ("--", ":"), strict=True):
+        for (name, value), line in zip(summary["references"].items(), ("--", ":"), strict=True):
             axes.axhline(value, color="black", linestyle=line, linewidth=0.8, label=name)
         axes.set(xlabel="search epochs after the warm-up", title=f"read out as {way}")
     values = [value for search in summary["searches"] for curve in search["curves"].values() for value in curve]

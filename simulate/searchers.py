@@ -159,6 +159,11 @@ SEARCHERS: dict[str, Callable[[Cube, int, int, int], Floats]] = {
 }
 
 
+def references(table: nasbench201.Table) -> dict[str, float]:
+    """Test accuracies that a cell stands beside: published random search, which trains every cell, and the best."""
+    return {"random search, published": PUBLISHED["random"][0], "the best cell": float(table.column(JUDGED).max())}
+
+
 def matched_budget(table: Cube, target: float, largest: int = 400, runs: int = 4000, seed: int = 1) -> int:
     """The number of trained architectures at which random search's mean test accuracy first reaches `target`.
 

@@ -3,6 +3,7 @@
 Or by any optimiser of `torch.optim`, along the same cosine.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,23 @@ from nas.schedule import cosine
 
 @dataclass(frozen=True)
 class Descent:
-    """Nesterov SGD with a cosine rate that ends at zero. clip: the largest norm of the whole gradient, before decay."""
+    """Nesterov SGD with a cosine rate that ends at zero. clip: the largest norm of the whole gradient, before decay.
+
+    Raises: ValueError in one line for numbers with which nothing descends.
+    """
 
     rate: float = 0.1
     momentum: float = 0.9
     decay: float = 5e-4
     clip: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
+            raise ValueError(
+                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
+            )
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be positive, or none, not {self.clip}")
 
     def step(
         self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], velocity: Sequence[Tensor], at: float

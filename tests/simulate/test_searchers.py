@@ -5,9 +5,20 @@ import os
 import numpy as np
 import pytest
 
+from nas.data import nasbench201
 from simulate import searchers
 from simulate.__main__ import main
-from simulate.searchers import PUBLISHED, SEARCHERS, Cube, cube, evolution, matched_budget, progressive, random_search
+from simulate.searchers import (
+    PUBLISHED,
+    SEARCHERS,
+    Cube,
+    cube,
+    evolution,
+    matched_budget,
+    progressive,
+    random_search,
+    references,
+)
 
 RANDOM = np.random.default_rng(0)
 MADE = Cube(RANDOM.random((5,) * 6), RANDOM.random((5,) * 6))
@@ -106,3 +117,10 @@ def test_the_command_refuses_before_it_looks_at_the_table(
     monkeypatch.setattr(searchers, "cube", lambda *_: pytest.fail("it was read"))
     assert main(["searchers", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+@needs_table
+def test_what_a_cell_stands_beside() -> None:
+    found = references(nasbench201.load())
+    assert found["random search, published"] == 93.7
+    assert round(found["the best cell"], 2) == 94.37  # Dong & Yang (2020)

@@ -4,7 +4,6 @@ The network of cells (nas/tasks/cells/network.py) with a stem of 16 channels and
 scratch with one operation an edge, it is the benchmark's own network.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,18 +73,13 @@ class Settings:
                 f"need channels, cells >= 1 and 1 <= batch <= images <= 25000, "
                 f"not {self.channels}, {self.cells}, {self.batch}, {self.images}"
             )
-        if not 1 <= self.held_out <= self.images:
+        if not self.unseen and not 1 <= self.held_out <= self.images:  # unseen ones score in their place
             raise ValueError(f"need 1 <= held_out <= images, not {self.held_out}")
         if not 0 <= self.unseen <= self.images - self.batch:
             raise ValueError(
                 f"need 0 <= unseen <= images - batch, not {self.unseen}: the architecture needs images, too"
             )
-        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
-            raise ValueError(
-                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
-            )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be positive, or none, not {self.clip}")
+        descent(self)  # refuses what does not descend
         if self.static and (self.affine or self.statistics != "batch"):
             raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
 
@@ -95,6 +89,11 @@ def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supe
     check_size(settings.channels, settings.cells)
     train, _ = cifar10.load(data)
     return assemble(settings, train, device, seed, table_figures(data, settings.zero))
+
+
+def descent(settings: Settings) -> Descent:
+    """How the weights move."""
+    return Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
 
 
 def assemble(
@@ -121,13 +120,14 @@ def assemble(
         batches(part, settings.batch, device, 2 * seed + place, augment) for place, part in enumerate(parts)
     )
     judged = batches(held_out, min(256, len(held_out.labels)), device)
-    descent = Descent(settings.rate, settings.momentum, settings.decay, settings.clip)
     kind = FixedGraphSupernet if settings.static else Supernet
     model, loss = model.to(device), functional.cross_entropy
     about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
     unseen = settings.unseen > 0
     running = settings.statistics == "running"
-    return kind(cell_space, model, loss, weights, architecture, judged, descent, figures, about, unseen, running)
+    return kind(
+        cell_space, model, loss, weights, architecture, judged, descent(settings), figures, about, unseen, running
+    )
 
 
 # ------------------------------------------------------------------ images

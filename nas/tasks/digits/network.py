@@ -5,7 +5,6 @@ A 1×1 convolution lifts the grey image to `channels`; a cell; pooling 8×8 to 4
 pooling, a linear layer. Cells and operations are NAS-Bench-201's (Dong & Yang, ICLR 2020).
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +54,7 @@ class Settings:
                 f"need channels, final_epochs >= 1 and 1 <= batch <= {THIRD}, "
                 f"not {self.channels}, {self.final_epochs}, {self.batch}"
             )
-        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
-            raise ValueError(
-                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
-            )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be positive, or none, not {self.clip}")
+        descent(self)  # refuses what does not descend
 
 
 def space(settings: Settings) -> Space:

@@ -5,7 +5,6 @@ mean and deviation. A share of the images is kept for the test of what is found;
 weights, the other the architecture (nas/data/images.py: split).
 """
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,12 +68,7 @@ class Settings:
             raise ValueError(f"size must be a multiple of 4, or 0 for images as they are, not {self.size}")
         if not 0 < self.test < 1:
             raise ValueError(f"need 0 < test < 1, not {self.test}")
-        if not (0 < self.rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.decay < math.inf):
-            raise ValueError(
-                f"need 0 < rate, 0 <= momentum < 1, 0 <= decay, not {self.rate}, {self.momentum}, {self.decay}"
-            )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be positive, or none, not {self.clip}")
+        descent(self)  # refuses what does not descend
 
 
 def space(settings: Settings) -> Space:

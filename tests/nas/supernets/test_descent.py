@@ -136,3 +136,19 @@ def test_a_network_without_weights_needs_no_optimiser() -> None:
     descent.step({}, 0.0)
     descent.load({})
     assert descent.state() == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"rate": -0.1}, "need 0 < rate"),
+        ({"rate": float("inf")}, "need 0 < rate"),
+        ({"momentum": 1.0}, "0 <= momentum < 1"),
+        ({"decay": -1e-4}, "0 <= decay"),
+        ({"clip": 0.0}, "clip must be positive, or none"),
+    ],
+)
+def test_what_does_not_descend_is_refused(wrong: dict[str, float], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Descent(**wrong)
+    assert Descent(clip=None).rate == 0.1  # control
