@@ -114,7 +114,11 @@ def _add_derive(commands: program.Commands) -> None:
         epilog="example: %(prog)s runs/digits/DIGEST-s0 ranked:100",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
-    parser.add_argument("how", metavar="HOW", help="argmax, best_seen, or ranked:N: the best of N drawn cells")
+    parser.add_argument(
+        "how",
+        metavar="HOW",
+        help="argmax, best_seen, ranked:N (the best of N drawn cells) or tuned:N:M:E (M of them train E epochs alone)",
+    )
     add_machine(parser)
     parser.set_defaults(run_command=_derive)
 

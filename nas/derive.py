@@ -2,12 +2,14 @@
 
 `argmax`: the most probable operation of every edge (random search has no policy and stands for the best it saw).
 `best_seen`: the sample of an architecture step with the lowest minibatch loss. `ranked:N`: of the argmax and N cells
-that the final policy draws, the one with the lowest held-out loss under the shared weights.
+that the final policy draws, the one with the lowest held-out loss under the shared weights. `tuned:N:M:E`: the same,
+but the M best of them first train alone for E epochs, each from the shared weights, and are judged after that.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from nas.progress import Progress
 
 JUDGED_BY = ("loss", "perplexity")  # what a network's validation may say of an architecture; lower is better
+Choices = tuple[int, ...]  # an architecture: one operation an edge
+TUNED_FROM = 0.75  # where in the weights' schedule an architecture begins that trains alone; it ends at the end
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,24 @@ class Seen:
 
 @dataclass(frozen=True)
 class Derived:
-    """choices, one operation an edge; figures, what the network's validation says of them.
+    """choices, one operation an edge; figures, what the network's validation with the shared weights says of them.
 
-    ranking, if there was one: (architecture, held-out loss), best first.
+    ranking, if there was one: (architecture, held-out loss), best first. tuned: the same of those that trained alone.
     """
 
     choices: list[int]
     figures: dict[str, float]
     ranking: list[tuple[str, float]] | None = None
+    tuned: list[tuple[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`ranked:N` or `tuned:N:M:E`: so many are drawn, and the so many best train alone for so many epochs."""
+
+    drawn: int
+    tuned: int = 0
+    epochs: int = 0
 
 
 def derive(
@@ -56,28 +70,67 @@ def derive(
 ) -> Derived | None:
     """The architecture that a search at `now` stands for; None if stopped during a ranking.
 
-    Args: how, `argmax`, `best_seen` or `ranked:N`. A ranking asks `network.validate` once for each different cell; its
-    draws follow the search's own, so the same search ranks the same cells.
+    Args: how, `argmax`, `best_seen`, `ranked:N` or `tuned:N:M:E`. A ranking asks `network.validate` once for each
+    different cell; its draws follow the search's own, so the same search ranks the same cells. The network stays, or is
+    put back, as it was.
     """
     argmax = step.architecture(method, now.state)
     if how == "best_seen":
         if now.seen is None or not torch.isfinite(now.seen.loss):
             raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
         return Derived(policy.choices(now.seen.gates).tolist(), network.validate(now.seen.gates))
-    if how == "argmax":
+    if (ranking := ranking_of(how)) is None:
         return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
-    figures: dict[tuple[int, ...], dict[str, float]] = {}
-    losses: dict[tuple[int, ...], float] = {}
-    for gates in (argmax, *drawn(network, method, now, ranks(how))):
-        choices = tuple(policy.choices(gates).tolist())
+
+    figures: dict[Choices, dict[str, float]] = {}
+    for gates in (argmax, *drawn(network, method, now, ranking.drawn)):
         if stopped():
             return None
+        choices = tuple(policy.choices(gates).tolist())
         if choices not in figures:
             figures[choices] = network.validate(gates)
-            losses[choices] = loss_of(figures[choices])
-    best_first = sorted(losses, key=losses.__getitem__)
-    ranking = [(network.space.write(choices), losses[choices]) for choices in best_first]
-    return Derived(list(best_first[0]), figures[best_first[0]], ranking)
+    ranked = best_first({choices: loss_of(told) for choices, told in figures.items()})
+
+    tuned = []
+    if ranking.tuned:
+        losses = trained_alone(network, [choices for choices, _ in ranked[: ranking.tuned]], ranking.epochs, stopped)
+        if losses is None:
+            return None
+        tuned = best_first(losses)
+
+    chosen, _ = (tuned or ranked)[0]
+    lists = ([(network.space.write(choices), loss) for choices, loss in part] for part in (ranked, tuned))
+    in_all, of_tuned = lists
+    return Derived(list(chosen), figures[chosen], in_all, of_tuned or None)
+
+
+def trained_alone(
+    network: ParentNetwork, candidates: list[Choices], epochs: int, stopped: Callable[[], bool] = lambda: False
+) -> dict[Choices, float] | None:
+    """The held-out loss of each architecture after so many epochs of its own; None if stopped.
+
+    All begin with the shared weights, see the same minibatches and go along the last quarter of the weights' schedule
+    (`TUNED_FROM`). Afterwards the network is as it was.
+    """
+    shared = {name: tensor.clone() for name, tensor in network.state().items()}
+    losses: dict[Choices, float] = {}
+    total = epochs * network.steps_per_epoch
+    eye = torch.eye(network.space.shape[1], device=network.device)
+    for choices in candidates:
+        gates = eye[list(choices)]
+        for done in range(total):
+            if stopped():
+                network.load(shared)
+                return None
+            network.weight_step(gates, progress=TUNED_FROM + (1 - TUNED_FROM) * done / total)
+        losses[choices] = loss_of(network.validate(gates))
+        network.load({name: tensor.clone() for name, tensor in shared.items()})
+    return losses
+
+
+def best_first(losses: dict[Choices, float]) -> list[tuple[Choices, float]]:
+    """Architectures with their losses, the lowest first, of equal ones the first that was met."""
+    return sorted(losses.items(), key=itemgetter(1))
 
 
 def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -> Tensor:
@@ -103,13 +156,16 @@ def loss_of(figures: dict[str, float]) -> float:
     raise ValueError(f"a ranking needs one of {', '.join(JUDGED_BY)} from validate, which gave {', '.join(figures)}")
 
 
-def ranks(how: str) -> int:
-    """N of `ranked:N`, 0 for another way. Raises: ValueError for a word that is none of the three."""
+def ranking_of(how: str) -> Ranking | None:
+    """What `ranked:N` or `tuned:N:M:E` asks for, None for another way. Raises: ValueError for a word that is none."""
     if how in ("argmax", "best_seen"):
-        return 0
-    if matched := re.fullmatch(r"ranked:([1-9][0-9]{0,5})", how):
-        return int(matched[1])
-    raise ValueError(f"derive must be argmax, best_seen or ranked:N with N from 1 to 999999, not {how!r}")
+        return None
+    count = "([1-9][0-9]{0,5})"
+    if matched := re.fullmatch(f"ranked:{count}|tuned:{count}:{count}:{count}", how):
+        return Ranking(*(int(number) for number in matched.groups() if number is not None))
+    raise ValueError(
+        f"derive must be argmax, best_seen, ranked:N or tuned:N:M:E with numbers from 1 to 999999, not {how!r}"
+    )
 
 
 def check(network: ParentNetwork, method: Method, how: str) -> None:
@@ -120,7 +176,7 @@ def check(network: ParentNetwork, method: Method, how: str) -> None:
         )
     if how == "best_seen" and not _one_hot(method, network.space.shape):
         raise ValueError(f"derive = best_seen: method {method.name} draws mixtures, never one architecture")
-    if ranks(how) and not getattr(network, "held_out_unseen", True):
+    if ranking_of(how) and not getattr(network, "held_out_unseen", True):
         raise ValueError(
             f"derive = {how} ranks on data that no architecture step saw: keep some (cifar10: network.unseen=5000)"
         )

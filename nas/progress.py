@@ -43,9 +43,9 @@ class Found:
     validation says of it; probabilities: the architecture distribution at the end, E rows of K (of a search without a
     gradient: the architecture itself). zero_policy: None where the space has no zero operation. records: one an epoch
     at least, oldest first, each with the epoch's figures under "validation", of the argmax. network: with its trained
-    weights. ranking: (architecture, held-out loss), best first, where the search stands for the best of a ranking.
-    forked_from: the warm-up that it went on from, and the seconds of that. ended: the setting that ended it before its
-    schedule, "seconds" or "patience".
+    weights. ranking: (architecture, held-out loss), best first, where the search stands for the best of a ranking;
+    tuned: the same of those that then trained alone. forked_from: the warm-up that it went on from, and the seconds of
+    that. ended: the setting that ended it before its schedule, "seconds" or "patience".
 
     >>> import nas
     >>> from torch import nn
@@ -71,6 +71,7 @@ class Found:
     records: list[dict[str, Any]] = field(repr=False)
     network: ParentNetwork = field(repr=False)
     ranking: list[tuple[str, float]] | None = field(default=None, repr=False)
+    tuned: list[tuple[str, float]] | None = field(default=None, repr=False)
     forked_from: dict[str, Any] | None = None
     ended: str | None = None
 
@@ -82,7 +83,8 @@ class Found:
     def result(self) -> dict[str, Any]:
         """The same without records and network, and without what there was not: what a run's result.json holds."""
         kept = {name: value for name, value in vars(self).items() if name not in ("records", "network")}
-        return {name: v for name, v in kept.items() if v is not None or name not in ("ranking", "forked_from", "ended")}
+        only_if_there = ("ranking", "tuned", "forked_from", "ended")
+        return {name: value for name, value in kept.items() if value is not None or name not in only_if_there}
 
 
 def found_at(
@@ -117,6 +119,7 @@ def found_at(
         records=records,
         network=network,
         ranking=derived.ranking,
+        tuned=derived.tuned,
         forked_from=forked_from,
         ended=ended,
     )

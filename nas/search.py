@@ -177,7 +177,7 @@ class SearchSettings:
     - until: the epoch at which the search ends early, inside the schedule of `epochs`.
     - warmup: own draws the warm-up's gates as the method does; shared evenly, one operation an edge, whatever the
       method, so that many searches can go on from one warm-up (`nas.running.warmup`).
-    - derive: what the search stands for: argmax, best_seen or ranked:N (`nas.derive`).
+    - derive: what the search stands for: argmax, best_seen, ranked:N or tuned:N:M:E (`nas.derive`).
     - seconds: the search ends when so many have passed, at a checkpoint, inside the schedule of `epochs`; those of
       earlier starts and of a shared warm-up count. The one setting that makes a search depend on the machine.
     - patience: the search ends when the architecture was the same for so many epochs after the warm-up.
@@ -227,7 +227,7 @@ class SearchSettings:
             config.within(self, patience=(1, 10_000_000))
         if not 0 <= self.penalty < math.inf:
             raise ValueError(f"penalty must be finite and not negative, not {self.penalty}")
-        if derive.ranks(self.derive) and self.penalty:
+        if derive.ranking_of(self.derive) and self.penalty:
             raise ValueError(f"derive = {self.derive} ranks by the loss alone: with a penalty take another, as argmax")
         if self.derive == "best_seen" and self.warmup_epochs >= (self.until or self.epochs):
             raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")

@@ -24,9 +24,9 @@ def derived(
 ) -> dict[str, Any] | None:
     """Read out a finished search and write `file_of(folder, how)`.
 
-    Args: how, `argmax`, `best_seen` or `ranked:N`.
-    Returns: architecture, choices, ranking (if there was one), figures (what the network's validation says of the
-    architecture), and the seconds that it took, beside those of the search; None if stopped.
+    Args: how, `argmax`, `best_seen`, `ranked:N` or `tuned:N:M:E`.
+    Returns: architecture, choices, ranking and tuned (if there were any), figures (what the network's validation says
+    of the architecture), and the seconds that it took, beside those of the search; None if stopped.
     Raises: ValueError in one line if the run is not finished, or cannot be read out so.
     """
     result, experiment = runs.result(folder), experiments.reload(folder)
@@ -46,6 +46,7 @@ def derived(
         "architecture": network.space.write(found.choices),
         "choices": found.choices,
         **({"ranking": found.ranking} if found.ranking is not None else {}),
+        **({"tuned": found.tuned} if found.tuned is not None else {}),
         "figures": found.figures,
         "seconds": round(seconds, 1),
         "search_seconds": result["seconds"],

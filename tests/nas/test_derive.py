@@ -82,6 +82,75 @@ def test_a_ranking_beats_an_argmax_that_knows_nothing(tmp_path: Path) -> None:
     assert runs.records(tmp_path / "ranked")[-1]["architecture"] == "0-0"  # on the way, the argmax
 
 
+class OfWeights(Tiny):
+    """Its held-out loss is that of its weights, so that training moves it."""
+
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        return {"loss": float((gates * self.weights).sum())}
+
+
+def test_candidates_that_train_alone_are_judged_by_where_that_takes_them() -> None:
+    network = OfWeights()
+    network.weights = torch.tensor([[0.5, 0.0, 0.4], [0.5, 0.0, 0.4]])  # "bad" is lowest now, "good" after training
+    before = {name: tensor.clone() for name, tensor in network.state().items()}
+    all_of_them = list(itertools.product(range(3), repeat=2))
+    now = {choices: network.validate(one_hot(*choices))["loss"] for choices in all_of_them}
+    assert min(now, key=now.__getitem__) == (1, 1)
+    alone = derive.trained_alone(network, all_of_them, epochs=5)
+    assert alone is not None
+    assert min(alone, key=alone.__getitem__) == (0, 0)
+    for choices, loss in alone.items():  # 50 steps of 0.2 towards best, under noise of 0.1: the mean is best itself
+        assert loss == pytest.approx(float(network.best[0, list(choices)].sum()), abs=0.5)
+    for name, tensor in network.state().items():  # as it was, the order of its minibatches, too
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_each_candidate_begins_with_the_shared_weights() -> None:
+    """One alone, or after others: the same loss to the bit. Control: one more epoch is another loss."""
+    others = derive.trained_alone(OfWeights(), [(1, 2), (0, 0)], epochs=2)
+    alone = derive.trained_alone(OfWeights(), [(0, 0)], epochs=2)
+    more = derive.trained_alone(OfWeights(), [(0, 0)], epochs=3)
+    assert others is not None
+    assert alone is not None
+    assert others[0, 0] == alone[0, 0]
+    assert alone != more
+
+
+def test_training_alone_goes_along_the_last_quarter_of_the_schedule() -> None:
+    asked: list[float] = []
+
+    class Listening(Tiny):
+        def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+            asked.append(progress)
+            return super().weight_step(gates, progress)
+
+    derive.trained_alone(Listening(), [(0, 0), (1, 0)], epochs=2)
+    assert asked == [0.75 + 0.25 * done / 20 for done in range(20)] * 2
+
+
+def test_a_search_that_stands_for_the_best_of_tuned_cells(tmp_path: Path) -> None:
+    plain = searched(tmp_path / "ranked", replace(SETTINGS, derive="ranked:30"), OfWeights())
+    result = searched(tmp_path / "tuned", replace(SETTINGS, derive="tuned:30:4:3"), OfWeights())
+    assert result["ranking"] == plain["ranking"]
+    assert "tuned" not in plain
+    cells = [cell for cell, _ in result["tuned"]]
+    assert set(cells) == {cell for cell, _ in result["ranking"][:4]}
+    assert [loss for _, loss in result["tuned"]] == sorted(loss for _, loss in result["tuned"])
+    assert result["architecture"] == cells[0]
+    assert dict(result["tuned"]) != dict(result["ranking"][:4])  # control: training moved the losses
+    assert result["figures"]["loss"] == dict(result["ranking"])[cells[0]]  # figures are of the shared weights
+
+
+@pytest.mark.parametrize("at", [43, 60, 95])  # in the ranking, in the first candidate, in a later one
+def test_tuning_that_was_stopped_begins_again_to_the_same_end(tmp_path: Path, at: int) -> None:
+    settings = replace(SETTINGS, derive="tuned:20:3:3")
+    calls = itertools.count(1)
+    assert searched(tmp_path / "r", settings, OfWeights(), stopped=lambda: next(calls) == at) is None
+    assert not (tmp_path / "r" / runs.RESULT).exists()
+    again = searched(tmp_path / "r", settings, OfWeights())
+    assert again["tuned"] == searched(tmp_path / "whole", settings, OfWeights())["tuned"]
+
+
 def test_draws_of_a_ranking_follow_the_policy(tmp_path: Path) -> None:
     settings = replace(SETTINGS, rate=0.3, epochs=40, derive="ranked:50")
     result = searched(tmp_path / "r", settings)
@@ -147,7 +216,7 @@ def test_what_a_method_or_network_cannot_do_is_refused_before_the_search(tmp_pat
         searched(tmp_path / "b", replace(SETTINGS, derive="ranked:8"), network)
     network = Tiny()
     network.cell_from_policy = True
-    for how in ("best_seen", "ranked:8"):
+    for how in ("best_seen", "ranked:8", "tuned:8:2:1"):
         with pytest.raises(ValueError, match="single takes the cell from the policy"):
             searched(tmp_path / how, replace(SETTINGS, derive=how), network)
     assert searched(tmp_path / "e", SETTINGS, network)["architecture"]
@@ -168,9 +237,24 @@ def test_the_figures_of_a_result_are_those_of_what_it_stands_for(tmp_path: Path)
     assert plain["figures"] == runs.records(tmp_path / "plain")[-1]["validation"]
 
 
-@pytest.mark.parametrize("how", ["", "ranked", "ranked:0", "ranked:-3", "ranked:1e3", "best", "ranked:9999999"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "",
+        "ranked",
+        "ranked:0",
+        "ranked:-3",
+        "ranked:1e3",
+        "best",
+        "ranked:9999999",
+        "tuned:9",
+        "tuned:9:2",
+        "tuned:9:0:1",
+        "tuned:9:2:1:1",
+    ],
+)
 def test_an_unknown_way_is_refused(how: str) -> None:
-    with pytest.raises(ValueError, match="derive must be argmax, best_seen or ranked:N"):
+    with pytest.raises(ValueError, match="derive must be argmax, best_seen, ranked:N or tuned:N:M:E"):
         replace(SETTINGS, derive=how)
 
 
