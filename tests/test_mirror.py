@@ -26,7 +26,6 @@ THROUGH = {
     "nas/supernets/alone.py": "tests/nas/tasks/digits/test_scratch.py",
     "nas/judging/colours.py": "tests/nas/judging/test_figures.py",
     "nas/judging/evaluate.py": "tests/nas/tasks/text/test_scratch.py",
-    "nas/running/training.py": "tests/nas/tasks/text/test_scratch.py",
     "nas/spaces/space.py": "tests/nas/spaces/test_recurrent.py",
     "nas/supernets/parent.py": "tests/nas/test_search.py",
     "nas/supernets/recorded.py": "tests/nas/supernets/test_cuda.py",

@@ -6,12 +6,14 @@ same bits and the same records as one left alone.
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from nas.running import runs
 from nas.running.runs import Diverged, Run
 
 
@@ -38,6 +40,37 @@ class Trainee(Protocol):
     def load(self, state: dict[str, Tensor]) -> None:
         """Restore `state()`."""
         ...
+
+
+T = TypeVar("T", bound=Trainee)
+
+
+def once(
+    folder: Path,
+    recipe: Any,
+    epochs: int,
+    trainee: Callable[[], T],
+    row: Callable[[T], dict[str, Any]],
+    device: str = "cpu",
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """The row of one training: from its finished run folder, or by training there, or by going on; None if stopped.
+
+    Args: recipe, a dataclass with architecture and seed, all that the training depends on; row, what is said of the
+    trained network. Architecture, epochs, seed and seconds are said of every one.
+    Raises: Diverged at a loss that is not finite.
+    """
+    if (folder / runs.RESULT).exists():
+        return runs.result(folder)
+    with runs.open_run(folder, recipe, device) as run:
+        trained = trainee()
+        seconds = train(run, trained, epochs, recipe.architecture, stopped)
+        if seconds is None:
+            return None
+        about = {"architecture": recipe.architecture, **row(trained)}
+        about |= {"epochs": epochs, "seed": recipe.seed, "seconds": round(seconds, 1)}
+        run.finish(about)
+        return about
 
 
 def train(

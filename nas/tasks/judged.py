@@ -98,23 +98,12 @@ def from_scratch(task: Task[S], epochs: int, by: Literal["accuracy", "loss"] = "
     def once(root: Path, recipe: Recipe[S], data: Path | None, device: str, stopped: Callable[[], bool]) -> Row | None:
         trainee = Fixed(task.build(recipe.network, data, device, recipe.seed), recipe.architecture)
         recipe = replace(recipe, data=config.digest(trainee.network.fingerprint()))
+
+        def row(trained: Fixed) -> Row:
+            return {"parameters": trained.parameters, "test": trained.figure(by)}
+
         folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
-        if (folder / runs.RESULT).exists():
-            return runs.result(folder)
-        with runs.open_run(folder, recipe, device) as run:
-            seconds = training.train(run, trainee, recipe.epochs, recipe.architecture, stopped)
-            if seconds is None:
-                return None
-            row: Row = {
-                "architecture": recipe.architecture,
-                "parameters": trainee.parameters,
-                "test": trainee.figure(by),
-                "epochs": recipe.epochs,
-                "seed": recipe.seed,
-                "seconds": round(seconds, 1),
-            }
-            run.finish(row)
-        return row
+        return training.once(folder, recipe, recipe.epochs, lambda: trainee, row, device, stopped)
 
     def evaluate(folder: Path, settings: S, result: Mapping[str, Any], request: Request) -> list[Row] | None:
         check_same(folder, task.build(settings, request.data, request.device, result["seed"]), result["seed"])

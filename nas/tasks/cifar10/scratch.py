@@ -16,7 +16,6 @@ from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.nasbench201 import Table
 from nas.running import runs, training
-from nas.running.runs import Run
 from nas.spaces import nasbench201 as space
 from nas.supernets.alone import Alone, space_of
 from nas.supernets.descent import Descent
@@ -96,38 +95,15 @@ def look_up(table: Table, architecture: str) -> Row:
 def train_once(
     root: Path, recipe: Recipe, data: Path | None, device: str, stopped: Callable[[], bool] = lambda: False
 ) -> Row | None:
-    """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
+    """The figures of one training, never done twice, in a run folder of its own under `root`; None if stopped."""
+
+    def row(trained: Alone) -> Row:
+        return {"parameters": trained.parameters, "test": trained.accuracy(), "precision": recipe.precision}
+
     folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
-    if (folder / runs.RESULT).exists():
-        return runs.result(folder)
-    train, test = cifar10.load(data)
-    with runs.open_run(folder, recipe, device) as run:
-        return train_cell(run, recipe, train, test, device, stopped)
-
-
-def train_cell(
-    run: Run, recipe: Recipe, train: Images, test: Images, device: str, stopped: Callable[[], bool] = lambda: False
-) -> Row | None:
-    """Train the cell's network; a record and a checkpoint each epoch.
-
-    Returns: the figures that were written to result.json, of the last weights, or None if stopped.
-    Raises: Diverged at a loss that is not finite.
-    """
-    alone = Alone(build(recipe, train, test, device))
-    seconds = training.train(run, alone, recipe.epochs, recipe.architecture, stopped)
-    if seconds is None:
-        return None
-    row: Row = {
-        "architecture": recipe.architecture,
-        "parameters": alone.parameters,
-        "test": alone.accuracy(),
-        "epochs": recipe.epochs,
-        "precision": recipe.precision,
-        "seed": recipe.seed,
-        "seconds": round(seconds, 1),
-    }
-    run.finish(row)
-    return row
+    return training.once(
+        folder, recipe, recipe.epochs, lambda: Alone(build(recipe, *cifar10.load(data), device)), row, device, stopped
+    )
 
 
 def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:

@@ -62,25 +62,13 @@ def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], reques
 def train_once(
     root: Path, recipe: Recipe, images: LabelledImages, device: str, stopped: Callable[[], bool] = lambda: False
 ) -> Row | None:
-    """Train in a run folder of its own under `root`, or go on where it stopped; None if stopped again."""
-    folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
-    if (folder / runs.RESULT).exists():
-        return runs.result(folder)
-    with runs.open_run(folder, recipe, device) as run:
-        alone = Alone(build(recipe, images, device))
-        seconds = training.train(run, alone, recipe.network.final_epochs, recipe.architecture, stopped)
-        if seconds is None:
-            return None
-        row: Row = {
-            "architecture": recipe.architecture,
-            "parameters": alone.parameters,
-            "test": accuracy(alone, images, recipe.network.test, device),
-            "epochs": recipe.network.final_epochs,
-            "seed": recipe.seed,
-            "seconds": round(seconds, 1),
-        }
-        run.finish(row)
-    return row
+    """The figures of one training, never done twice, in a run folder of its own under `root`; None if stopped."""
+
+    def row(trained: Alone) -> Row:
+        return {"parameters": trained.parameters, "test": accuracy(trained, images, recipe.network.test, device)}
+
+    folder, epochs = runs.folder_of(root, "scratch", recipe, recipe.seed), recipe.network.final_epochs
+    return training.once(folder, recipe, epochs, lambda: Alone(build(recipe, images, device)), row, device, stopped)
 
 
 def build(recipe: Recipe, images: LabelledImages, device: str) -> Supernet:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nas.data.ptb import Corpus
 from nas.running import runs, training
-from nas.running.runs import Run
 from nas.spaces import recurrent
 from nas.tasks.task import Request, Row
 from nas.tasks.text import language_model as language
@@ -84,38 +83,27 @@ def check_text(folder: Path, corpus: Corpus) -> None:
 def train_once(
     root: Path, final: Final, corpus: Corpus, device: str, stopped: Callable[[], bool] = lambda: False
 ) -> Row | None:
-    """The figures of one training, from its finished run folder under `root` or by training; None if stopped."""
+    """The figures of one training on the whole training text, never done twice, under `root`; None if stopped."""
+
+    def trainer() -> Trainer:
+        return Trainer(model_of(final), final.network, corpus, final.seed, device)
+
+    def row(trained: Trainer) -> Row:
+        return {
+            "units": final.units,
+            "parameters": parameters_of(trained.model, corpus),
+            "validation": trained.perplexity(corpus.valid),
+            "test": trained.perplexity(corpus.test),
+            "text": corpus.name,
+        }
+
     folder = runs.folder_of(root, "lstm" if final.architecture == LSTM else "cell", final, final.seed)
-    if (folder / runs.RESULT).exists():
-        return runs.result(folder)
-    with runs.open_run(folder, final, device) as run:
-        return train(run, final, corpus, device, stopped)
+    return training.once(folder, final, final.epochs, trainer, row, device, stopped)
 
 
-def train(run: Run, final: Final, corpus: Corpus, device: str, stopped: Callable[[], bool]) -> Row | None:
-    """Train from scratch on the whole training text; a record, a checkpoint and validation every epoch.
-
-    Returns: the figures that were written to result.json, of the last weights, or None if stopped.
-    Raises: Diverged at a loss that is not finite.
-    """
-    model = LSTMModel(final.units) if final.architecture == LSTM else CellModel(final.architecture, final.units)
-    trainer = Trainer(model, final.network, corpus, final.seed, device)
-    seconds = training.train(run, trainer, final.epochs, model.name, stopped)
-    if seconds is None:
-        return None
-    row: Row = {
-        "architecture": final.architecture,
-        "units": final.units,
-        "parameters": parameters_of(model, corpus),
-        "validation": trainer.perplexity(corpus.valid),
-        "test": trainer.perplexity(corpus.test),
-        "epochs": final.epochs,
-        "seed": final.seed,
-        "seconds": round(seconds, 1),
-        "text": corpus.name,
-    }
-    run.finish(row)
-    return row
+def model_of(final: Final) -> "Model":
+    """The network of a training: a cell's, or the LSTM's."""
+    return LSTMModel(final.units) if final.architecture == LSTM else CellModel(final.architecture, final.units)
 
 
 class Trainer:

@@ -13,7 +13,7 @@ from nas import __main__ as program
 from nas.data import cifar10, nasbench201
 from nas.data.cifar10 import Images
 from nas.data.places import VARIABLE
-from nas.running import runs
+from nas.running import runs, training
 from nas.tasks import experiments
 from nas.tasks.cifar10 import scratch as scratch_images
 from nas.tasks.cifar10.scratch import Recipe
@@ -30,6 +30,12 @@ def made_up(count: int, seed: int) -> Images:
     return Images(pixels.astype(np.uint8), labels)
 
 
+def run_in(root: Path) -> Path:
+    """The one training under a root."""
+    (folder,) = root.glob("*/*-s*")
+    return folder
+
+
 def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratch_images.Row | None:
     asked = 0
 
@@ -38,8 +44,9 @@ def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratc
         asked += 1
         return stop_after is not None and asked > stop_after
 
-    with runs.open_run(folder, recipe) as run:
-        return scratch_images.train_cell(run, recipe, made_up(100, 0), made_up(50, 1), "cpu", stopped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "load", lambda data: (made_up(100, 0), made_up(50, 1)))
+        return scratch_images.train_once(folder, recipe, None, "cpu", stopped)
 
 
 def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
@@ -50,9 +57,11 @@ def test_it_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
     again = train(tmp_path / "stopped", SMALL)
     assert again is not None
     assert again["test"] == straight["test"]
-    whole, parts = (runs.records(tmp_path / name) for name in ("straight", "stopped"))
+    whole, parts = (runs.records(run_in(tmp_path / name)) for name in ("straight", "stopped"))
     assert [{**record, "seconds": 0} for record in whole] == [{**record, "seconds": 0} for record in parts]
-    one, other = (runs.read_checkpoint(tmp_path / name / runs.CHECKPOINT)[0] for name in ("straight", "stopped"))
+    one, other = (
+        runs.read_checkpoint(run_in(tmp_path / name) / runs.CHECKPOINT)[0] for name in ("straight", "stopped")
+    )
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
 
@@ -83,7 +92,7 @@ def test_a_found_cell_is_trained_without_the_table_too(
     assert [(row["model"], row["seed"], row["epochs"]) for row in rows] == [("1 ep.", 0, 1), ("1 ep.", 1, 1)]
     assert {row["parameters"] for row in rows} == {73_306 + 28_000 + 2 * 243_040}
     assert "1 ep." in capsys.readouterr().out
-    monkeypatch.setattr(scratch_images, "train_cell", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
     assert program.main(command) == 0
     assert program.main(["evaluate", str(run), "--data", str(tmp_path)]) == 2  # without --train the table must be there
     assert "the NAS-Bench-201 table not found" in capsys.readouterr().err

@@ -44,18 +44,23 @@ def final(architecture: str, seed: int = 0, settings: Settings = SETTINGS) -> Fi
 
 
 def train(folder: Path, wanted: Final, stopped: Callable[[], bool] = lambda: False) -> Any:
-    with runs.open_run(folder, wanted) as run:
-        return scratch_text.train(run, wanted, CORPUS, "cpu", stopped)
+    return scratch_text.train_once(folder, wanted, CORPUS, "cpu", stopped)
+
+
+def run_in(root: Path) -> Path:
+    """The one training under a root."""
+    (folder,) = root.glob("*/*-s*")
+    return folder
 
 
 @pytest.mark.parametrize("architecture", [FIXED, LSTM, "|tanh~0|+|relu~0|+|tanh~2|"])
 def test_training_learns_and_validates_every_epoch(tmp_path: Path, architecture: str) -> None:
     row = train(tmp_path / "run", final(architecture))
-    records = runs.records(tmp_path / "run")
+    records = runs.records(run_in(tmp_path / "run"))
     assert [record["epoch"] for record in records] == [1, 2, 3]
     assert records[-1]["validation"] == row["validation"]
     assert row["test"] < 8  # better than guessing among the nine letters
-    assert json.loads((tmp_path / "run" / "result.json").read_text()) == row
+    assert json.loads((run_in(tmp_path / "run") / "result.json").read_text()) == row
 
 
 @pytest.mark.parametrize("architecture", [FIXED, LSTM])
@@ -67,14 +72,14 @@ def test_stopped_anywhere_and_resumed_ends_bit_identical(tmp_path: Path, archite
     assert train(tmp_path / "parts", wanted, lambda: next(steps) == stop_at) is None
     parts = train(tmp_path / "parts", wanted)
     assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
-    a, b = (runs.read_checkpoint(tmp_path / name / "checkpoint.safetensors")[0] for name in ("whole", "parts"))
+    a, b = (runs.read_checkpoint(run_in(tmp_path / name) / "checkpoint.safetensors")[0] for name in ("whole", "parts"))
     for name, tensor in a.items():
         assert torch.equal(tensor, b[name]), name
     assert records_of(tmp_path / "whole") == records_of(tmp_path / "parts")
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
-    return [{**record, "seconds": 0} for record in runs.records(folder)]
+    return [{**record, "seconds": 0} for record in runs.records(run_in(folder))]
 
 
 def test_control_another_seed_ends_elsewhere(tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
     wanted = final("|relu~0|+|relu~0|relu~1|+|relu~0|relu~1|relu~2|", settings=replace(SETTINGS, rate=1e38, clip=1e3))
     with pytest.raises(Diverged, match=r"not finite at step 2; lower the learning rate"):
         train(tmp_path / "run", wanted)
-    assert not (tmp_path / "run" / "result.json").exists()
+    assert not (run_in(tmp_path / "run") / "result.json").exists()
 
 
 def test_parameters_by_hand() -> None:
