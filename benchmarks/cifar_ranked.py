@@ -1,13 +1,14 @@
-"""How good are cells that the shared weights rank first, and how many must be ranked?
+"""How good are cells that the shared weights rank first, how many must be ranked, and does training them alone help?
 
     python benchmarks/cifar_ranked.py RUN [RUN …] --to DIR/NAME [--data DIR]
 
-Takes finished CIFAR-10 searches that end with a ranking (`search.derive=ranked:N`), one a seed. For each:
-NAS-Bench-201's test accuracy of the cell ranked first, its columns of the other data sets, Kendall's tau between
-held-out loss and test accuracy over all ranked cells, and the expected accuracy of the first of m of them, m from 1 (a
-random cell) to all, exactly: the first of m drawn without replacement is the one ranked j-th of n with probability
-C(n - j, m - 1) / C(n, m). Written are NAME.json and the figure; printed is the table, with means over seeds, standard
-deviations and 95 % t-intervals.
+Takes finished CIFAR-10 searches that end with a ranking (`search.derive=ranked:N` or `tuned:N:M:E`), one a seed. For
+each: NAS-Bench-201's test accuracy, and its columns of the other data sets, of the cell ranked first, of the best of
+those that trained alone, and of the policy's argmax, where there is one; Kendall's tau between held-out loss and test
+accuracy over all ranked cells, and over those that trained alone, before and after; and the expected accuracy of the
+first of m of them, m from 1 (a random cell) to all, exactly: the first of m drawn without replacement is the one ranked
+j-th of n with probability C(n - j, m - 1) / C(n, m). Written are NAME.json and the figure; printed is the table, with
+means over seeds, standard deviations and 95 % t-intervals.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def search_of(folder: Path, table: Table) -> dict[str, Any]:
-    """One search: what it ranked first, and what the ranking is worth."""
+    """One search: what it found in each way, and what its ranking is worth."""
     result = runs.result(folder)
     if "ranking" not in result:
         raise SystemExit(f"{folder}: ends with no ranking; search with search.derive=ranked:N")
@@ -69,15 +70,39 @@ def search_of(folder: Path, table: Table) -> dict[str, Any]:
     test = table.column("cifar10_test")[rows]
     return {
         "seed": result["seed"],
-        "architecture": result["architecture"],
         "seconds": result["seconds"],
+        "warmup_seconds": result.get("forked_from", {}).get("seconds"),
         "ranked": len(rows),
         "loss": float(losses[0]),
-        "found": {name: float(table.column(name)[rows[0]]) for name in COLUMNS},
+        "found": {way: found(cell, table) for way, cell in ways(folder, result).items()},
         "tau": float(kendalltau(-losses, test).statistic),
+        "tuned": of_tuned(result, table),
         "ten_best": test[:10].tolist(),
         "first_of": first_of(test).tolist(),
     }
+
+
+def ways(folder: Path, result: dict[str, Any]) -> dict[str, str]:
+    """The cells that one search gives, by how it is read out."""
+    cells = {} if result["method"] == "random" else {"argmax": runs.records(folder)[-1]["architecture"]}
+    cells["ranked"] = result["ranking"][0][0]
+    return cells | ({"tuned": result["tuned"][0][0]} if "tuned" in result else {})
+
+
+def found(cell: str, table: Table) -> dict[str, Any]:
+    """A cell and its accuracies in percent."""
+    return {"architecture": cell, **{name: float(table.column(name)[table.find(cell)]) for name in COLUMNS}}
+
+
+def of_tuned(result: dict[str, Any], table: Table) -> dict[str, Any] | None:
+    """Of the cells that trained alone: table accuracy, the best by held-out loss first, and tau before and after."""
+    if "tuned" not in result:
+        return None
+    shared = dict(result["ranking"])
+    test = [float(table.column("cifar10_test")[table.find(cell)]) for cell, _ in result["tuned"]]
+    before, after = [shared[cell] for cell, _ in result["tuned"]], [loss for _, loss in result["tuned"]]
+    taus = [float(kendalltau(-np.array(losses), test).statistic) for losses in (before, after)]
+    return {"test": test, "loss": after, "tau_before": taus[0], "tau_after": taus[1]}
 
 
 def first_of(values: np.ndarray) -> np.ndarray:
@@ -93,18 +118,20 @@ def first_of(values: np.ndarray) -> np.ndarray:
     return expected
 
 
-def means(searches: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, standard deviation and half width of the 95 % interval of the found cells on each data set."""
-    found = {name: [search["found"][name] for search in searches] for name in COLUMNS}
+def means(searches: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mean, standard deviation and half width of the 95 % interval of the cells found in each way, on each data set."""
     several = len(searches) > 1
-    return {
-        name: {
-            "mean": float(np.mean(values)),
-            "std": float(np.std(values, ddof=1)) if several else None,
-            "half_width": statistics.t_half_width(values) if several else None,
-        }
-        for name, values in found.items()
-    }
+    told: dict[str, dict[str, Any]] = {}
+    for way in searches[0]["found"]:
+        told[way] = {}
+        for name in COLUMNS:
+            values = [search["found"][way][name] for search in searches]
+            told[way][name] = {
+                "mean": float(np.mean(values)),
+                "std": float(np.std(values, ddof=1)) if several else None,
+                "half_width": statistics.t_half_width(values) if several else None,
+            }
+    return told
 
 
 def sessions(folders: list[Path]) -> list[dict[str, Any]]:
@@ -126,6 +153,10 @@ def figure(summary: dict[str, Any]) -> Figure:
         axes.plot(range(1, len(curve) + 1), curve, color=of_method("random"), alpha=0.35, linewidth=0.8)
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
     axes.plot(range(1, shortest + 1), mean, color=of_method("random"), linewidth=2, label="mean over seeds")
+    for way, marker in (("argmax", "o"), ("tuned", "*")):
+        if way in summary["means"]:
+            row = summary["means"][way]["cifar10_test"]
+            axes.errorbar(shortest, row["mean"], row["half_width"], fmt=marker, color="black", capsize=3, label=way)
     for (name, value), line in zip(summary["references"].items(), ("--", ":"), strict=True):
         axes.axhline(value, color="black", linestyle=line, linewidth=0.8, label=name)
     axes.set(
@@ -139,15 +170,21 @@ def figure(summary: dict[str, Any]) -> Figure:
 
 
 def as_text(summary: dict[str, Any]) -> str:
-    """One row a seed, and the means."""
+    """One row a seed and way, and the means."""
     lines = [f"{'seed':>5}{'seconds':>9}{'cells':>7}{'tau':>7}" + "".join(f"{name:>16}" for name in COLUMNS.values())]
     for search in summary["searches"]:
-        figures = "".join(f"{value:>16.2f}" for value in search["found"].values())
         head = f"{search['seed']:>5}{search['seconds']:>9.0f}{search['ranked']:>7}{search['tau']:>7.2f}"
-        lines.append(f"{head}{figures}  {search['architecture']}")
-    for name, row in summary["means"].items():
-        spread = f" ± {row['std']:.2f} (interval ± {row['half_width']:.2f})" if row["std"] is not None else ""
-        lines.append(f"{COLUMNS[name]}: {row['mean']:.2f}{spread}")
+        for way, cell in search["found"].items():
+            figures = "".join(f"{cell[name]:>16.2f}" for name in COLUMNS)
+            lines.append(f"{head}{figures}  {way:<7} {cell['architecture']}")
+        if (tuned := search["tuned"]) is not None:
+            lines.append(
+                f"      of those trained alone: tau {tuned['tau_before']:.2f} before, {tuned['tau_after']:.2f} after"
+            )
+    for way, columns in summary["means"].items():
+        for name, row in columns.items():
+            spread = f" ± {row['std']:.2f} (interval ± {row['half_width']:.2f})" if row["std"] is not None else ""
+            lines.append(f"{way}, {COLUMNS[name]}: {row['mean']:.2f}{spread}")
     return "\n".join(lines)
 
 
