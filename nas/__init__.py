@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from nas.methods import METHODS, Method
     from nas.methods import find as find_method
     from nas.progress import Found
-    from nas.search import SearchModule, SearchSettings
+    from nas.search import SearchModule
+    from nas.settings import SearchSettings
     from nas.spaces.space import Space
     from nas.step import architecture_step, start
     from nas.supernets.batches import Batches
@@ -61,7 +62,7 @@ else:
             "EdgeNetwork": "nas.supernets.edge",
             "Found": "nas.progress",
             "Method": "nas.methods",
-            "SearchSettings": "nas.search",
+            "SearchSettings": "nas.settings",
             "Space": "nas.spaces.space",
             "Supernet": "nas.supernets.supernet",
             "Task": "nas.tasks.task",

@@ -66,7 +66,7 @@ def _add_search(commands: program.Commands) -> None:
 def _search(options: argparse.Namespace) -> int:
     from nas.running import config, plugins, processes, runs, warmup
     from nas.running.searching import search_in
-    from nas.search import build_method
+    from nas.settings import build_method
     from nas.tasks import experiments
 
     sets = [*options.set, *([f"search.method={options.method}"] if options.method is not None else [])]
@@ -151,7 +151,7 @@ def _add_settings(commands: program.Commands) -> None:
 
 def _settings(options: argparse.Namespace) -> int:
     from nas.running import meanings
-    from nas.search import SearchSettings
+    from nas.settings import SearchSettings
 
     named = [options.task] if options.task is not None else list(tasks.BUILT_IN)
     chosen = {name: tasks.find(name).settings for name in named}

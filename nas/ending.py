@@ -16,7 +16,7 @@ from nas.running import processes
 
 if TYPE_CHECKING:
     from nas.progress import Progress
-    from nas.search import SearchSettings
+    from nas.settings import SearchSettings
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from nas.methods import Method
 from nas.quadrature import GAUSS_3
 from nas.running import files, runs
 from nas.samples import ONE_HOT
-from nas.search import build_method
+from nas.settings import build_method
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
 from nas.tasks import experiments

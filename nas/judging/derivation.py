@@ -15,7 +15,7 @@ from typing import Any
 from nas import derive
 from nas.running import files, runs
 from nas.running.searching import fingerprint, restored
-from nas.search import build_method
+from nas.settings import build_method
 from nas.tasks import experiments
 
 

@@ -24,7 +24,8 @@ from nas import policy, step
 from nas.methods import Method
 from nas.objective import Objective
 from nas.progress import Progress
-from nas.search import SearchSettings, beginning, build_method, steps
+from nas.search import beginning, steps
+from nas.settings import SearchSettings, build_method
 from nas.supernets.parent import ParentNetwork
 
 Floats = npt.NDArray[np.float64]

@@ -19,7 +19,8 @@ from nas.ending import Standing
 from nas.progress import Progress, Window, empty_window, found_at, progress_bar, record
 from nas.running import runs
 from nas.running.runs import Run, RunError
-from nas.search import SearchSettings, beginning, build_method, check_zero, penalty_of, steps
+from nas.search import beginning, check_zero, penalty_of, steps
+from nas.settings import SearchSettings, build_method
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
 

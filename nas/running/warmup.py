@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.running import processes, runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.supernets.parent import ParentNetwork
 from nas.tasks.task import Experiment
 

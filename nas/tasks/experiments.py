@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from nas import methods, tasks
 from nas.running import config
-from nas.search import build_method, check_zero
+from nas.search import check_zero
+from nas.settings import build_method
 from nas.supernets.parent import ParentNetwork
 from nas.tasks.task import Experiment, Task
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nas.methods import Method
 from nas.running import config
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from nas.data import cifar10, images, nasbench201, ptb
 from nas.running import config, plugins, runs
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.spaces import nasbench201 as cells
 from nas.spaces import recurrent
 from simulate import study

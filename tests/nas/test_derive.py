@@ -14,7 +14,7 @@ from nas.derive import Seen
 from nas.running import config, runs
 from nas.running.searching import search_in
 from nas.samples import Sample
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from tests.nas.tiny import SPACE, Tiny
 
 SETTINGS = SearchSettings(rate=0.0, decay=0.0, epochs=4, warmup_epochs=1)

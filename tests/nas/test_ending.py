@@ -16,7 +16,7 @@ import nas
 from nas.ending import Standing
 from nas.running import config, runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from tests.nas.tiny import Tiny
 
 SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=12, warmup_epochs=2, record_every=7)  # 10 steps an epoch

@@ -17,7 +17,8 @@ from nas.progress import Progress
 from nas.running.runs import Diverged, open_run, records
 from nas.running.searching import search_in
 from nas.schedule import cosine
-from nas.search import SearchSettings, _chosen, beginning, build_method, penalty_of, steps
+from nas.search import _chosen, beginning, penalty_of, steps
+from nas.settings import SearchSettings, build_method
 from tests.nas.tiny import Tiny
 
 SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=3, warmup_epochs=1)
@@ -144,14 +145,6 @@ def test_a_call_takes_a_quarter_to_warm_up_and_a_rate_that_can_settle(epochs: in
     assert (chosen.epochs, chosen.warmup_epochs, chosen.rate) == (epochs, epochs // 4, pytest.approx(rate))
     _, asked = _chosen(Tiny(), "advantage", epochs, {"rate": 0.5, "warmup_epochs": 1})
     assert (asked.warmup_epochs, asked.rate) == (1, 0.5)
-
-
-def test_a_record_every_so_many_steps_and_at_ends() -> None:
-    settings = SearchSettings(epochs=3, warmup_epochs=1, record_every=4, until=2.5)
-    assert (settings.lengths(10), settings.end(10)) == ((10, 30), 25)
-    assert [n for n in range(1, 26) if settings.recorded(n, 10)] == [4, 8, 10, 12, 16, 20, 24, 25]
-    assert [n for n in range(1, 26) if settings.kept(n, 10)] == [10, 20, 25]
-    assert replace(settings, until=None).end(10) == 30
 
 
 def test_a_method_that_is_at_hand_is_taken_as_it_is() -> None:
@@ -292,35 +285,6 @@ def test_stopped_and_resumed_a_search_with_a_penalty_ends_bit_identical(tmp_path
     told = [[{**record, "seconds": 0} for record in records(tmp_path / name)] for name in ("whole", "parts")]
     assert told[0] == told[1]
     assert told[0][-1]["penalty"] != told[0][0]["penalty"]
-
-
-# ------------------------------------------------------------------ settings
-
-
-def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="warmup_epochs <= epochs"):
-        SearchSettings(epochs=3, warmup_epochs=4)
-    for wrong, says in (
-        ({"rate": -1.0}, "not negative"),
-        ({"rate": math.nan}, "finite"),
-        ({"record_every": 0}, "record_every must be at least 1, not 0"),
-        ({"rate": math.inf}, "finite"),
-        ({"decay": -1e-9}, "not negative"),
-        ({"decay": math.inf}, "finite"),
-        ({"beta1": 1.0}, "beta1"),
-        ({"beta1": -0.1}, "beta1"),
-        ({"beta2": 1.0}, "beta2"),
-        ({"clip": math.nan}, "clip must be positive"),
-        ({"clip": -1.0}, "clip must be positive"),
-        ({"clip": 0.0}, "clip must be positive"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            SearchSettings(**wrong)
-    assert SearchSettings(clip=None).clip is None
-    at_its_limits = SearchSettings(rate=0.0, decay=0.0, beta1=0.0, beta2=0.0, epochs=1, warmup_epochs=1, record_every=1)
-    assert at_its_limits.lengths(7) == (7, 7)
-    with pytest.raises(ValueError, match="unknown method 'advantag'"):
-        build_method(SearchSettings(method="advantag"))
 
 
 def test_an_estimators_nan_is_noticed_at_its_step_and_the_estimator_is_named() -> None:

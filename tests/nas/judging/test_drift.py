@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nas.judging import drift
 from nas.judging.drift import Course, summary
-from nas.search import SearchSettings, beginning, steps
+from nas.search import beginning, steps
+from nas.settings import SearchSettings
 from tests.nas.tiny import Tiny
 from theory.claims.t15_moving_weights import drifts
 

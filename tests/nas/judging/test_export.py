@@ -18,7 +18,7 @@ from nas.data.ptb import Corpus
 from nas.judging.export import export
 from nas.running import runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.spaces import nasbench201, recurrent
 from nas.supernets.edge import choose
 from nas.tasks.cells.cell import Norm

@@ -18,7 +18,7 @@ from nas.objective import Gradients
 from nas.running import runs
 from nas.running.runs import Diverged
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from tests.nas.tiny import Tiny
 
 SETTINGS = SearchSettings(rate=0.1, decay=0.0, epochs=12, warmup_epochs=2, record_every=7)

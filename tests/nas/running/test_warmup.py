@@ -10,7 +10,7 @@ import torch
 
 from nas.running import runs, warmup
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.tasks.task import Experiment
 from tests.nas.tiny import Tiny
 

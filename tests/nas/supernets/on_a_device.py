@@ -24,7 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas import methods, objective, optimisers, step
 from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
-from nas.search import SearchSettings, build_method, steps
+from nas.search import steps
+from nas.settings import SearchSettings, build_method
 from nas.supernets.parent import ParentNetwork
 from nas.supernets.recorded import Recorder, Work
 from nas.tasks.cells import cell as convolutional

@@ -18,7 +18,7 @@ from nas.methods import SECOND_ORDER
 from nas.questions import QUESTIONS
 from nas.running import runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.supernets import ahead
 from nas.supernets.ahead import look_ahead
 from nas.supernets.descent import Descent

@@ -19,7 +19,8 @@ from nas.data.cifar10 import Images
 from nas.data.ptb import Corpus
 from nas.running import runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings, steps
+from nas.search import steps
+from nas.settings import SearchSettings
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10 import network as cifar
 from nas.tasks.text import network as ptb

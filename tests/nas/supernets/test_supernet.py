@@ -12,7 +12,7 @@ from torch.nn import functional
 from nas import methods, optimisers, step
 from nas.running.runs import CHECKPOINT, open_run, read_checkpoint
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.supernets import supernet
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent

@@ -17,7 +17,7 @@ from nas.data.places import VARIABLE
 from nas.estimators import first_order_credit
 from nas.running import runs
 from nas.running.searching import search_in
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.spaces import nasbench201
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
