@@ -38,9 +38,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from nas.estimators import advantage, debiased_advantage, exact_advantage, reinforce
+    from nas.found import Found
     from nas.methods import METHODS, Method
     from nas.methods import find as find_method
-    from nas.progress import Found
     from nas.search import SearchModule
     from nas.settings import SearchSettings
     from nas.spaces.space import Space
@@ -60,7 +60,7 @@ else:
             "Batches": "nas.supernets.batches",
             "Edge": "nas.supernets.edge",
             "EdgeNetwork": "nas.supernets.edge",
-            "Found": "nas.progress",
+            "Found": "nas.found",
             "Method": "nas.methods",
             "SearchSettings": "nas.settings",
             "Space": "nas.spaces.space",

@@ -10,37 +10,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from nas import policy, step
 from nas.methods import Method
-from nas.samples import Sample
+from nas.progress import Progress
 from nas.supernets.parent import ParentNetwork
-
-if TYPE_CHECKING:
-    from nas.progress import Progress
 
 JUDGED_BY = ("loss", "perplexity")  # what a network's validation may say of an architecture; lower is better
 Choices = tuple[int, ...]  # an architecture: one operation an edge
 TUNED_FROM = 0.75  # where in the weights' schedule an architecture begins that trains alone; it ends at the end
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The best sample of the architecture steps so far: loss 0-d, gates (E, K). Nothing is read on the host."""
-
-    loss: Tensor
-    gates: Tensor
-
-    def or_better(self, sample: Sample) -> "Seen":
-        """This, or the best of a step's samples if its loss is lower."""
-        losses, gates = sample.loss.reshape(-1), sample.gates.reshape(-1, *self.gates.shape)
-        first = losses.argmin()
-        better = losses[first] < self.loss
-        return Seen(torch.where(better, losses[first], self.loss), torch.where(better, gates[first], self.gates))
 
 
 @dataclass(frozen=True)
@@ -66,7 +47,7 @@ class Ranking:
 
 
 def derive(
-    network: ParentNetwork, method: Method, now: "Progress", how: str, stopped: Callable[[], bool] = lambda: False
+    network: ParentNetwork, method: Method, now: Progress, how: str, stopped: Callable[[], bool] = lambda: False
 ) -> Derived | None:
     """The architecture that a search at `now` stands for; None if stopped during a ranking.
 
@@ -133,7 +114,7 @@ def best_first(losses: dict[Choices, float]) -> list[tuple[Choices, float]]:
     return sorted(losses.items(), key=itemgetter(1))
 
 
-def drawn(network: ParentNetwork, method: Method, now: "Progress", count: int) -> Tensor:
+def drawn(network: ParentNetwork, method: Method, now: Progress, count: int) -> Tensor:
     """Architectures (count, E, K) from the policy at `now`."""
     generator = torch.Generator(device=network.device)
     generator.set_state(now.generator.get_state())

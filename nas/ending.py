@@ -8,15 +8,12 @@ the search ends inside its schedule, at a record and a checkpoint, and stands fo
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nas import policy, step
 from nas.methods import Method
+from nas.progress import Progress
 from nas.running import processes
-
-if TYPE_CHECKING:
-    from nas.progress import Progress
-    from nas.settings import SearchSettings
+from nas.settings import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Standing:
 
 
 def stood(
-    standing: Standing, settings: "SearchSettings", steps_per_epoch: int, method: Method, now: "Progress"
+    standing: Standing, settings: SearchSettings, steps_per_epoch: int, method: Method, now: Progress
 ) -> Standing:
     """`standing` after the step at which a search stands: another one at the end of an epoch of architecture steps."""
     warmup, _ = settings.lengths(steps_per_epoch)
@@ -47,7 +44,7 @@ def stood(
     return standing.after(policy.choices(step.architecture(method, now.state)).tolist())
 
 
-def clock(settings: "SearchSettings", begun: float, device: str) -> Callable[[], bool]:
+def clock(settings: SearchSettings, begun: float, device: str) -> Callable[[], bool]:
     """Whether the budget is used up, asked after every step. begun: when it was whole, on `time.perf_counter`.
 
     Several processes are told so at the same step.
@@ -57,7 +54,7 @@ def clock(settings: "SearchSettings", begun: float, device: str) -> Callable[[],
     return processes.agreed(lambda: time.perf_counter() - begun >= most, device)
 
 
-def early(settings: "SearchSettings", standing: Standing, time_is_up: bool) -> str | None:
+def early(settings: SearchSettings, standing: Standing, time_is_up: bool) -> str | None:
     """The setting that ends a search here, "seconds" or "patience"; None where it goes on."""
     if time_is_up:
         return "seconds"
@@ -66,7 +63,7 @@ def early(settings: "SearchSettings", standing: Standing, time_is_up: bool) -> s
     return None
 
 
-def check(settings: "SearchSettings", steps_per_epoch: int, now: "Progress", ended: str | None) -> None:
+def check(settings: SearchSettings, steps_per_epoch: int, now: Progress, ended: str | None) -> None:
     """Refuse to derive what was never searched. Raises: ValueError if the time was up before an architecture step."""
     warmup, total = settings.lengths(steps_per_epoch)
     if ended == "seconds" and now.step <= warmup < total:

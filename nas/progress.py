@@ -1,8 +1,8 @@
-"""Where does a search stand, what does it say of itself on the way, and what has it found?"""
+"""Where does a search stand, and what does it say of itself on the way?"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,13 +10,28 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nas import policy, step
-from nas.derive import Derived, Seen
 from nas.methods import Method
 from nas.objective import Penalty
 from nas.running import processes
 from nas.running.runs import Diverged
+from nas.samples import Sample
 from nas.step import State
 from nas.supernets.parent import ParentNetwork
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The best sample of the architecture steps so far: loss 0-d, gates (E, K). Nothing is read on the host."""
+
+    loss: Tensor
+    gates: Tensor
+
+    def or_better(self, sample: Sample) -> "Seen":
+        """This, or the best of a step's samples if its loss is lower."""
+        losses, gates = sample.loss.reshape(-1), sample.gates.reshape(-1, *self.gates.shape)
+        first = losses.argmin()
+        better = losses[first] < self.loss
+        return Seen(torch.where(better, losses[first], self.loss), torch.where(better, gates[first], self.gates))
 
 
 @dataclass(frozen=True)
@@ -33,96 +48,6 @@ class Progress:
     weight_loss: Tensor | None = None
     architecture_loss: Tensor | None = None
     seen: Seen | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    architecture: as the space writes it; choices: its operations' indices, one an edge; figures: what the network's
-    validation says of it; probabilities: the architecture distribution at the end, E rows of K (of a search without a
-    gradient: the architecture itself). zero_policy: None where the space has no zero operation. records: one an epoch
-    at least, oldest first, each with the epoch's figures under "validation", of the argmax. network: with its trained
-    weights. ranking: (architecture, held-out loss), best first, where the search stands for the best of a ranking;
-    tuned: the same of those that then trained alone. forked_from: the warm-up that it went on from, and the seconds of
-    that. ended: the setting that ended it before its schedule, "seconds" or "patience".
-
-    >>> import nas
-    >>> from torch import nn
-    >>> batches = nas.Batches(torch.randn(60, 3), torch.arange(60) % 2, size=20)
-    >>> model = nas.EdgeNetwork(nn.Sequential(nas.Edge([nn.Linear(3, 4), None], name="layer"), nn.Linear(4, 2)))
-    >>> network = nas.Supernet(model.space("example"), model, nn.functional.cross_entropy, batches, batches, batches)
-    >>> found = nas.search(network, epochs=4)
-    >>> found.method, found.steps, len(found.records), len(found.probabilities)  # 4 epochs of 3 steps, one edge
-    ('advantage', 12, 4, 1)
-    """
-
-    space: str
-    method: str
-    zero_policy: str | None
-    architecture: str
-    choices: list[int]
-    figures: dict[str, float]
-    probabilities: list[list[float]] = field(repr=False)
-    steps: int
-    seconds: float
-    seed: int
-    device: str
-    records: list[dict[str, Any]] = field(repr=False)
-    network: ParentNetwork = field(repr=False)
-    ranking: list[tuple[str, float]] | None = field(default=None, repr=False)
-    tuned: list[tuple[str, float]] | None = field(default=None, repr=False)
-    forked_from: dict[str, Any] | None = None
-    ended: str | None = None
-
-    def __str__(self) -> str:
-        judged = ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items())
-        return f"{self.architecture} by {self.method} in {self.steps} steps, {self.seconds} s ({judged})"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The same without records and network, and without what there was not: what a run's result.json holds."""
-        kept = {name: value for name, value in vars(self).items() if name not in ("records", "network")}
-        only_if_there = ("ranking", "tuned", "forked_from", "ended")
-        return {name: value for name, value in kept.items() if value is not None or name not in only_if_there}
-
-
-def found_at(
-    network: ParentNetwork,
-    method: Method,
-    now: Progress,
-    derived: Derived,
-    seed: int,
-    seconds: float,
-    records: list[dict[str, Any]],
-    name: str | None = None,
-    forked_from: dict[str, Any] | None = None,
-    ended: str | None = None,
-) -> Found:
-    """What a search that stands at `now` has found.
-
-    Args: derived, what it stands for; name, how the method was asked for, if not by its own name.
-    """
-    argmax = step.architecture(method, now.state)
-    return Found(
-        space=network.space.name,
-        method=name or method.name,
-        zero_policy=method.zero_policy if network.space.zero_operation is not None else None,
-        architecture=network.space.write(derived.choices),
-        choices=derived.choices,
-        figures=derived.figures,
-        probabilities=_believed(method, now.state, argmax).tolist(),
-        steps=now.step,
-        seconds=round(seconds, 1),
-        seed=seed,
-        device=network.device,
-        records=records,
-        network=network,
-        ranking=derived.ranking,
-        tuned=derived.tuned,
-        forked_from=forked_from,
-        ended=ended,
-    )
 
 
 # ------------------------------------------------------------------ records
@@ -193,7 +118,7 @@ def record(
         "weight_loss": sums["weight_loss"] / max(1, sums["weight_steps"]),
         "architecture_loss": sums["architecture_loss"] / max(1, sums["architecture_steps"]),
         "entropy": float(policy.entropy(step.probabilities(method, now.state)).sum()),
-        "probabilities": _believed(method, now.state, derived).tolist(),
+        "probabilities": believed(method, now.state, derived).tolist(),
         "architecture": network.space.write(policy.choices(derived).tolist()),
     }
     if now.seen is not None and torch.isfinite(now.seen.loss):
@@ -203,7 +128,7 @@ def record(
     return {**told, "validation": network.validate(derived)} if validate else told
 
 
-def _believed(method: Method, state: State, derived: Tensor) -> Tensor:
+def believed(method: Method, state: State, derived: Tensor) -> Tensor:
     """What is called probabilities: a search without a gradient draws evenly but stands for the best it saw."""
     probabilities: Tensor = step.probabilities(method, state)
     return derived if method.estimator is None else probabilities

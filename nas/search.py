@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from nas import derive, ending, methods, policy, step
-from nas.derive import Derived, Seen
+from nas.derive import Derived
 from nas.ending import Standing
+from nas.found import Found, found_at
 from nas.methods import Method
 from nas.objective import Penalty
-from nas.progress import Found, Progress, empty_window, found_at, progress_bar, record
+from nas.progress import Progress, Seen, empty_window, progress_bar, record
 from nas.samples import ONE_HOT, Sample
 from nas.schedule import cosine
 from nas.settings import SearchSettings, build_method, build_optimiser

@@ -15,6 +15,7 @@ FLOORS = ("nas", "theory", "simulate", "proofs")
 # A module without a file of its own: the test file that reaches it, by importing it or something that imports it.
 THROUGH = {
     "nas/arrays.py": "tests/nas/test_policy.py",
+    "nas/found.py": "tests/nas/test_search.py",
     "nas/progress.py": "tests/nas/test_search.py",
     "nas/schedule.py": "tests/nas/supernets/test_supernet.py",
     "nas/tasks/cells/source.py": "tests/nas/judging/test_export.py",

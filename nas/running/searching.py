@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from nas import derive, ending
-from nas.derive import Seen
 from nas.ending import Standing
-from nas.progress import Progress, Window, empty_window, found_at, progress_bar, record
+from nas.found import found_at
+from nas.progress import Progress, Seen, Window, empty_window, progress_bar, record
 from nas.running import runs
 from nas.running.runs import Run, RunError
 from nas.search import beginning, check_zero, penalty_of, steps
@@ -37,7 +37,7 @@ def search_in(
 
     Args: stopped, asked after every step; when true, a checkpoint is written and None returned; warmup_run, a finished
     warm-up (`nas.running.warmup`) to go on from instead of the start.
-    Returns: the result that was written to result.json, with the derived architecture (`nas.progress.Found.result`).
+    Returns: the result that was written to result.json, with the derived architecture (`nas.found.Found.result`).
     Raises: Diverged at the first loss that is not finite, naming the step, or if a weight or a logit to be kept is NaN.
     """
     method, each = build_method(settings), network.steps_per_epoch

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nas import derive, policy
-from nas.derive import Seen
+from nas.progress import Seen
 from nas.running import config, runs
 from nas.running.searching import search_in
 from nas.samples import Sample
