@@ -26,6 +26,10 @@ from simulate.toy import SHOWN, ToySettings
 
 TOY = ToySettings(iterations=SHOWN)
 JUDGED = {"digits": Request(seeds=2, randoms=6), "ptb": Request()}  # the searches, and how each is judged
+ABOUT = (
+    "A search chooses the operations of a neural network by gradient descent: it tries one combination a step, and "
+    "credits every place with its share of the loss. Below are three: the paper's toy regression, images and text."
+)
 COLUMNS = ("model", "architecture", "parameters", "validation", "test", "seconds")
 
 
@@ -54,7 +58,8 @@ def demo(
             return None
         searches[task] = search
     parts = (*_toy(drawn), *_digits(searches["digits"]), *_text(searches["ptb"]))
-    runs.write_atomically(out / "index.html", page.page("AdvantageNAS: the demo", page.paragraph(_machine()), *parts))
+    begins = (page.paragraph(verdict(searches["digits"])), page.paragraph(f"{ABOUT} {_machine()}"))
+    runs.write_atomically(out / "index.html", page.page("AdvantageNAS: the demo", *begins, *parts))
     tell(f"{out / 'index.html'} is ready, after {time.perf_counter() - started:.0f} s")
     return out / "index.html"
 
@@ -97,22 +102,25 @@ def _toy(folder: Path) -> list[str]:
     ]
 
 
-def _digits(folder: Path) -> list[str]:
+def verdict(folder: Path) -> str:
+    """One sentence: how the cell found on digits reads test images, and how random ones do."""
     result, rows = runs.result(folder), _rows(folder)
     cells = {row["architecture"]: row["model"] for row in rows}
     means = {cell: fmean(row["test"] for row in rows if row["architecture"] == cell) for cell in cells}
     randoms = [mean for cell, mean in means.items() if cells[cell] == "random"]
     each, beside = len(rows) // len(cells), means[result["architecture"]]
-    verdict = f"The found cell reads {beside:.1f} % of the test digits right"
+    told = f"The found cell reads {beside:.1f} % of the test digits right"
     if len(randoms) > 1:
         half = statistics.t_half_width(randoms)
-        verdict += f", a random cell {fmean(randoms):.1f} ± {half:.1f} % (n = {len(randoms)} cells, 95 % t interval)"
+        told += f", a random cell {fmean(randoms):.1f} ± {half:.1f} % (n = {len(randoms)} cells, 95 % t interval)"
+    return f"{told}; means of {each} trainings from scratch each."
+
+
+def _digits(folder: Path) -> list[str]:
+    result, rows = runs.result(folder), _rows(folder)
     return [
         page.heading("A search on handwritten digits: is the found cell better than a random one?"),
-        page.paragraph(
-            f"{verdict}; means of {each} trainings from scratch each. `{result['architecture']}` was found in "
-            f"{result['seconds']} s on {result['device']}."
-        ),
+        page.paragraph(f"`{result['architecture']}` was found in {result['seconds']} s on {result['device']}."),
         *(page.figure(path.read_text(encoding="utf-8"), caption) for path, caption in _drawings(folder)),
         page.table([{name: row[name] for name in COLUMNS if name in row} for row in rows]),
         page.paragraph(_again(folder)),

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from nas.judging.style import save
 from nas.running import config, runs
 from simulate import evidence, plot, toy
 from simulate.study import Cell, StudySettings, read, truth_of
+
+_CELLS = "A cell is one setting with all its replicates; numbers in brackets are 95 % intervals."
+_SORT = "A click, or Enter, on a column's head sorts."
 
 
 def figures(cells: Sequence[Cell]) -> dict[str, tuple[Callable[[], Figure], str]]:
@@ -152,13 +155,44 @@ def write(folder: Path) -> Path:
         f"n = {' or '.join(map(str, replicates))} replicates a cell, seeds {_seeds(cells)}. "
         f"Made by: {runs.sessions(folder)[-1]['command']}"
     )
-    parts = [page.paragraph(settings.about)]
+    asked = settings.about.rstrip() + "." * (not settings.about.rstrip().endswith((".", "?", "!")))
+    parts = [page.paragraph(verdict(cells)), page.paragraph(f"{asked} {_CELLS} {_SORT}")]
     for make, shows in figures(cells).values():
         parts.append(page.figure(make(), f"{shows} {about}"))
     varied, same = _split(rows(cells))
     parts += [page.heading("In numbers"), page.paragraph(f"In all rows: {same}.") if same else "", page.table(varied)]
-    parts.append(page.paragraph("A click on a column's head sorts. Numbers in brackets are 95 % intervals."))
     return _page(folder, f"Study: {settings.name}", parts)
+
+
+def verdict(cells: Sequence[Cell]) -> str:
+    """One sentence: how often steps raised J where that was watched, else which method ends lowest on each landscape.
+
+    Methods whose J at the end is the same to three digits are named together.
+    """
+    watched = [cell for cell in cells if cell.setting.watch]
+    if watched:
+        worst = max(watched, key=lambda cell: evidence.rises(cell).value)
+        share, setting = evidence.rises(worst), worst.setting
+        if share.value == 0:
+            return f"No step raised the expected loss, in any of {len(watched)} cells."
+        return (
+            f"Of {len(watched)} cells {methods.label(setting.method)} on {evidence.world(worst, cells)} "
+            f"({setting.optimiser}, rate {setting.rate:g}) raises the expected loss most often, in "
+            f"{100 * share.value:.3g} % [{100 * share.lower:.3g}, {100 * share.upper:.3g}] of its steps."
+        )
+    told = []
+    for landscape, group in evidence.by(cells, lambda cell: evidence.world(cell, cells)).items():
+        least = f"{min(map(evidence.lowest_loss, group)):.3g}"
+        best = [methods.label(cell.setting.method) for cell in group if f"{evidence.lowest_loss(cell):.3g}" == least]
+        told.append(f"{_listed(list(dict.fromkeys(best)))} on {landscape} ({least})")
+    return f"The lowest median J at the end has {'; '.join(told)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """At most three names, and how many more."""
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _write_toy(folder: Path) -> Path:
@@ -167,8 +201,36 @@ def _write_toy(folder: Path) -> Path:
     curves = toy.curves(runs.records(folder))
     summary = {**toy.summary(settings, curves), "seed": folder.name.rpartition("-s")[2]}
     figure = plot.toy_figure(curves, min(settings.block, settings.trials), last["machine"])
-    parts = [page.figure(figure, plot.toy_caption(summary, last["command"])), page.table(toy.rows(summary))]
+    parts = [
+        page.paragraph(toy_verdict(summary)),
+        page.paragraph(
+            f"A network of {settings.network.edges} edges learns a random teacher of its own form, while each method "
+            "searches its operations. Lines are medians over trials, bands quartiles; in the table quartiles stand "
+            f"after medians, 95 % intervals after shares. {_SORT}"
+        ),
+        page.figure(figure, plot.toy_caption(summary, last["command"])),
+        page.table(toy.rows(summary)),
+    ]
     return _page(folder, "The toy regression", parts)
+
+
+def toy_verdict(summary: Mapping[str, Any]) -> str:
+    """One sentence: which method has the lowest loss over the first iterations, and where AdvantageNAS stands."""
+    losses = {name: row[f"loss100_mean_to_{toy.SHOWN}"] for name, row in summary["methods"].items()}
+    order = sorted(losses, key=lambda name: losses[name]["median"])
+
+    def told(name: str) -> str:
+        return f"{losses[name]['median']:.3g} [{losses[name]['lower']:.3g}, {losses[name]['upper']:.3g}]"
+
+    best = (
+        f"Of {len(order)} methods {methods.label(order[0])} has the lowest loss over the first {toy.SHOWN} iterations"
+    )
+    if order[0] == "advantage" or "advantage" not in order:
+        return f"{best}: 100 x loss {told(order[0])}, median and quartiles of n = {summary['trials']} trials."
+    return (
+        f"{best}, and AdvantageNAS is number {order.index('advantage') + 1}: 100 x loss {told(order[0])} and "
+        f"{told('advantage')}, median and quartiles of n = {summary['trials']} trials."
+    )
 
 
 def _page(folder: Path, title: str, parts: Sequence[str]) -> Path:

@@ -7,9 +7,10 @@ other methods', minibatch noise included. Architectures are drawn from the run's
 architecture data.
 """
 
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from nas import estimators, methods, objective, optimisers, policy, step
 from nas.estimators import first_order_credit
+from nas.judging.colours import OPERATIONS
 from nas.judging.statistics import standard_error
 from nas.judging.style import save, styled
 from nas.methods import Method
@@ -96,7 +98,7 @@ def audit(
         "about": runs.about_this_program(device),
     }
     runs.write_atomically(folder / "audit.json", json.dumps(audited, indent=2) + "\n")
-    save(figure(measured, network.space), folder / "audit")
+    save(figure(audited), folder / "audit")
     return audited
 
 
@@ -201,6 +203,10 @@ def summary(measured: Measured, space: Space) -> dict[str, Any]:
         "methods": {name: moments(gradient) for name, gradient in measured.gradients.items()},
         "t5": taylor(measured),
         "t12": cancelling(measured, space),
+        "points": {
+            name: np.stack((measured.exact[chosen], measured.credit[chosen]), axis=1).tolist()
+            for name, chosen in drawn.items()
+        },
     }
 
 
@@ -368,17 +374,21 @@ def report(audited: dict[str, Any]) -> str:
 
 
 @styled
-def figure(measured: Measured, space: Space) -> Figure:
-    """Credit against exact advantage, a point an edge and architecture, coloured by operation; the line is equality."""
+def figure(audited: Mapping[str, Any]) -> Figure:
+    """Credit against exact advantage, a point an edge and architecture, coloured by operation; the line is equality.
+
+    Drawn from what audit.json holds, so that a stored audit can be drawn again.
+    """
     drawn = Figure(figsize=(5.5, 4.5))
     axes = drawn.add_subplot()
-    for k, name in enumerate(space.operations):
-        chosen = measured.gates[:, :, k] > 0
-        axes.plot(measured.exact[chosen], measured.credit[chosen], ".", label=name)
-    ends = [float(measured.exact.min()), float(measured.exact.max())]
+    points = {name: np.reshape(pairs, (-1, 2)) for name, pairs in audited["points"].items()}
+    for colour, (name, pairs) in zip(itertools.cycle(OPERATIONS), points.items(), strict=False):
+        axes.plot(pairs[:, 0], pairs[:, 1], ".", label=name, color=colour)
+    exact = np.concatenate([pairs[:, 0] for pairs in points.values()])
+    ends = [float(exact.min()), float(exact.max())]
     axes.plot(ends, ends, color="black", linewidth=0.8)
     axes.set(xlabel="exact advantage (nats): loss minus loss with the edge zeroed", ylabel="first-order credit (nats)")
-    axes.legend(title=f"n = {len(measured.loss)} architectures")
+    axes.legend(title=f"n = {audited['samples']} architectures")
     return drawn
 
 

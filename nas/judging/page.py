@@ -29,8 +29,9 @@ th.onclick=()=>{const t=th.closest('table'),i=th.cellIndex,b=t.tBodies[0];
 const d=th.dataset.down=th.dataset.down==='1'?'':'1';
 for(const o of t.tHead.rows[0].cells)o.removeAttribute('aria-sort');
 th.setAttribute('aria-sort',d?'descending':'ascending');
-const v=r=>{const s=r.cells[i].textContent,n=parseFloat(s);
-return isNaN(n)?s:n};b.append(...[...b.rows].sort((p,q)=>(v(p)<v(q)?-1:v(p)>v(q)?1:0)*(d?-1:1)))}}
+const v=r=>{const s=r.cells[i].textContent,n=parseFloat(s);return isNaN(n)?s:n};
+const c=(x,y)=>typeof x!==typeof y?(typeof x==='number'?-1:1):x<y?-1:x>y?1:0;
+b.append(...[...b.rows].sort((p,q)=>c(v(p),v(q))*(d?-1:1)))}}
 """
 
 
@@ -70,7 +71,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "<p class='note'>no rows</p>"
     columns = list(rows[0])
-    head = "".join(f"<th>{html.escape(str(column))}</th>" for column in columns)
+    head = "".join(f'<th scope="col">{html.escape(str(column))}</th>' for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{_cell(row[column])}</td>" for column in columns) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

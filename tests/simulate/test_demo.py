@@ -9,6 +9,7 @@ from nas.running import runs
 from simulate import __main__ as program
 from simulate import demo
 from simulate.toy import NetworkSettings, ToySettings
+from tests import browser
 
 TOY = ToySettings(trials=2, iterations=4, methods=("advantage", "gdas"), network=NetworkSettings(3, 3, 10))
 
@@ -30,8 +31,9 @@ def test_one_page_of_both_and_nothing_twice(tmp_path: Path) -> None:
     assert [line.split()[0] for line in said if line.startswith(("running", "resuming"))] == ["running", "resuming"]
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 5  # the toy, and of each search the cell and how the probabilities moved
-    assert "The found cell reads" in page
+    assert page.index("The found cell reads") < page.index("A search chooses") < page.index("<svg")
     assert "(n = 6 cells, 95 % t interval); means of 2 trainings" in page
+    assert browser.CHROMIUM is None or browser.complaints(out / "index.html") == []
     (search,) = (out / "runs" / "ptb").iterdir()
     models = {row["model"] for row in json.loads((search / "evaluation.json").read_text())["rows"]}
     assert len(models) > 1  # what it must beat stands beside it

@@ -23,6 +23,7 @@ from nas.running import pool, runs
 from simulate import __main__ as program
 from simulate import evidence, report, study
 from simulate.run import Machine, Setting, simulate
+from tests import browser
 
 STUDY = """
 name = "small"
@@ -195,6 +196,8 @@ def test_the_command_runs_draws_and_reports(tmp_path: Path, capsys: pytest.Captu
     (folder,) = (tmp_path / "runs" / "small").iterdir()
     page = (folder / "report.html").read_text()
     assert page.count("<svg") == len(report.figures(study.read(folder)))
+    assert page.index("raises the expected loss most often") < page.index("Which method is first?") < page.index("<svg")
+    assert browser.CHROMIUM is None or browser.complaints(folder / "report.html") == []
     for text in ("Which method is first?", "AdvantageNAS", "n = 6 replicates", "seeds [0]", "Made by: "):
         assert text in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("https://matplotlib.org", "").replace(
@@ -204,6 +207,26 @@ def test_the_command_runs_draws_and_reports(tmp_path: Path, capsys: pytest.Captu
     assert (folder / "commitment.svg").stat().st_size > 1000
     assert program.main(command) == 2
     assert "is finished" in capsys.readouterr().err
+
+
+def test_the_verdict_names_who_ends_lowest_and_ties_together() -> None:
+    cells = [
+        study.Cell(
+            Setting(method, landscape, edges=2, candidates=2, replicates=3), np.array([0]), {"expected_loss": ends}
+        )
+        for method, landscape, ends in [
+            ("advantage", "additive", np.array([[1.0, 2.0, 9.0]])),
+            ("reinforce", "additive", np.array([[3.0, 4.0, 5.0]])),
+            ("advantage", "xor", np.array([[0.5, 0.5, 0.5]])),
+            ("reinforce", "xor", np.array([[0.1, 0.50001, 0.9]])),
+        ]
+    ]
+    said = report.verdict(cells)
+    assert said == (
+        "The lowest median J at the end has AdvantageNAS on additive (2); AdvantageNAS and REINFORCE on xor (0.5)."
+    )
+    turned = [replace(cell, values={"expected_loss": -cell.values["expected_loss"]}) for cell in cells]
+    assert "REINFORCE on additive (-4)" in report.verdict(turned)
 
 
 SHIPPED = sorted((Path(program.__file__).parent / "studies").glob("*.toml"))

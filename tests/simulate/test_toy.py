@@ -10,8 +10,9 @@ from nas import methods
 from nas.judging.colours import of_method
 from nas.running import runs
 from simulate import __main__ as program
-from simulate import toy
+from simulate import report, toy
 from simulate.toy import NetworkSettings, ToySettings
+from tests import browser
 
 SMALL = NetworkSettings(edges=3, candidates=4, batch=5)
 
@@ -77,6 +78,8 @@ def test_the_command_writes_a_whole_run_folder_and_refuses_it_the_second_time(
     assert "DARTS" in (tmp_path / "again.svg").read_text()
     assert program.main(["report", str(folder)]) == 0
     page = (folder / "report.html").read_text()
+    assert page.index("has the lowest loss over the first 600 iterations") < page.index("<svg")
+    assert browser.CHROMIUM is None or browser.complaints(folder / "report.html") == []
     assert "n = 2 trials, 10 iterations, seed 0. Made by: " in page
     assert page.count("<svg") == 1
     capsys.readouterr()
@@ -188,3 +191,18 @@ def test_a_stopped_run_keeps_its_blocks_and_goes_on(tmp_path: Path) -> None:
     resumed = run(tmp_path / "stopped", settings())
     for name, curve in whole.items():
         assert np.array_equal(curve.loss, resumed[name].loss)
+
+
+def test_the_page_s_verdict_says_who_is_first_and_where_advantage_stands() -> None:
+    def row(median: float) -> dict[str, dict[str, float]]:
+        return {"loss100_mean_to_600": {"median": median, "lower": median - 0.1, "upper": median + 0.1}}
+
+    losses = {"darts": row(0.5), "advantage": row(0.7), "gdas": row(0.9)}
+    said = report.toy_verdict({"trials": 4, "methods": losses})
+    assert said.startswith(
+        "Of 3 methods DARTS has the lowest loss over the first 600 iterations, and AdvantageNAS is number 2"
+    )
+    assert "0.5 [0.4, 0.6] and 0.7 [0.6, 0.8], median and quartiles of n = 4 trials." in said
+    first = report.toy_verdict({"trials": 4, "methods": {**losses, "advantage": row(0.2)}})
+    assert first.startswith("Of 3 methods AdvantageNAS has the lowest")
+    assert "number" not in first

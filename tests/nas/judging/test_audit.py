@@ -17,6 +17,7 @@ from nas.objective import Gradients
 from nas.running import runs
 from nas.spaces.space import Space
 
+RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 HEIGHTS = torch.tensor([[1.0, -2.0, 0.5], [0.3, 2.0, -1.0]]).double()
 SPACE = Space("known", ((0, 1), (0, 2)), ("a", "b", "c"), str, lambda text: (0, 0))
 UNIFORM = torch.full((2, 3), 1 / 3).double()
@@ -86,6 +87,31 @@ def test_an_edge_that_drew_zero_counts_in_its_own_row_only() -> None:
     assert zeroed["all"]["n"] == sum(edge["n"] for edge in zeroed["edges"]) == 400 - drew
     assert zeroed["operations"] == without["operations"]
     assert zeroed["operations"]["c"]["n"] == drew > 0
+
+
+def test_the_figure_is_drawn_from_the_points_that_the_summary_keeps() -> None:
+    found = measure(2)
+    kept = audit.summary(found, SPACE)
+    assert sum(map(len, kept["points"].values())) == found.credit.size
+    for k, name in enumerate(SPACE.operations):
+        chosen = found.gates[:, :, k] > 0
+        assert kept["points"][name] == [[x, y] for x, y in zip(found.exact[chosen], found.credit[chosen], strict=True)]
+    axes = audit.figure(json.loads(json.dumps(kept))).axes[0]
+    drawn = {str(line.get_label()): np.stack(line.get_data(), axis=1) for line in axes.get_lines()}
+    for name, pairs in kept["points"].items():
+        assert np.array_equal(drawn[name], pairs)
+    one = {**kept, "points": {**kept["points"], "a": []}}  # an operation that was never drawn
+    assert len(audit.figure(one).axes[0].get_lines()) == len(SPACE.operations) + 1
+
+
+@pytest.mark.parametrize("stored", sorted(RESULTS.glob("*-audit*.json")), ids=lambda path: path.stem)
+def test_a_stored_audit_s_points_have_its_means(stored: Path) -> None:
+    audited = json.loads(stored.read_text(encoding="utf-8"))
+    for name, pairs in audited["points"].items():
+        exact, credit = np.mean(pairs, axis=0)
+        assert len(pairs) == audited["operations"][name]["n"]
+        assert exact == pytest.approx(audited["operations"][name]["exact"], abs=1e-7)
+        assert credit == pytest.approx(audited["operations"][name]["credit"], abs=1e-7)
 
 
 def test_a_quartic_is_predicted_by_gauss_and_not_by_a_parabola() -> None:

@@ -1,10 +1,15 @@
 """The page: complete, self-contained, escaped."""
 
 import re
+from pathlib import Path
 
+import pytest
 from matplotlib.figure import Figure
 
 from nas.judging import page
+from tests import browser
+
+asks_a_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.WHY_NOT)
 
 
 def drawing() -> Figure:
@@ -34,3 +39,52 @@ def test_a_page_refers_to_no_other_file_and_escapes_text() -> None:
 def test_equal_figures_make_equal_text_and_an_empty_table_says_so() -> None:
     assert "no rows" in page.table([])
     assert page.figure("<svg id='x'></svg>", "c") == page.figure("<svg id='x'></svg>", "c")
+
+
+WIDE = [{"method": name, **{f"a column {k}": size * k for k in range(1, 15)}} for name, size in (("b", 2), ("a", 9.5))]
+PARTS = (page.paragraph("`" + 40 * "python-m-nas-search" + "`"), page.figure(drawing(), "n = 3"), page.table(WIDE))
+
+
+@asks_a_browser
+def test_a_browser_has_no_complaint(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page.page("A page", *PARTS), encoding="utf-8")
+    assert browser.complaints(file) == []
+
+
+@asks_a_browser
+@pytest.mark.parametrize(
+    ("part", "instead", "complaint"),
+    [
+        ("<h1>", "<div style='width:600px'>wide</div><h1>", "390 px: div: wide"),
+        ("<h1>", "<pre style='overflow-x:auto;white-space:pre'>" + 99 * "long " + "</pre><h1>", "390 px: pre: long"),
+        ("<h1>", "<script>nowhere()</script><h1>", "Uncaught"),
+        ("<h1>", "<script>console.error('no')</script><h1>", "error: "),
+        ("@media(prefers-color-scheme:dark)", "@media print", "dark: text on its ground"),
+        ("--text:#1a1a1a", "--text:#aaa", "light: text on its ground"),
+        ("<svg ", "<svg style='width:90px' ", "a figure is 90 px wide, naturally"),
+        ("th.tabIndex=0;", "", "keyboard: no column's head can be reached"),
+        ("e.key==='Enter'", "e.key==='q'", "keyboard: Enter and the space bar do not sort"),
+        ("e.key===' '", "e.key==='q'", "keyboard: Enter and the space bar do not sort"),
+    ],
+)
+def test_control_a_browser_sees_what_is_wrong(tmp_path: Path, part: str, instead: str, complaint: str) -> None:
+    file, made = tmp_path / "page.html", page.page("A page", *PARTS)
+    assert part in made
+    file.write_text(made.replace(part, instead), encoding="utf-8")
+    assert any(complaint in one for one in browser.complaints(file))
+
+
+@asks_a_browser
+def test_numbers_sort_as_numbers_and_words_come_after_them(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    rows = [{"steps": steps} for steps in ("never", "9 [8, 10]", "10", "1e+03 [1e+03, 2e+03]", "always")]
+    file.write_text(page.page("A page", page.table(rows)), encoding="utf-8")
+    with browser.tab() as seen:
+        seen.open(file, browser.DESK)
+        seen.press("Tab")
+        seen.press("Enter")
+        assert seen.ask(browser.COLUMN) == ["never", "always", "1e+03 [1e+03, 2e+03]", "10", "9 [8, 10]"]
+        seen.press("Enter")
+        assert seen.ask(browser.COLUMN) == ["9 [8, 10]", "10", "1e+03 [1e+03, 2e+03]", "always", "never"]
+        assert seen.ask("document.querySelector('th').getAttribute('aria-sort')") == "ascending"

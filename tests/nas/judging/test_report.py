@@ -11,6 +11,7 @@ from nas.judging import report
 from nas.running import runs
 from nas.spaces import recurrent
 from nas.tasks import experiments
+from tests import browser
 
 
 def row(model: str, test: float) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def test_the_page_holds_what_the_folder_holds(tmp_path: Path, capsys: pytest.Cap
     (folder / "evaluation.json").write_text(json.dumps({"rows": [row("found", 3.0), row("random", 4.0)]}))
     again = report.write(folder).read_text(encoding="utf-8")
     assert "Beside what it must beat" in again
+    assert browser.CHROMIUM is None or browser.complaints(folder / "report.html") == []
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
