@@ -35,8 +35,9 @@ docs: $(VENV)    ## the site, in site/: strict, so a link that leads nowhere or 
 	$(RUN) -c 'import material' 2>/dev/null || $(RUN) -m pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
-notebook: $(VENV) ## the tutorial as a notebook, tutorial.ipynb
-	$(RUN) docs/site/notebook.py docs/tutorial.md tutorial.ipynb
+notebook: $(VENV) ## the tutorial as an executed notebook, tutorial.ipynb (a minute)
+	$(RUN) -c 'import nbclient, ipykernel' 2>/dev/null || $(RUN) -m pip install --quiet --editable '.[notebook]'
+	$(RUN) docs/site/notebook.py docs/tutorial.md tutorial.ipynb --execute
 
 check: $(VENV)   ## style and types
 	$(VENV)/bin/ruff check .

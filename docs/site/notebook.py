@@ -1,9 +1,9 @@
 """How does a page become a notebook? Its Python blocks are code cells, all between them is prose, in the page's order.
 
-    python docs/site/notebook.py docs/tutorial.md tutorial.ipynb
+    python docs/site/notebook.py docs/tutorial.md tutorial.ipynb --execute
 
-The page is the one source: nothing is kept by hand, and a notebook is made when it is wanted. Links to other pages do
-not lead on from a notebook, so they become plain words.
+The page is the one source: nothing is kept by hand, and a notebook is made when it is wanted, with its outputs if it is
+executed (the extra `notebook`). Links to other pages do not lead on from a notebook, so they become plain words.
 """
 
 import json
@@ -29,6 +29,19 @@ def converted(markdown: str) -> str:
     return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
 
 
+def executed(text: str, folder: Path) -> str:
+    """A notebook with the outputs of its cells, run from top to bottom in `folder`.
+
+    Raises: nbclient's CellExecutionError for a cell that fails; ImportError without the extra `notebook`.
+    """
+    import nbclient
+    import nbformat
+
+    document = nbformat.reads(text, as_version=4)
+    nbclient.NotebookClient(document, kernel_name="python3").execute(cwd=str(folder))
+    return str(nbformat.writes(document)) + "\n"
+
+
 def beside(page: str) -> str:
     """The name of a page's notebook, `tutorial.ipynb` of `tutorial.md`."""
     return f"{page.removesuffix('.md')}.ipynb"
@@ -47,6 +60,9 @@ def _cells(markdown: str) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python docs/site/notebook.py PAGE.md NOTEBOOK.ipynb")
-    Path(sys.argv[2]).write_text(converted(Path(sys.argv[1]).read_text(encoding="utf-8")), encoding="utf-8")
+    if len(sys.argv) not in (3, 4) or sys.argv[3:] not in ([], ["--execute"]):
+        sys.exit("usage: python docs/site/notebook.py PAGE.md NOTEBOOK.ipynb [--execute]")
+    made = converted(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if sys.argv[3:]:
+        made = executed(made, Path(__file__).resolve().parents[2])  # where `nas` and `simulate` are imported from
+    Path(sys.argv[2]).write_text(made, encoding="utf-8")
