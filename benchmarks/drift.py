@@ -3,7 +3,8 @@
     python benchmarks/drift.py [--task digits] [--preset quick] [--set KEY=VALUE ...] [--every 100] [--cells 64]
     python benchmarks/drift.py --run RUN [--every 100] [--cells 64]        on from the checkpoint of a stopped search
 
-Searches without a run folder (a RUN is only read), asks the same evenly drawn cells on the same minibatches of the
+With search.warmup=shared the warm-up is found under --runs, or made there. Searches without a run folder (a RUN is only
+read), asks the same evenly drawn cells on the same minibatches of the
 architecture's data every so many steps, and prints an interval a line: what its architecture steps gained at the
 weights it began with, how the losses moved together, and apart. Losses in units of the task's loss.
 """
@@ -19,7 +20,7 @@ import torch
 from nas.__main__ import add_machine
 from nas.judging import drift
 from nas.progress import progress_bar
-from nas.running import runs, searching
+from nas.running import runs, searching, warmup
 from nas.tasks import experiments
 
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--preset")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets")
     parser.add_argument("--run", type=Path, metavar="RUN", help="go on from this run's checkpoint instead")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where a shared warm-up lies")
     parser.add_argument("--every", type=int, default=100, help="steps from one moment to the next")
     parser.add_argument("--cells", type=int, default=64)
     parser.add_argument("--batches", type=int, default=4, help="minibatches that every cell is asked on")
@@ -62,9 +64,12 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
         tensors, about = runs.read_checkpoint(options.run / runs.CHECKPOINT)
         mine = searching.fingerprint(network, options.seed)
         start, _, _ = searching.restored(tensors, about, network, options.run, mine)
+    elif (shared := warmup.folder_of(options.runs, experiment, options.seed)) is not None:
+        warmup.warm_up(shared, experiment, network, options.seed, options.device)
+        start, _ = searching.forked(shared, network, settings, options.seed)
     cells = drift.evenly(network, options.cells, options.seed)
-    (warmup, _), end = settings.lengths(network.steps_per_epoch), settings.end(network.steps_per_epoch)
-    with progress_bar(warmup, end, start.step if start else 0) as show:
+    (first, _), end = settings.lengths(network.steps_per_epoch), settings.end(network.steps_per_epoch)
+    with progress_bar(first, end, start.step if start else 0) as show:
         course = drift.follow(network, settings, cells, options.batches, options.every, options.seed, start, show)
     return {"task": experiment.task, "method": settings.method, "batches": options.batches, **drift.summary(course)}
 
