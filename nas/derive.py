@@ -7,18 +7,22 @@ but the M best of them first train alone for E epochs, each from the shared weig
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from nas import policy, step
 from nas.methods import Method
 from nas.progress import Progress
+from nas.running import processes
 from nas.supernets.parent import ParentNetwork
 
+T = TypeVar("T")
 JUDGED_BY = ("loss", "perplexity")  # what a network's validation may say of an architecture; lower is better
 Choices = tuple[int, ...]  # an architecture: one operation an edge
 TUNED_FROM = 0.75  # where in the weights' schedule an architecture begins that trains alone; it ends at the end
@@ -64,7 +68,7 @@ def derive(
         return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
 
     figures: dict[Choices, dict[str, float]] = {}
-    for gates in (argmax, *drawn(network, method, now, ranking.drawn)):
+    for gates in shown([argmax, *drawn(network, method, now, ranking.drawn)], "ranking", "cell"):
         if stopped():
             return None
         choices = tuple(policy.choices(gates).tolist())
@@ -97,9 +101,9 @@ def trained_alone(
     losses: dict[Choices, float] = {}
     total = epochs * network.steps_per_epoch
     eye = torch.eye(network.space.shape[1], device=network.device)
-    for choices in candidates:
+    for number, choices in enumerate(candidates, 1):
         gates = eye[list(choices)]
-        for done in range(total):
+        for done in shown(range(total), f"candidate {number} of {len(candidates)}", "step"):
             if stopped():
                 network.load(shared)
                 return None
@@ -107,6 +111,12 @@ def trained_alone(
         losses[choices] = loss_of(network.validate(gates))
         network.load({name: tensor.clone() for name, tensor in shared.items()})
     return losses
+
+
+def shown(things: Sequence[T], title: str, unit: str) -> Iterable[T]:
+    """The same, behind a progress bar on a terminal."""
+    bar: Iterable[T] = tqdm(things, desc=title, unit=unit, disable=processes.rank() > 0 or None)
+    return bar
 
 
 def best_first(losses: dict[Choices, float]) -> list[tuple[Choices, float]]:
