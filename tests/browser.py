@@ -76,12 +76,16 @@ class Tab:
         """The value of an expression in the page."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
-    def open(self, page: Path, width: int, scheme: str = "light") -> None:
-        """Load a page from the disk in a window of this width, light or dark."""
+    def open(self, page: Path | str, width: int, scheme: str = "light") -> None:
+        """Load a page from the disk, or from an address, in a window of this width, light or dark."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         before = self.loaded
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
+        self.wait(before)
+
+    def wait(self, before: int) -> None:
+        """Wait until more pages than `before` have been loaded."""
         while self.loaded == before:
             self._next()
 
@@ -149,7 +153,7 @@ def tab() -> Iterator[Tab]:
             os.close(hears)
 
 
-def complaints(page: Path) -> list[str]:
+def complaints(page: Path | str) -> list[str]:
     """All that is wrong with a page of results, in words; empty if nothing is.
 
     Sideways scrolling on a phone and a desk, figures not at their natural size, text that cannot be read in light or

@@ -38,6 +38,9 @@ def server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
                 self._answer(pages.newest(), "text/html")
             elif self.path == "/version":
                 self._answer(version(folder), "text/plain")
+            elif self.path == "/favicon.ico":  # every browser asks, and complains if it is refused
+                self.send_response(204)
+                self.end_headers()
             else:
                 self.send_error(404)
 

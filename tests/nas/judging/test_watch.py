@@ -13,6 +13,7 @@ from nas.judging import watch
 from nas.running import runs
 from nas.spaces import recurrent
 from nas.tasks import experiments
+from tests import browser
 
 SPACE = recurrent.cell_space()
 
@@ -71,6 +72,19 @@ def test_the_page_follows_the_run(begun: Path, port: int) -> None:
     assert "for 10 steps" in second
     record(begun, 20)
     assert "for 20 steps" in get(port, "/")[1]
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.WHY_NOT)
+def test_a_browser_follows_by_itself_and_complains_of_nothing(begun: Path, port: int) -> None:
+    with browser.tab() as seen:
+        seen.open(f"http://{watch.HOST}:{port}/", browser.PHONE)
+        assert "Waiting: " in seen.ask("document.body.textContent")
+        before = seen.loaded
+        record(begun, 10)
+        seen.wait(before)
+        assert "for 10 steps" in seen.ask("document.body.textContent")
+        assert seen.errors == []
+    assert browser.complaints(f"http://{watch.HOST}:{port}/") == []
 
 
 def test_what_has_not_changed_is_not_drawn_again(begun: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
