@@ -154,27 +154,32 @@ def tab() -> Iterator[Tab]:
 
 
 def complaints(page: Path | str) -> list[str]:
-    """All that is wrong with a page of results, in words; empty if nothing is.
+    """What `seen_in` a browser of its own is wrong with a page of results, in words; empty if nothing is."""
+    with tab() as seen:
+        return seen_in(seen, page)
+
+
+def seen_in(seen: Tab, page: Path | str) -> list[str]:
+    """All that is wrong with a page of results.
 
     Sideways scrolling on a phone and a desk, figures not at their natural size, text that cannot be read in light or
     dark, a first table that keys do not sort, and whatever the browser itself complained of.
     """
     found = []
-    with tab() as seen:
-        for width, scheme in ((PHONE, "dark"), (DESK, "light")):
-            seen.open(page, width, scheme)
-            found += [f"{width} px: {what} scrolls sideways or sticks out" for what in seen.ask(SCROLLS)]
-            text, ground = (luminance(colour) for colour in seen.ask(COLOURS))
-            contrast = (max(text, ground) + 0.05) / (min(text, ground) + 0.05)
-            if contrast < READABLE or (ground > text) != (scheme == "light"):
-                found.append(f"{scheme}: text on its ground has contrast {contrast:.2g}")
-            for shown, natural in seen.ask(FIGURES):
-                if abs(shown - natural) > 1:
-                    found.append(f"{width} px: a figure is {shown:.0f} px wide, naturally {natural:.0f}")
-        if seen.ask("document.querySelectorAll('table').length"):
-            found += unsorted(seen)
-        found += seen.errors
-    return found
+    seen.errors.clear()
+    for width, scheme in ((PHONE, "dark"), (DESK, "light")):
+        seen.open(page, width, scheme)
+        found += [f"{width} px: {what} scrolls sideways or sticks out" for what in seen.ask(SCROLLS)]
+        text, ground = (luminance(colour) for colour in seen.ask(COLOURS))
+        contrast = (max(text, ground) + 0.05) / (min(text, ground) + 0.05)
+        if contrast < READABLE or (ground > text) != (scheme == "light"):
+            found.append(f"{scheme}: text on its ground has contrast {contrast:.2g}")
+        for shown, natural in seen.ask(FIGURES):
+            if abs(shown - natural) > 1:
+                found.append(f"{width} px: a figure is {shown:.0f} px wide, naturally {natural:.0f}")
+    if seen.ask("document.querySelectorAll('table').length"):
+        found += unsorted(seen)
+    return found + seen.errors
 
 
 def unsorted(seen: Tab) -> list[str]:

@@ -1,6 +1,7 @@
 """The page: complete, self-contained, escaped."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,17 @@ WIDE = [{"method": name, **{f"a column {k}": size * k for k in range(1, 15)}} fo
 PARTS = (page.paragraph("`" + 40 * "python-m-nas-search" + "`"), page.figure(drawing(), "n = 3"), page.table(WIDE))
 
 
+@pytest.fixture(scope="module")
+def seen() -> Iterator[browser.Tab]:
+    with browser.tab() as opened:
+        yield opened
+
+
 @asks_a_browser
-def test_a_browser_has_no_complaint(tmp_path: Path) -> None:
+def test_a_browser_has_no_complaint(tmp_path: Path, seen: browser.Tab) -> None:
     file = tmp_path / "page.html"
     file.write_text(page.page("A page", *PARTS), encoding="utf-8")
-    assert browser.complaints(file) == []
+    assert browser.seen_in(seen, file) == []
 
 
 @asks_a_browser
@@ -68,23 +75,24 @@ def test_a_browser_has_no_complaint(tmp_path: Path) -> None:
         ("e.key===' '", "e.key==='q'", "keyboard: Enter and the space bar do not sort"),
     ],
 )
-def test_control_a_browser_sees_what_is_wrong(tmp_path: Path, part: str, instead: str, complaint: str) -> None:
+def test_control_a_browser_sees_what_is_wrong(
+    tmp_path: Path, seen: browser.Tab, part: str, instead: str, complaint: str
+) -> None:
     file, made = tmp_path / "page.html", page.page("A page", *PARTS)
     assert part in made
     file.write_text(made.replace(part, instead), encoding="utf-8")
-    assert any(complaint in one for one in browser.complaints(file))
+    assert any(complaint in one for one in browser.seen_in(seen, file))
 
 
 @asks_a_browser
-def test_numbers_sort_as_numbers_and_words_come_after_them(tmp_path: Path) -> None:
+def test_numbers_sort_as_numbers_and_words_come_after_them(tmp_path: Path, seen: browser.Tab) -> None:
     file = tmp_path / "page.html"
     rows = [{"steps": steps} for steps in ("never", "9 [8, 10]", "10", "1e+03 [1e+03, 2e+03]", "always")]
     file.write_text(page.page("A page", page.table(rows)), encoding="utf-8")
-    with browser.tab() as seen:
-        seen.open(file, browser.DESK)
-        seen.press("Tab")
-        seen.press("Enter")
-        assert seen.ask(browser.COLUMN) == ["never", "always", "1e+03 [1e+03, 2e+03]", "10", "9 [8, 10]"]
-        seen.press("Enter")
-        assert seen.ask(browser.COLUMN) == ["9 [8, 10]", "10", "1e+03 [1e+03, 2e+03]", "always", "never"]
-        assert seen.ask("document.querySelector('th').getAttribute('aria-sort')") == "ascending"
+    seen.open(file, browser.DESK)
+    seen.press("Tab")
+    seen.press("Enter")
+    assert seen.ask(browser.COLUMN) == ["never", "always", "1e+03 [1e+03, 2e+03]", "10", "9 [8, 10]"]
+    seen.press("Enter")
+    assert seen.ask(browser.COLUMN) == ["9 [8, 10]", "10", "1e+03 [1e+03, 2e+03]", "always", "never"]
+    assert seen.ask("document.querySelector('th').getAttribute('aria-sort')") == "ascending"
