@@ -48,6 +48,7 @@ COQ_REALS = {
     "ClassicalDedekindReals.sig_forall_dec": "Coq's reals: a sequence of decidable facts holds or has an exception",
     "FunctionalExtensionality.functional_extensionality_dep": "Coq's reals: functions with equal values are equal",
     "Epsilon.epsilon_statement": "mathcomp-analysis over Coq's reals: choice",
+    "Classical_Prop.classic": "Coq's Riemann integral: excluded middle",
 }
 
 # Words that assume instead of proving, or that take a check of the kernel away.

@@ -1,5 +1,5 @@
 (******************************************************************************)
-(* T3, T5 and T9: where the promise ends, as three small games.               *)
+(* T3, T5, T8 and T9: where the promise ends, as small games.                 *)
 (*                                                                            *)
 (* In words. Two edges with two operations each lose 1 where they agree:      *)
 (* L(a) = 1 if a_0 = a_1, else 0. Numbers are those of any ordered field, the *)
@@ -7,6 +7,8 @@
 (* - T3: at p = (1/3, 2/3) on both edges, J = 5/9. The step eps = 9 is the    *)
 (*   longest that stays on the simplex; each edge alone may take it (T2). Both*)
 (*   together reach J = 1: T2's range is not enough for two edges.            *)
+(* - T8: at p = 1/2 on both edges J bends by (1/4) ||v||^2 along v = (1, -1): *)
+(*   the constant of two edges, Delta / 4 with Delta = 1, cannot be smaller.  *)
 (* - T9: the interaction matrix has the largest eigenvalue lambda = 2. At     *)
 (*   p = (201/400, 199/400) there is a rate 0 < eta <= 8.1 / lambda at which*)
 (*   the exponentiated step of both edges raises J: 8 / lambda is all but     *)
@@ -19,7 +21,7 @@
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp Require Import reals sequences exp.
 From mathcomp Require Import ring.
-From NAS Require Import Policy Estimators Unbiased OneEdge Calculus Taylor Exponentiated Computed.
+From NAS Require Import Policy Estimators Unbiased OneEdge Calculus Taylor Spread Exponentiated Computed.
 Import GRing.Theory Num.Theory Order.TTheory.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Local Open Scope ring_scope.
@@ -114,6 +116,47 @@ have -> : 1 * (1 / 3%:R) + (1 - 1) * (1 - 1 / 3%:R) = 3%:R / 9%:R :> R by field.
 by rewrite ltr_pmul2r ?invr_gt0 ?ltr0n // ltr_nat.
 Qed.
 End Game.
+
+(* ------------------------------------------------------------ T8 *)
+
+Section Tight.
+Variable R : realFieldType.
+Let fair : bool -> bool -> R := both (1 / 2%:R).
+Let sign (e k : bool) : R := if k then 1 else - 1.
+
+Lemma fair_policy : policy fair.
+Proof.
+by apply: both_policy; rewrite divr_ge0 ?ler01 ?ler0n // ler_pdivr_mulr ?ltr0n // mul1r (ler_nat R 1 2).
+Qed.
+
+Lemma fair_mean (f : architecture bool bool -> R) (F : bool -> bool -> R) : (forall a, f a = F (a true) (a false)) ->
+  mean fair f = (F true true + F true false + F false true + F false false) / 4%:R.
+Proof.
+move=> fF; have [_ p1] := fair_policy.
+pose G (s : seq bool) : R := F (nth true s 0) (nth true s 1).
+have -> : mean fair f = mean_over [:: true; false] [:: true; false] fair G.
+  by apply: mean_listed => //; case.
+by rewrite /G /fair /both /=; field.
+Qed.
+
+Lemma fair_sum a : centred_sum fair sign a = sign true (a true) + sign false (a false).
+Proof. by rewrite /centred_sum big_bool /= !sum_both /fair /both /sign; field. Qed.
+
+Theorem T8_tight : [/\ 0 < direction_norm sign, curvature fair sign (@agree R) = 1 / 4%:R * direction_norm sign &
+  smooth_share R #|bool_finType| = 1 / 4%:R].
+Proof.
+have norm : direction_norm sign = 4%:R.
+  by rewrite /direction_norm /row_norm big_bool /= !sum_both /sign; ring.
+split; [by rewrite norm ltr0n| |by have [-> //] := T8_constant R #|bool_finType|; rewrite card_bool].
+have variance : sum_variance fair sign = 2%:R.
+  rewrite /sum_variance (@fair_mean _ (fun k l => (sign true k + sign false l) ^+ 2)) => [|a]; last by rewrite fair_sum.
+  by rewrite /sign; field.
+rewrite /curvature norm variance.
+rewrite (@fair_mean _ (fun k l => (k == l)%:R * ((sign true k + sign false l) ^+ 2 - 2%:R))) => [|a].
+  by rewrite /sign /=; field.
+by rewrite fair_sum /agree.
+Qed.
+End Tight.
 
 (* ------------------------------------------------------------ T9 *)
 

@@ -19,7 +19,9 @@
 (* KL(p || p') is infinite, its factor 1 / delta - 1 is 0, and so is the term.*)
 (*                                                                            *)
 (* T6: along such steps J(p_t) falls and converges, and the sum of            *)
-(* KL(p_{t+1} || p_t) over all t is finite.                                   *)
+(* KL(p_{t+1} || p_t) over all t is finite: at most (J_0 - lo) / (c - J_0)    *)
+(* and, if no step's delta exceeds d, at most d ln((c - lo) / (c - J_0)),     *)
+(* where lo is at most any loss that p_0 can draw.                            *)
 (******************************************************************************)
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp Require Import boolp classical_sets reals topology normedtype sequences exp.
@@ -364,6 +366,31 @@ have -> : \sum_(0 <= t < n) (J_ t - J_ t.+1) = J_ 0%N - J_ n.
   elim: n => [|n step]; first by rewrite big_geq // subrr.
   by rewrite big_nat_recr // step /= addrA subrK.
 by rewrite ler_add2l ler_opp2 loss_above.
+Qed.
+
+(* ln (c - J) telescopes. *)
+Theorem T6_kl_logarithm d n : (forall t, eps_ t * (c - J_ t) <= d) ->
+  \sum_(0 <= t < n) policy_kl (p_ t.+1) (p_ t) <= d * ln ((c - lowest) / (c - J_ 0%N)).
+Proof.
+move=> shares; have [eps00 _] := steps 0; have start : 0 < c - J_ 0%N by rewrite subr_gt0.
+have gap t : 0 < c - J_ t by apply: lt_le_trans (gap_stays t).
+have d0 : 0 <= d by apply: le_trans (shares 0%N); rewrite mulr_ge0 // ltW.
+apply: (@le_trans _ _ (\sum_(0 <= t < n) d * (ln (c - J_ t.+1) - ln (c - J_ t)))).
+  apply: ler_sum => t _; have [eps0 small] := steps t; have [pol _] := trajectory t.
+  have Lc := @trajectory_bounded t; have delta0 : 0 < eps_ t * (c - J_ t) by rewrite mulr_gt0.
+  have := T1_improvement pol Lc delta0 small; rewrite -mean_moves -/(J_ t) => gain.
+  have gain0 := le_trans (T1_bound_ge0 pol Lc delta0 small) gain.
+  apply: le_trans (ler_wpmul2r gain0 (shares t)); rewrite -ler_pdivr_mull //; apply: le_trans gain.
+  have -> : policy_kl (p_ t.+1) (p_ t) = policy_kl (joint_step (p_ t) L (eps_ t)) (p_ t).
+    by apply: eq_bigr => e _; apply: eq_bigr => k _; rewrite moves.
+  by rewrite /improvement_bound ler_addl second_term_ge0.
+rewrite -mulr_sumr ler_wpmul2l // ln_div ?posrE ?subr_gt0 //; last first.
+  by apply: le_lt_trans (loss_above 0) gap0.
+have -> : \sum_(0 <= t < n) (ln (c - J_ t.+1) - ln (c - J_ t)) = ln (c - J_ n) - ln (c - J_ 0%N).
+  elim: n => [|n step]; first by rewrite big_geq // subrr.
+  by rewrite big_nat_recr // step /= addrC addrA subrK.
+rewrite ler_add2r ler_ln ?posrE ?gap //; first by rewrite ler_add2l ler_opp2 loss_above.
+by rewrite subr_gt0; apply: le_lt_trans (loss_above 0) gap0.
 Qed.
 
 Theorem T6_kl_summable : cvg (series (fun t => policy_kl (p_ t.+1) (p_ t)) : nat -> R^o).

@@ -17,7 +17,8 @@
 (* probability zero: every theorem of the development holds for p >= 0, zeros *)
 (* included, and asks nothing of losses at architectures of probability zero, *)
 (* except where it speaks of gates that are not one-hot (Curvature, and T5's  *)
-(* affine_in_edge).                                                           *)
+(* affine_in_edge). Ragged.v proves that such a table says the same as edges  *)
+(* with types of candidates of their own.                                     *)
 (******************************************************************************)
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp Require Import ring.

@@ -3,17 +3,17 @@
 (*                                                                            *)
 (* In words. A step draws an outcome w with probability q w and moves the     *)
 (* logits by - eta g(w). With m = E[g] and V = E||g - m||^2,                  *)
-(*     E[J'] <= J - eta <m, gradient> + (Delta / 6) eta^2 (||m||^2 + V),      *)
-(* since J is Delta/3-smooth (Smooth.v). If m is the gradient this is         *)
-(*     J - eta (1 - eta Delta / 6) ||gradient||^2 + (Delta / 6) eta^2 V,      *)
-(* and eta Delta (||gradient||^2 + V) <= 6 ||gradient||^2 suffices for        *)
-(* E[J'] <= J. With m = gradient + bias and eta <= 3 / Delta it is T10 plus   *)
+(*     E[J'] <= J - eta <m, gradient> + (C / 2) eta^2 (||m||^2 + V),          *)
+(* since J is C-smooth (Smooth.v). If m is the gradient this is               *)
+(*     J - eta (1 - eta C / 2) ||gradient||^2 + (C / 2) eta^2 V,              *)
+(* and eta C (||gradient||^2 + V) <= 2 ||gradient||^2 suffices for            *)
+(* E[J'] <= J. With m = gradient + bias and eta <= 1 / C it is T10 plus       *)
 (* the noise.                                                                 *)
 (* Now let every step draw anew, with chances and gradients that may depend   *)
 (* on where it stands and on its number t, unbiased, and with step sizes      *)
 (* eta_t that are fixed beforehand. Summed over n steps,                      *)
-(*     sum_t E[eta_t (1 - eta_t Delta / 6) ||gradient_t||^2                   *)
-(*             - (Delta / 6) eta_t^2 V_t] <= J_0 - lo.                        *)
+(*     sum_t E[eta_t (1 - eta_t C / 2) ||gradient_t||^2                       *)
+(*             - (C / 2) eta_t^2 V_t] <= J_0 - lo.                            *)
 (* If V never exceeds a bound, sum eta_t^2 is finite and sum eta_t is not,    *)
 (* then for every epsilon > 0 there are arbitrarily late t with               *)
 (* E||gradient_t||^2 < epsilon: the lower limit is zero. (Stationary, not     *)
@@ -23,7 +23,7 @@
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp Require Import boolp classical_sets functions reals topology normedtype sequences derive realfun exp.
 From mathcomp Require Import ring.
-From NAS Require Import Policy Smooth Variance.
+From NAS Require Import Policy Spread Smooth Variance.
 Import GRing.Theory Num.Theory Order.TTheory.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Local Open Scope ring_scope.
@@ -33,7 +33,7 @@ Variables (R : realType) (E K W : finType) (mask : E -> K -> R).
 Hypotheses (mask0 : forall e k, 0 <= mask e k) (mask1 : forall e, 0 < \sum_k mask e k).
 Variables (L : architecture E K -> R) (lo hi : R).
 Hypothesis range : forall a, allowed mask a -> lo <= L a <= hi.
-Let Delta := hi - lo.
+Let C := smoothness E lo hi.
 Let J := loss_at mask L.
 Let grad := gradient_at mask L.
 Implicit Types (theta : E -> K -> R) (q : W -> R) (g : W -> E -> K -> R) (F : W -> R).
@@ -84,13 +84,13 @@ Qed.
 Theorem T13_expected_descent theta q g eta : chances q ->
   expected q (fun w => J (sampled_step theta g eta w)) <=
   J theta - eta * inner (mean_gradient q g) (grad theta)
-    + Delta / 6%:R * eta ^+ 2 * (norm2 (mean_gradient q g) + total_variance q g).
+    + C / 2%:R * eta ^+ 2 * (norm2 (mean_gradient q g) + total_variance q g).
 Proof.
 move=> qq; apply: le_trans (expected_le qq (fun w => T8_upper_bound mask0 mask1 range theta _)) _.
-rewrite -expected_norm2 // -expected_inner -/J -/grad -/Delta.
+rewrite -expected_norm2 // -expected_inner -/J -/grad -/C.
 have -> : expected q (fun w => J theta + inner (scale_logits (- eta) (g w)) (grad theta)
-      + Delta / 6%:R * norm2 (scale_logits (- eta) (g w))) =
-    expected q (fun w => J theta + ((- eta) * inner (g w) (grad theta) + Delta / 6%:R * eta ^+ 2 * norm2 (g w))).
+      + C / 2%:R * norm2 (scale_logits (- eta) (g w))) =
+    expected q (fun w => J theta + ((- eta) * inner (g w) (grad theta) + C / 2%:R * eta ^+ 2 * norm2 (g w))).
   by apply: eq_bigr => w _; rewrite innerZ norm2Z; congr (_ * _); ring.
 rewrite !expectedD expected_const // !expectedZ le_eqVlt; apply/orP; left; apply/eqP.
 by ring.
@@ -104,7 +104,7 @@ Proof. by move=> uu vv; apply: eq_bigr => e _; apply: eq_bigr => k _; rewrite uu
 
 Theorem T13_unbiased theta q g eta : chances q -> unbiased theta q g ->
   expected q (fun w => J (sampled_step theta g eta w)) <=
-  J theta - eta * (1 - eta * Delta / 6%:R) * norm2 (grad theta) + Delta / 6%:R * eta ^+ 2 * total_variance q g.
+  J theta - eta * (1 - eta * C / 2%:R) * norm2 (grad theta) + C / 2%:R * eta ^+ 2 * total_variance q g.
 Proof.
 move=> qq un; apply: le_trans (T13_expected_descent theta g eta qq) _.
 have -> : inner (mean_gradient q g) (grad theta) = norm2 (grad theta) by apply: inner_ext.
@@ -113,20 +113,20 @@ by rewrite le_eqVlt; apply/orP; left; apply/eqP; field.
 Qed.
 
 Theorem T13_longest_step theta q g eta : chances q -> unbiased theta q g -> 0 <= eta ->
-  eta * Delta * (norm2 (grad theta) + total_variance q g) <= 6%:R * norm2 (grad theta) ->
+  eta * C * (norm2 (grad theta) + total_variance q g) <= 2%:R * norm2 (grad theta) ->
   expected q (fun w => J (sampled_step theta g eta w)) <= J theta.
 Proof.
 move=> qq un eta0 small; apply: le_trans (T13_unbiased eta qq un) _.
-have sixth : 0 <= eta / 6%:R by rewrite divr_ge0 ?ler0n.
-apply: ler_by_difference (ler_wpmul2l sixth small) _.
+have half : 0 <= eta / 2%:R by rewrite divr_ge0 ?ler0n.
+apply: ler_by_difference (ler_wpmul2l half small) _.
 by field.
 Qed.
 
 (* T10 for one sample. *)
 Theorem T13_biased theta q g bias eta : chances q -> (forall e k, mean_gradient q g e k = grad theta e k + bias e k) ->
-  0 <= eta -> eta * Delta <= 3%:R ->
+  0 <= eta -> eta * C <= 1 ->
   expected q (fun w => J (sampled_step theta g eta w)) <=
-  J theta - eta / 2%:R * norm2 (grad theta) + eta / 2%:R * norm2 bias + Delta / 6%:R * eta ^+ 2 * total_variance q g.
+  J theta - eta / 2%:R * norm2 (grad theta) + eta / 2%:R * norm2 bias + C / 2%:R * eta ^+ 2 * total_variance q g.
 Proof.
 move=> qq mb eta0 small; apply: le_trans (T13_expected_descent theta g eta qq) _.
 set d := mean_gradient q g in mb *.
@@ -135,7 +135,7 @@ have bd : norm2 bias = norm2 d - 2%:R * inner d (grad theta) + norm2 (grad theta
   rewrite mulr_sumr -sumrB -big_split; apply: eq_bigr => k _ /=.
   have -> : bias e k = d e k - grad theta e k by rewrite mb; ring.
   by ring.
-have curved : 0 <= (3%:R - eta * Delta) * (eta / 6%:R * norm2 d).
+have curved : 0 <= (1 - eta * C) * (eta / 2%:R * norm2 d).
   by rewrite mulr_ge0 ?subr_ge0 // mulr_ge0 ?norm2_ge0 // divr_ge0 ?ler0n.
 rewrite bd -subr_ge0; apply: le_trans curved _; rewrite le_eqVlt; apply/orP; left; apply/eqP.
 by field.
@@ -166,7 +166,7 @@ Qed.
 
 Definition variance_at t theta := total_variance (q t theta) (g t theta).
 Definition gained t theta :=
-  eta t * (1 - eta t * Delta / 6%:R) * norm2 (grad theta) - Delta / 6%:R * eta t ^+ 2 * variance_at t theta.
+  eta t * (1 - eta t * C / 2%:R) * norm2 (grad theta) - C / 2%:R * eta t ^+ 2 * variance_at t theta.
 
 Lemma loss_at_ge theta : lo <= J theta.
 Proof.
@@ -190,7 +190,7 @@ Qed.
 
 Variable (most : R).
 Hypothesis variance_bound : forall t theta, variance_at t theta <= most.
-Hypotheses (eta0 : forall t, 0 <= eta t) (small : forall t, eta t * Delta <= 3%:R).
+Hypotheses (eta0 : forall t, 0 <= eta t) (small : forall t, eta t * C <= 1).
 
 Lemma after_le n t theta G G' : (forall s x, G s x <= G' s x) -> after n t theta G <= after n t theta G'.
 Proof. by move=> GG; elim: n t theta => [|n step] t theta //=; apply: expected_le. Qed.
@@ -205,12 +205,14 @@ Qed.
 
 Definition square_at (s : nat) (x : E -> K -> R) := norm2 (grad x).
 
-Lemma Delta_ge0 : 0 <= Delta.
+Lemma smoothness_ge0 : 0 <= C.
 Proof.
 have [p0 p1] := softmax_policy mask0 mask1 (fun _ _ => 0).
 have [a Pa] := some_positive (fun a => probability_ge0 a p0) (sum_probability p1).
 have /andP[low high] := range (softmax_allowed mask0 mask1 Pa).
-by rewrite subr_ge0; apply: le_trans low high.
+have [_ _ /andP[share _]] := T8_constant R #|E|.
+rewrite mulr_ge0 ?subr_ge0 ?(le_trans low high) //; apply: le_trans share.
+by rewrite divr_ge0 ?ler01 ?ler0n.
 Qed.
 
 Lemma most_ge0 : 0 <= most.
@@ -221,15 +223,15 @@ Qed.
 
 Theorem T13_sum_bound n theta :
   \sum_(s < n) eta s / 2%:R * after s 0 theta square_at <=
-  J theta - lo + Delta / 6%:R * most * \sum_(s < n) eta s ^+ 2.
+  J theta - lo + C / 2%:R * most * \sum_(s < n) eta s ^+ 2.
 Proof.
-have D0 := Delta_ge0; rewrite -ler_subl_addr.
+have C0 := smoothness_ge0; rewrite -ler_subl_addr.
 apply: le_trans (T13_summed n 0 theta); rewrite along_sum mulr_sumr -sumrB; apply: ler_sum => s _.
-have := @after_affine s 0 theta (fun s => eta s / 2%:R) (fun s => Delta / 6%:R * most * eta s ^+ 2) square_at.
+have := @after_affine s 0 theta (fun s => eta s / 2%:R) (fun s => C / 2%:R * most * eta s ^+ 2) square_at.
 rewrite add0n => <-; apply: after_le => r x; rewrite /gained.
-have part : eta r / 2%:R * square_at r x <= eta r * (1 - eta r * Delta / 6%:R) * norm2 (grad x).
+have part : eta r / 2%:R * square_at r x <= eta r * (1 - eta r * C / 2%:R) * norm2 (grad x).
   rewrite ler_wpmul2r ?norm2_ge0 // ler_wpmul2l //.
-  rewrite -subr_ge0; have -> : 1 - eta r * Delta / 6%:R - 2%:R^-1 = (3%:R - eta r * Delta) / 6%:R by field.
+  rewrite -subr_ge0; have -> : 1 - eta r * C / 2%:R - 2%:R^-1 = (1 - eta r * C) / 2%:R by field.
   by rewrite divr_ge0 ?ler0n // subr_ge0.
 apply: ler_sub part _; rewrite [X in _ <= X]mulrAC ler_wpmul2l //.
 by rewrite mulr_ge0 ?sqr_ge0 // divr_ge0 ?ler0n.
@@ -239,7 +241,7 @@ Theorem T13_stationary theta (squares : R) :
   (forall n, \sum_(s < n) eta s ^+ 2 <= squares) -> (forall bound, exists n, bound < \sum_(s < n) eta s) ->
   forall epsilon, 0 < epsilon -> forall late, exists2 s, (late <= s)%N & after s 0 theta square_at < epsilon.
 Proof.
-have D0 := Delta_ge0; have m0 := most_ge0; move=> finite infinite epsilon eps0 late.
+have C0 := smoothness_ge0; have m0 := most_ge0; move=> finite infinite epsilon eps0 late.
 have [[s ls small_s]|none] := pselect (exists2 s, (late <= s)%N & after s 0 theta square_at < epsilon).
   by exists s.
 have large s : (late <= s)%N -> epsilon <= after s 0 theta square_at.
@@ -247,7 +249,7 @@ have large s : (late <= s)%N -> epsilon <= after s 0 theta square_at.
 have after_ge0 n t x : 0 <= after n t x square_at.
   elim: n t x => [|n step] t x /=; first exact: norm2_ge0.
   by apply: sumr_ge0 => w _; rewrite mulr_ge0 //; case: (qq t x).
-pose total := J theta - lo + Delta / 6%:R * most * squares.
+pose total := J theta - lo + C / 2%:R * most * squares.
 have [n] := infinite (\sum_(s < late) eta s + 2%:R * total / epsilon).
 rewrite -ltr_subr_addl ltNge => /negP; case.
 rewrite ler_pdivl_mulr // mulrC.

@@ -6,14 +6,14 @@
 (* S = sum_e v_e . (a_e - p_e) under the current p and any constant c,        *)
 (*     d/dt J    = E[L S] = sum_e v_e . gradient_e,                           *)
 (*     d2/dt2 J  = E[(L - c) (S^2 - E[S^2])].                                 *)
-(* With c the mid-range and Spread.v's E|S^2 - E S^2| <= (2/3) ||v||^2, J is  *)
-(* Delta/3-smooth, whatever the number of edges and candidates:               *)
-(*     J(theta + v) <= J(theta) + <gradient, v> + (Delta / 6) ||v||^2.        *)
-(* T8: a step eta <= 3 / Delta lowers J by at least (eta / 2) ||gradient||^2, *)
-(* and no step eta <= 6 / Delta raises J.                                     *)
-(* T10: a step along gradient + bias, eta <= 3 / Delta, gives                 *)
+(* With c the mid-range and Spread.v's bound on E|S^2 - E S^2|, J is C-smooth *)
+(* with C = Delta (n - 1) / (3n - 2), n = max(E, 2), which is Delta / 4 for   *)
+(* one or two edges and less than Delta / 3 for any number, whatever K:       *)
+(*     J(theta + v) <= J(theta) + <gradient, v> + (C / 2) ||v||^2.            *)
+(* T8: a step eta <= 1 / C lowers J by at least (eta / 2) ||gradient||^2, and *)
+(* no step eta <= 2 / C raises J.                                             *)
+(* T10: a step along gradient + bias, eta <= 1 / C, gives                     *)
 (*     J' <= J - (eta / 2) ||gradient||^2 + (eta / 2) ||bias||^2.             *)
-(* (The outline's constant Delta / 2, so eta <= 2 / Delta, is weaker.)        *)
 (*                                                                            *)
 (* The proof needs no derivative of a product: along a line, a product of     *)
 (* softmaxes is one exponential family, P_t(a) proportional to                *)
@@ -96,6 +96,9 @@ Implicit Types (theta v : E -> K -> R) (a : architecture E K).
 Definition softmax theta e k := mask e k * expR (theta e k) / \sum_j mask e j * expR (theta e j).
 Definition move_logits theta v t : E -> K -> R := fun e k => theta e k + t * v e k.
 Definition inner (g v : E -> K -> R) : R := \sum_e \sum_k g e k * v e k.
+
+(* C, from the least and the largest loss. *)
+Definition smoothness (lo hi : R) := (hi - lo) * smooth_share R #|E|.
 
 Lemma normaliser_gt0 theta e : 0 < \sum_j mask e j * expR (theta e j).
 Proof.
@@ -231,7 +234,7 @@ Qed.
 Variables (lo hi : R).
 Hypothesis range : forall a, allowed a -> lo <= L a <= hi.
 
-Theorem T8_smooth t : `|line_curvature t| <= (hi - lo) / 3%:R * direction_norm v.
+Theorem T8_smooth t : `|line_curvature t| <= smoothness lo hi * direction_norm v.
 Proof.
 have pol := softmax_policy (move_logits theta v t); rewrite -/(p t) in pol.
 have [a0 Pa0] := some_positive (fun a => probability_ge0 a pol.1) (sum_probability pol.2).
@@ -247,8 +250,8 @@ apply: (@le_trans _ _ (mean (p t) (fun a =>
   have -> : - ((hi - lo) / 2%:R) = lo - (lo + hi) / 2%:R by field.
   have -> : (hi - lo) / 2%:R = hi - (lo + hi) / 2%:R by field.
   by rewrite !ler_add2r low.
-rewrite meanZ; have sixth : 0 <= (hi - lo) / 6%:R by rewrite divr_ge0 // ler0n.
-apply: ler_by_difference (ler_wpmul2l sixth (spread_bound v pol)) _.
+rewrite meanZ; have half : 0 <= (hi - lo) / 2%:R by rewrite divr_ge0 // ler0n.
+apply: ler_by_difference (ler_wpmul2l half (spread_bound v pol)) _; rewrite /smoothness.
 by field.
 Qed.
 End Line.
@@ -258,7 +261,7 @@ End Line.
 Section Descent.
 Variables (L : architecture E K -> R) (lo hi : R).
 Hypothesis range : forall a, allowed a -> lo <= L a <= hi.
-Let Delta := hi - lo.
+Let C := smoothness lo hi.
 
 Definition loss_at theta := mean (softmax theta) L.
 Definition gradient_at theta := gradient (softmax theta) L.
@@ -290,20 +293,17 @@ by apply: eq_bigr => i _; apply: softmax_ext.
 Qed.
 
 Theorem T8_upper_bound theta v :
-  loss_at (add_logits theta v) <= loss_at theta + inner v (gradient_at theta) + Delta / 6%:R * norm2 v.
+  loss_at (add_logits theta v) <= loss_at theta + inner v (gradient_at theta) + C / 2%:R * norm2 v.
 Proof.
 have at0 e k : move_logits theta v 0 e k = theta e k by rewrite /move_logits mul0r addr0.
 have at1 e k : move_logits theta v 1 e k = add_logits theta v e k by rewrite /move_logits mul1r.
-have bound t : 0 <= t <= 1 -> line_curvature theta v L t <= Delta / 3%:R * direction_norm v.
+have bound t : 0 <= t <= 1 -> line_curvature theta v L t <= C * direction_norm v.
   by move=> _; have := T8_smooth theta v range t; rewrite ler_norml => /andP[].
 have := taylor_second_order (T8_slope theta v L) (T8_curvature theta v L) bound.
 rewrite /line_loss -/(loss_at _) -/(loss_at _) (loss_ext at0) (loss_ext at1) /line_slope.
 have -> : inner v (gradient (softmax (move_logits theta v 0)) L) = inner v (gradient_at theta).
   by apply: eq_bigr => e _; apply: eq_bigr => k _; rewrite -/(gradient_at _) (gradient_ext at0).
-have -> : Delta / 3%:R * direction_norm v / 2%:R = Delta / 6%:R * norm2 v.
-  rewrite /norm2 /inner /direction_norm /row_norm.
-  have -> : \sum_e \sum_k v e k * v e k = \sum_e \sum_k v e k ^+ 2 by [].
-  by field.
+have -> : C * direction_norm v / 2%:R = C / 2%:R * norm2 v by rewrite mulrAC.
 by [].
 Qed.
 
@@ -323,7 +323,7 @@ by rewrite /scale_logits; ring.
 Qed.
 
 (* T10: the step along gradient + bias. *)
-Theorem T10_biased_step theta bias eta : 0 <= eta -> eta * Delta <= 3%:R ->
+Theorem T10_biased_step theta bias eta : 0 <= eta -> eta * C <= 1 ->
   loss_at (add_logits theta (scale_logits (- eta) (fun e k => gradient_at theta e k + bias e k))) <=
   loss_at theta - eta / 2%:R * norm2 (gradient_at theta) + eta / 2%:R * norm2 bias.
 Proof.
@@ -334,10 +334,9 @@ have dg : norm2 d = norm2 bias + 2%:R * inner d g - norm2 g.
   rewrite /norm2 /inner mulr_sumr -big_split -sumrB; apply: eq_bigr => e _ /=.
   rewrite mulr_sumr -big_split -sumrB; apply: eq_bigr => k _ /=.
   by rewrite /d; ring.
-have curved : Delta / 6%:R * ((- eta) ^+ 2 * norm2 d) <= eta / 2%:R * norm2 d.
-  have -> : Delta / 6%:R * ((- eta) ^+ 2 * norm2 d) = eta * Delta * (eta / 6%:R * norm2 d) by field.
-  have -> : eta / 2%:R * norm2 d = 3%:R * (eta / 6%:R * norm2 d) by field.
-  by rewrite ler_wpmul2r // mulr_ge0 ?norm2_ge0 // divr_ge0 ?ler0n.
+have curved : C / 2%:R * ((- eta) ^+ 2 * norm2 d) <= eta / 2%:R * norm2 d.
+  have -> : C / 2%:R * ((- eta) ^+ 2 * norm2 d) = eta * C * (eta / 2%:R * norm2 d) by field.
+  by rewrite ler_pimull // mulr_ge0 ?norm2_ge0 // divr_ge0 ?ler0n.
 apply: ler_by_difference curved _; rewrite dg.
 by field.
 Qed.
@@ -346,7 +345,7 @@ Qed.
 Definition gradient_step theta eta := add_logits theta (scale_logits (- eta) (gradient_at theta)).
 
 Theorem T8_any_step theta eta : 0 <= eta ->
-  loss_at (gradient_step theta eta) <= loss_at theta - eta * (1 - eta * Delta / 6%:R) * norm2 (gradient_at theta).
+  loss_at (gradient_step theta eta) <= loss_at theta - eta * (1 - eta * C / 2%:R) * norm2 (gradient_at theta).
 Proof.
 move=> eta0; have := T8_upper_bound theta (scale_logits (- eta) (gradient_at theta)).
 rewrite innerZ norm2Z -/(norm2 (gradient_at theta)) -/(gradient_step theta eta) => bound.
@@ -354,16 +353,16 @@ apply: ler_by_difference bound _.
 by field.
 Qed.
 
-Theorem T8_descent theta eta : 0 <= eta -> eta * Delta <= 3%:R ->
+Theorem T8_descent theta eta : 0 <= eta -> eta * C <= 1 ->
   loss_at (gradient_step theta eta) <= loss_at theta - eta / 2%:R * norm2 (gradient_at theta).
 Proof.
 move=> eta0 small; apply: le_trans (T8_any_step theta eta0) _.
 rewrite ler_add2l ler_opp2 ler_wpmul2r ?norm2_ge0 // ler_wpmul2l //.
-rewrite ler_subr_addl -ler_subr_addr ler_pdivr_mulr ?ltr0n //.
-by apply: le_trans small _; rewrite le_eqVlt; apply/orP; left; apply/eqP; field.
+rewrite -subr_ge0; have -> : 1 - eta * C / 2%:R - 2%:R^-1 = (1 - eta * C) / 2%:R by field.
+by rewrite divr_ge0 ?ler0n // subr_ge0.
 Qed.
 
-Theorem T8_no_rise theta eta : 0 <= eta -> eta * Delta <= 6%:R -> loss_at (gradient_step theta eta) <= loss_at theta.
+Theorem T8_no_rise theta eta : 0 <= eta -> eta * C <= 2%:R -> loss_at (gradient_step theta eta) <= loss_at theta.
 Proof.
 move=> eta0 small; apply: le_trans (T8_any_step theta eta0) _.
 rewrite ler_subl_addr ler_addl !mulr_ge0 ?norm2_ge0 // subr_ge0.

@@ -1,4 +1,8 @@
-"""T11: what does a baseline cost over the best one? A variance identity; T7 is its additive case."""
+"""T11: what does a baseline cost over the best one? A variance identity; T7 is its additive case.
+
+That the best baseline weighs the loss by the squared score is known (Greensmith, Bartlett & Baxter 2004), for factored
+actions from Wu et al. (2018, arXiv 1803.07246).
+"""
 
 from typing import Any
 

@@ -4,6 +4,9 @@ If the loss does not change when the outputs of the edges in S are scaled togeth
 zero, and the slope is the sum of the credits (Euler's theorem on homogeneous functions, of degree zero). Batch
 normalisation makes such losses: ReLU and convolution carry a factor on, normalisation takes it out (but for its
 epsilon). With one edge in S its credit is zero whatever it is worth, and AdvantageNAS never moves that edge.
+
+That saliencies obey such conservation laws is known from pruning (Tanaka et al. 2020, arXiv 2006.05467), symmetries of
+normalised weights from Kunin et al. (2021, arXiv 2012.04728); new is at most the step to architecture credit.
 """
 
 from typing import Any

@@ -1,4 +1,8 @@
-"""T1: does the natural-gradient step lower the expected loss, for all edges at once?"""
+"""T1: does the natural-gradient step lower the expected loss, for all edges at once?
+
+Close to Akimoto & Ollivier (2013) and, by the Baum-Eagon inequality, to linear multiplicative weights in congestion
+games (Palaiopanos, Panageas & Piliouras 2017, arXiv 1703.01138).
+"""
 
 from typing import Any
 

@@ -1,4 +1,9 @@
-"""T4: is the exact advantage unbiased? Yes, because the zeroed loss does not depend on the edge's own operation."""
+"""T4: is the exact advantage unbiased? Yes, because the zeroed loss does not depend on the edge's own operation.
+
+Known of agents that share a reward: the exact advantage is a difference reward (Wolpert & Tumer 2002), with policy
+gradients Dr.Reinforce (Castellini et al. 2020, arXiv 2012.11258). Debiased credit is a single-term randomised
+correction (Rhee & Glynn 2015).
+"""
 
 from typing import Any
 

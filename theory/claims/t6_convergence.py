@@ -1,4 +1,8 @@
-"""T6: does the expected loss converge under T1's step? Yes, and the policy travels a finite distance."""
+"""T6: does the expected loss converge under T1's step? Yes, and the policy travels a finite distance.
+
+For linear multiplicative weights in congestion games more is known: they converge to Nash equilibria (Palaiopanos,
+Panageas & Piliouras 2017, arXiv 1703.01138).
+"""
 
 import itertools
 from typing import Any

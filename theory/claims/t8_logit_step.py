@@ -19,6 +19,9 @@ XOR at p = 1/2 attains it, and C < D/3 for any number.
      At x = S^2, b = M / var, on average: E|S^2 - var| <= 2 var - 2 var^3/M = 2 k Y^2 Z / (Z^2 + 2 k Y^2), which grows
      with Z <= Y, to 2 k Y / (1 + 2 k).
 
+That J is smooth is known (one row: Mei et al. 2020, arXiv 2005.06392; players of a common potential: Zhang et al. 2022,
+arXiv 2202.00872). A constant that does not grow with E we have not found.
+
 Open: is R = 1/2 for E >= 3? `hard_search` looks for more and finds none. Equality is attained by 2, 3 and 5 binary
 edges at p = 1/2 with equal v: there the question contains E|S^2 - 1| <= 1 for all Rademacher sums of unit variance.
 """

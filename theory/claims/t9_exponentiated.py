@@ -1,4 +1,9 @@
-"""T9: does exponentiated gradient lower the expected loss? One edge at a time always, all at once below 8 / lambda."""
+"""T9: does exponentiated gradient lower the expected loss? One edge at a time always, all at once below 8 / lambda.
+
+Mirror descent with the entropy; below the inverse of a constant of relative smoothness it is known to descend (Lu,
+Freund & Nesterov 2018, arXiv 1610.05708). The constant lambda / 8 is what is derived here. Beyond it the step may cycle
+or turn chaotic (Palaiopanos, Panageas & Piliouras 2017, arXiv 1703.01138).
+"""
 
 import math
 from fractions import Fraction
