@@ -184,8 +184,8 @@ def verdict(cells: Sequence[Cell]) -> str:
     for landscape, group in evidence.by(cells, lambda cell: evidence.world(cell, cells)).items():
         least = f"{min(map(evidence.lowest_loss, group)):.3g}"
         best = [methods.label(cell.setting.method) for cell in group if f"{evidence.lowest_loss(cell):.3g}" == least]
-        told.append(f"{_listed(list(dict.fromkeys(best)))} on {landscape} ({least})")
-    return f"The lowest median J at the end has {'; '.join(told)}."
+        told.append(f"with {_listed(list(dict.fromkeys(best)))} on {landscape} ({least})")
+    return f"The median expected loss at the end is lowest {', '.join(told)}."
 
 
 def _listed(names: Sequence[str]) -> str:

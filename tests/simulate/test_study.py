@@ -223,7 +223,8 @@ def test_the_verdict_names_who_ends_lowest_and_ties_together() -> None:
     ]
     said = report.verdict(cells)
     assert said == (
-        "The lowest median J at the end has AdvantageNAS on additive (2); AdvantageNAS and REINFORCE on xor (0.5)."
+        "The median expected loss at the end is lowest with AdvantageNAS on additive (2), "
+        "with AdvantageNAS and REINFORCE on xor (0.5)."
     )
     turned = [replace(cell, values={"expected_loss": -cell.values["expected_loss"]}) for cell in cells]
     assert "REINFORCE on additive (-4)" in report.verdict(turned)
