@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.spaces.nasbench201 import EDGES, cell_space
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.network import Settings, assemble

@@ -178,7 +178,7 @@ def _add_evaluate(commands: program.Commands) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
     parser.add_argument("--randoms", type=int, default=1, help="random architectures beside it (default: 1)")
     parser.add_argument("--epochs", type=int, help="of each training from scratch (default: the task's)")
-    parser.add_argument("--train", action="store_true", help="cifar10: train from scratch too, beside the table")
+    parser.add_argument("--train", action="store_true", help="cifar10, cifar100: train too, beside the table")
     add_machine(parser)
     parser.set_defaults(run_command=_evaluate)
 
@@ -392,15 +392,16 @@ def _add_fetch(commands: program.Commands) -> None:
         help="download a data set that is published freely; goes on where it stopped",
         epilog="example: %(prog)s cifar10",
     )
-    parser.add_argument("source", choices=("cifar10",))
+    parser.add_argument("source", choices=("cifar10", "cifar100"))
     parser.add_argument("--data", type=Path, dest="target", metavar="DIR", help="where to (default: the user's cache)")
     parser.set_defaults(run_command=_fetch)
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from nas.data import cifar10, places
+    from nas.data import cifar10, cifar100, places
 
-    print(places.download(cifar10.SOURCE, options.target or places.user_cache()))
+    sources = {"cifar10": cifar10.SOURCE, "cifar100": cifar100.SOURCE}
+    print(places.download(sources[options.source], options.target or places.user_cache()))
     return 0
 
 

@@ -15,6 +15,7 @@ BUILT_IN = {
     "ptb": "nas.tasks.text.task:TASK",
     "text": "nas.tasks.text.task:TEXT",
     "cifar10": "nas.tasks.cifar10.task:TASK",
+    "cifar100": "nas.tasks.cifar100.task:TASK",
     "images": "nas.tasks.images.task:TASK",
     "digits": "nas.tasks.digits.task:TASK",
 }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from nas.data import cifar10, images, nasbench201, ptb
+from nas.data import cifar10, cifar100, images, nasbench201, ptb
 from nas.running import config, plugins, runs
 from nas.settings import SearchSettings
 from nas.spaces import nasbench201 as cells
@@ -72,6 +72,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "table": ("nasbench201.csv", _table),
     "packed table": ("nasbench201.csv.gz", _table),
     "archive": ("cifar-10-binary.tar.gz", cifar10.load),
+    "larger archive": ("cifar-100-python.tar.gz", cifar100.load),
 }
 
 
@@ -118,7 +119,7 @@ def test_any_name(parse: Callable[[str], Any], text: str) -> None:
     answers(lambda: parse(text))
 
 
-@pytest.mark.parametrize("read", [cifar10.read_pickle, cifar10.read_binary])
+@pytest.mark.parametrize("read", [part.read for each in (cifar10, cifar100) for part in (each.BINARY, each.PYTHON)])
 @many
 @given(content=st.binary(max_size=200) | st.binary(max_size=60).map(lambda part: b"\x80\x02}q\x01(" + part + b"u."))
 def test_any_batch(read: Callable[[bytes, str], Any], content: bytes) -> None:

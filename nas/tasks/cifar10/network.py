@@ -1,7 +1,8 @@
 """What is the CIFAR-10 parent network, and on which images are its weights and its architecture trained?
 
 The network of cells (nas/tasks/cells/network.py) with a stem of 16 channels and five cells a stage. Trained from
-scratch with one operation an edge, it is the benchmark's own network.
+scratch with one operation an edge, it is the benchmark's own network. CIFAR-100's is the same (nas/tasks/cifar100), on
+another `DataSet`.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data import cifar10, nasbench201
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.running import config
 from nas.spaces import nasbench201 as space
 from nas.supernets.batches import Batches
@@ -27,6 +28,23 @@ from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 KIND = ImageKind(  # of the training pixels, as NAS-Bench-201 rounds them
     len(cifar10.CLASSES), mean=(125.3, 123.0, 113.9), deviation=(63.0, 62.1, 66.7)
 )
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """50,000 training and 10,000 test images of which the benchmark's table speaks.
+
+    name: of its task, and of its columns in the table; what, for people; kind, of its images; load: the images that lie
+    under a folder. Raises: DataError if they are missing or damaged.
+    """
+
+    name: str
+    what: str
+    kind: ImageKind
+    load: Callable[[Path | None], tuple[Images, Images]]
+
+
+CIFAR10 = DataSet("cifar10", "CIFAR-10", KIND, cifar10.load)
 
 
 @dataclass(frozen=True)
@@ -84,11 +102,11 @@ class Settings:
             raise ValueError("static = true normalises by the batch alone: it needs affine = false, statistics = batch")
 
 
-def build(settings: Settings, data: Path | None, device: str, seed: int) -> Supernet:
-    """The parent network with its images. Raises: ValueError in one line if CIFAR-10 is missing or damaged."""
+def build(settings: Settings, data: Path | None, device: str, seed: int, of: DataSet = CIFAR10) -> Supernet:
+    """The parent network with its images. Raises: ValueError in one line if they are missing or damaged."""
     check_size(settings.channels, settings.cells)
-    train, _ = cifar10.load(data)
-    return assemble(settings, train, device, seed, table_figures(data, settings.zero))
+    train, _ = of.load(data)
+    return assemble(settings, train, device, seed, table_figures(data, settings.zero, of), of)
 
 
 def descent(settings: Settings) -> Descent:
@@ -102,13 +120,14 @@ def assemble(
     device: str,
     seed: int,
     figures: Callable[[list[int]], dict[str, float]] | None = None,
+    of: DataSet = CIFAR10,
 ) -> Supernet:
     """The parent network on given images: the first half trains weights, the second half the architecture."""
     torch.manual_seed(seed)
     cell_space = space.cell_space(settings.zero)
     candidates = (cell_space.operations,) * len(cell_space.edges)
     norm = Norm(settings.affine, settings.statistics)
-    model = CellNetwork(settings.channels, settings.cells, candidates, norm, KIND)
+    model = CellNetwork(settings.channels, settings.cells, candidates, norm, of.kind)
     model.precision = getattr(torch, settings.precision)
     half = len(train.labels) // 2
     parts = [train.part(start, start + min(settings.images, half)) for start in (0, half)]
@@ -122,7 +141,7 @@ def assemble(
     judged = batches(held_out, min(256, len(held_out.labels)), device)
     kind = FixedGraphSupernet if settings.static else Supernet
     model, loss = model.to(device), functional.cross_entropy
-    about = f"CIFAR-10, 2 × {len(parts[0].labels):,} training images"
+    about = f"{of.what}, 2 × {len(parts[0].labels):,} training images"
     unseen = settings.unseen > 0
     running = settings.statistics == "running"
     return kind(
@@ -150,7 +169,9 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return moved(images, generator, border=4, flip=True)
 
 
-def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[str, float]] | None:
+def table_figures(
+    data: Path | None, zero: bool, of: DataSet = CIFAR10
+) -> Callable[[list[int]], dict[str, float]] | None:
     """Table accuracy of a cell's operation indices, for the record, where the NAS-Bench-201 table is at hand.
 
     Raises: DataError if it is there and damaged.
@@ -158,7 +179,7 @@ def table_figures(data: Path | None, zero: bool) -> Callable[[list[int]], dict[s
     table = nasbench201.at_hand(data)
     if table is None:
         return None
-    test, valid = table.cube("cifar10_test"), table.cube("cifar10_valid")
+    test, valid = table.cube(f"{of.name}_test"), table.cube(f"{of.name}_valid")
     first = space.OPERATIONS.index(space.cell_space(zero).operations[0])
 
     def figures(choices: list[int]) -> dict[str, float]:

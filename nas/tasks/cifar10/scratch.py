@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch.nn import functional
 
-from nas.data import cifar10, nasbench201
-from nas.data.cifar10 import Images
+from nas.data import nasbench201
+from nas.data.cifar import Images
 from nas.data.nasbench201 import Table
 from nas.running import runs, training
 from nas.spaces import nasbench201 as space
@@ -22,7 +22,7 @@ from nas.supernets.descent import Descent
 from nas.supernets.supernet import Supernet
 from nas.tasks.cells.cell import Norm
 from nas.tasks.cells.network import CellNetwork
-from nas.tasks.cifar10.network import KIND, Settings, augment, batches
+from nas.tasks.cifar10.network import CIFAR10, DataSet, Settings, augment, batches
 from nas.tasks.task import Request, Row
 
 
@@ -50,34 +50,38 @@ class Recipe:
             )
 
 
-def evaluate(folder: Path, settings: Settings, result: Mapping[str, Any], request: Request) -> list[Row] | None:
+def evaluate(
+    folder: Path, settings: Settings, result: Mapping[str, Any], request: Request, of: DataSet = CIFAR10
+) -> list[Row] | None:
     """Rows for `nas.judging.evaluate`: the found cell, random cells and the best one as the table has them.
 
     With `request.train` also the found cell trained from scratch in RUN/scratch, one row a seed; None if stopped.
     Raises: DataError without the table, unless the cell is trained.
     """
     table = nasbench201.at_hand(request.data) if request.train else nasbench201.load(request.data)
-    rows = from_table(table, settings, result, request.randoms) if table is not None else []
+    rows = from_table(table, settings, result, request.randoms, of) if table is not None else []
     for seed in range(request.seeds if request.train else 0):
         recipe = Recipe(result["architecture"], seed, request.epochs or Recipe.epochs)
-        row = train_once(folder, recipe, request.data, request.device, request.stopped)
+        row = train_once(folder, recipe, request.data, request.device, request.stopped, of)
         if row is None:
             return None
         rows.append({"model": f"{recipe.epochs} ep.", **row})
     return rows
 
 
-def from_table(table: Table, settings: Settings, result: Mapping[str, Any], randoms: int) -> list[Row]:
+def from_table(
+    table: Table, settings: Settings, result: Mapping[str, Any], randoms: int, of: DataSet = CIFAR10
+) -> list[Row]:
     """What the table has on the found cell, on random ones and on the best one."""
     generator = torch.Generator().manual_seed(result["seed"])
     operations = space.cell_space(settings.zero)
     drawn = torch.randint(len(operations.operations), (randoms, len(space.EDGES)), generator=generator)
-    best = table.architectures[int(table.column("cifar10_test").argmax())]
+    best = table.architectures[int(table.column(f"{of.name}_test").argmax())]
     asked = [("found", result["architecture"]), *(("random", operations.write(cell)) for cell in drawn.tolist())]
-    return [{"model": name, **look_up(table, text)} for name, text in [*asked, ("best", best)]]
+    return [{"model": name, **look_up(table, text, of)} for name, text in [*asked, ("best", best)]]
 
 
-def look_up(table: Table, architecture: str) -> Row:
+def look_up(table: Table, architecture: str, of: DataSet = CIFAR10) -> Row:
     """The cell's row of the NAS-Bench-201 table: accuracies in percent, parameters.
 
     Raises: ValueError in one line if the string is wrong.
@@ -86,14 +90,19 @@ def look_up(table: Table, architecture: str) -> Row:
     return {
         "architecture": architecture,
         "index": index,
-        "parameters": int(nasbench201.parameters(table.choices[index], "cifar10")),
-        "validation": float(table.column("cifar10_valid")[index]),
-        "test": float(table.column("cifar10_test")[index]),
+        "parameters": int(nasbench201.parameters(table.choices[index], of.name)),
+        "validation": float(table.column(f"{of.name}_valid")[index]),
+        "test": float(table.column(f"{of.name}_test")[index]),
     }
 
 
 def train_once(
-    root: Path, recipe: Recipe, data: Path | None, device: str, stopped: Callable[[], bool] = lambda: False
+    root: Path,
+    recipe: Recipe,
+    data: Path | None,
+    device: str,
+    stopped: Callable[[], bool] = lambda: False,
+    of: DataSet = CIFAR10,
 ) -> Row | None:
     """The figures of one training, never done twice, in a run folder of its own under `root`; None if stopped."""
 
@@ -102,17 +111,17 @@ def train_once(
 
     folder = runs.folder_of(root, "scratch", recipe, recipe.seed)
     return training.once(
-        folder, recipe, recipe.epochs, lambda: Alone(build(recipe, *cifar10.load(data), device)), row, device, stopped
+        folder, recipe, recipe.epochs, lambda: Alone(build(recipe, *of.load(data), device, of)), row, device, stopped
     )
 
 
-def build(recipe: Recipe, train: Images, test: Images, device: str) -> Supernet:
+def build(recipe: Recipe, train: Images, test: Images, device: str, of: DataSet = CIFAR10) -> Supernet:
     """The cell's own network, with learned scales and running statistics: one candidate an edge."""
     torch.manual_seed(recipe.seed)
     names = tuple((space.OPERATIONS[choice],) for choice in space.read(recipe.architecture))
     alone = space_of(space.EDGES, recipe.architecture)
     norm = Norm(affine=True, statistics="running")
-    model = CellNetwork(recipe.channels, recipe.cells, names, norm, KIND)
+    model = CellNetwork(recipe.channels, recipe.cells, names, norm, of.kind)
     model.precision = getattr(torch, recipe.precision)
     weights = batches(train.part(0, recipe.images), recipe.batch, device, recipe.seed, augment)
     judged = batches(test, min(250, len(test.labels)), device)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas import __main__ as program
-from nas.data import cifar10, places
+from nas.data import cifar10, cifar100, places
 from nas.data.places import DataError, Source
 
 CONTENT = bytes(range(256)) * 20_000
@@ -173,9 +173,13 @@ def test_an_answer_that_is_not_http_is_one_line(tmp_path: Path) -> None:
 def test_the_command_fetches_where_it_is_told(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cifar10, "SOURCE", server.source())
-    assert program.main(["fetch", "cifar10", "--data", str(tmp_path / "here")]) == 0
+    monkeypatch.setattr(cifar10, "SOURCE", SOURCE)
+    monkeypatch.setattr(cifar100, "SOURCE", server.source())
+    assert program.main(["fetch", "cifar100", "--data", str(tmp_path / "here")]) == 0
     assert (tmp_path / "here" / "letters.gz").read_bytes() == CONTENT
+    monkeypatch.setattr(cifar10, "SOURCE", server.source())
+    assert program.main(["fetch", "cifar10", "--data", str(tmp_path / "there")]) == 0
+    assert (tmp_path / "there" / "letters.gz").read_bytes() == CONTENT
     monkeypatch.setattr(cifar10, "SOURCE", SOURCE)
     assert program.main(["fetch", "cifar10"]) == 2
     assert "no direct download" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nas.__main__ import main
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.data.ptb import Corpus
 from nas.judging.export import export
 from nas.running import runs

@@ -22,7 +22,7 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas import methods, objective, optimisers, step
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.data.ptb import Corpus
 from nas.search import steps
 from nas.settings import SearchSettings, build_method

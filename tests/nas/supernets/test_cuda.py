@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from nas import objective
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.data.ptb import Corpus
 from nas.running import runs
 from nas.running.searching import search_in

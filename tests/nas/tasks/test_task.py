@@ -138,7 +138,7 @@ def test_what_a_task_lacks_is_said_in_one_line(tmp_path: Path, capsys: pytest.Ca
     [
         (
             ["picture"],
-            "unknown task 'picture'; known: ptb, text, cifar10, images, digits, or your own as package.module:TASK",
+            "unknown task 'picture'; known: ptb, text, cifar10, cifar100, images, digits, or your own as package.module:TASK",
         ),
         (["no.module:TASK"], "cannot load task 'no.module:TASK': No module named 'no'"),
         (["tests.nas.tasks.own_task:NONE"], "has no attribute 'NONE'"),
@@ -188,7 +188,7 @@ def test_a_help_text_names_the_tasks_and_loads_no_torch() -> None:
     code = "import sys\nfrom nas.__main__ import main\n"
     code += "try: main(['search', '--help'])\nfinally: print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
-    assert "ptb, text, cifar10, images, digits, or your own as package.module:TASK" in " ".join(said.split())
+    assert "ptb, text, cifar10, cifar100, images, digits, or your own as package.module:TASK" in " ".join(said.split())
     assert said.endswith("False\n")
     control = code.replace("['search', '--help']", f"['search', '{OWN}', '--dry-run']")
     assert subprocess.run([sys.executable, "-c", control], cwd=ROOT, capture_output=True, text=True).stdout.endswith(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.spaces.nasbench201 import EDGES, OPERATIONS
 from nas.supernets.edge import choose
 from nas.tasks.cells.cell import EPSILON, ConvolutionalCell, Norm

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from nas import objective
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.fixed_graph import FixedGraphSupernet
 from nas.tasks.cifar10.network import Settings, assemble

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from nas import methods, objective, optimisers, step
 from nas.data import nasbench201 as table_file
-from nas.data.cifar10 import Images
+from nas.data.cifar import Images
 from nas.data.places import VARIABLE
 from nas.estimators import first_order_credit
 from nas.running import runs

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nas import __main__ as program
-from nas.data import cifar10, nasbench201
-from nas.data.cifar10 import Images
+from nas.data import cifar, nasbench201
+from nas.data.cifar import Images
 from nas.data.places import VARIABLE
 from nas.running import runs, training
 from nas.tasks import experiments
@@ -45,7 +45,7 @@ def train(folder: Path, recipe: Recipe, stop_after: int | None = None) -> scratc
         return stop_after is not None and asked > stop_after
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cifar10, "load", lambda data: (made_up(100, 0), made_up(50, 1)))
+        patch.setattr(cifar, "load", lambda published, editions, data: (made_up(100, 0), made_up(50, 1)))
         return scratch_images.train_once(folder, recipe, None, "cpu", stopped)
 
 
@@ -82,7 +82,7 @@ def test_a_found_cell_is_trained_without_the_table_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the command, on few images; trained once, and never again."""
-    monkeypatch.setattr(cifar10, "load", lambda data: (made_up(300, 0), made_up(50, 1)))
+    monkeypatch.setattr(cifar, "load", lambda published, editions, data: (made_up(300, 0), made_up(50, 1)))
     run = tmp_path / "run"
     with runs.open_run(run, experiments.load("cifar10", "quick")) as opened:
         opened.finish({"architecture": CELL, "seed": 0})
