@@ -16,6 +16,7 @@ FLOORS = ("nas", "theory", "simulate", "proofs")
 THROUGH = {
     "nas/arrays.py": "tests/nas/test_policy.py",
     "nas/found.py": "tests/nas/test_search.py",
+    "nas/data/cifar100.py": "tests/nas/data/test_cifar.py",
     "nas/progress.py": "tests/nas/test_search.py",
     "nas/schedule.py": "tests/nas/supernets/test_supernet.py",
     "nas/tasks/cells/source.py": "tests/nas/judging/test_export.py",
