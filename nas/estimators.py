@@ -94,6 +94,36 @@ def reinforce_with_entropy(probabilities: A, gates: A, loss: A, log_probability:
     return reinforce(probabilities, gates, loss + weight * log_probability, baseline)
 
 
+@shaped(probabilities="E K", gates="E K", loss="", critic="E K", seen="E E")
+def actor_critic(probabilities: A, gates: A, loss: A, critic: A, seen: Any = None) -> A:
+    """REINFORCE whose baseline is a learned critic: what the edge could expect, given what others chose.
+
+    gradient_e = (L - V_e)(a_e - p_e),  V_e = <p_e, w_e> + sum_f s_ef <a_f - p_f, w_f>
+                                    (Konda & Tsitsiklis 2000, with the critic as baseline; docs/notation.md, eq. 29)
+
+    The critic Q(a) = c + sum_f <a_f - p_f, w_f> is linear in the policy's scores, their compatible features; V_e is its
+    mean over edge e's own choice. With w_fk = E[L | a_fk = 1] it is the best such critic of a product policy.
+
+    Args: probabilities, gates (..., E, K); loss (...,); critic w (..., E, K), in loss units, independent of this step's
+    gates; seen s (E, E), 1 where edge e's baseline may see edge f, with a zero diagonal; by default all others.
+    Returns: (..., E, K), unbiased whatever w is, because V_e does not see a_e (T4). Where edges see those before them,
+    it may see those alone.
+
+    >>> import numpy as np
+    >>> p, a = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> w = np.array([[3.0, 5.0], [2.0, 6.0]])  # V = (4 + 2, 4 - 1): edge 1 chose its worse operation, edge 0 did not
+    >>> actor_critic(p, a, np.array(5.0), w)
+    array([[-0.5,  0.5],
+           [-1. ,  1. ]])
+    """
+    expected, surprise = (probabilities * critic).sum(axis=-1), ((gates - probabilities) * critic).sum(axis=-1)
+    if seen is None:
+        others = surprise.sum(axis=-1, keepdims=True) - surprise
+    else:
+        others = (seen * surprise[..., None, :]).sum(axis=-1)
+    return credited(probabilities, gates, expand(loss, 1) - expected - others)
+
+
 @shaped(probabilities="E K", gates="E K", loss="", zeroed_loss="E")
 def exact_advantage(probabilities: A, gates: A, loss: A, zeroed_loss: A) -> A:
     """The quantity that AdvantageNAS approximates: what the loss loses when the edge's output is zeroed.

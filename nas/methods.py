@@ -50,7 +50,7 @@ class Average:
 
     name: its place in memory and in checkpoints. axes: how many of the trailing (E, K) the value has: 0, 1 or 2.
     charged: whether the value is of the sample as the estimator sees it, a drawn zero operation charged by the method's
-    policy.
+    policy. first: whether entries without an update have the value of the first sample, instead of zero (axes > 0).
     """
 
     name: str
@@ -58,6 +58,7 @@ class Average:
     axes: int
     where: Callable[[Sample], Any] | None = None
     charged: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,19 @@ def regularised_loss_of(sample: Sample) -> Any:
     return sample.loss + ENTROPY_WEIGHT * sample.log_probability
 
 
+def loss_of_operations(sample: Sample) -> Any:
+    """L(a), as if every operation were one that was drawn, (..., E, K)."""
+    return expand(sample.loss, 2) + 0 * sample.gates
+
+
+def regularised_loss_of_operations(sample: Sample) -> Any:
+    """The same less the entropy bonus, (..., E, K)."""
+    return expand(regularised_loss_of(sample), 2) + 0 * sample.gates
+
+
 LOSS_AVERAGE = Average("loss", loss_of, 0)
+CRITIC = Average("critic", loss_of_operations, 2, where=gates_of, first=True)
+REGULARISED_CRITIC = Average("critic", regularised_loss_of_operations, 2, where=gates_of, first=True)
 REGULARISED_AVERAGE = Average("regularised_loss", regularised_loss_of, 0)
 CREDIT_AVERAGE = Average("credit", credit_of, 1, charged=True)
 EXACT_AVERAGE = Average("exact_advantage", exact_credit_of, 1)
@@ -213,6 +226,11 @@ RESIDUAL_AVERAGE = Average("residual", residual_of, 2, where=zeroed_gates_of)
 def reinforce_without_baseline(probabilities: Any, gates: Any, loss: Any) -> Any:
     """`estimators.reinforce` with the baseline zero."""
     return estimators.reinforce(probabilities, gates, loss, 0 * loss)
+
+
+def actor_critic(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+    """`estimators.actor_critic`, its critic the mean loss of each edge's operations."""
+    return estimators.actor_critic(probabilities, gates, loss, baseline)
 
 
 def exact_advantage_with_baseline(probabilities: Any, gates: Any, loss: Any, zeroed_loss: Any, baseline: Any) -> Any:
@@ -244,6 +262,14 @@ def tabulated_advantage(
 def enas(probabilities: Any, gates: Any, loss: Any, log_probability: Any, baseline: Any) -> Any:
     """`estimators.reinforce_with_entropy` with the published weight."""
     return estimators.reinforce_with_entropy(probabilities, gates, loss, log_probability, baseline, ENTROPY_WEIGHT)
+
+
+def enas_critic(probabilities: Any, gates: Any, loss: Any, log_probability: Any, baseline: Any) -> Any:
+    """`estimators.actor_critic` of the regularised loss; an edge's baseline sees the edges before it alone."""
+    one = gates[..., 0] * 0 + 1
+    before = namespace(gates).tril(one[..., None] * one[..., None, :], -1)
+    regularised = loss + ENTROPY_WEIGHT * log_probability
+    return estimators.actor_critic(probabilities, gates, regularised, baseline, before)
 
 
 def parsec_weights(loss: Any) -> Any:
@@ -428,6 +454,15 @@ METHODS: dict[str, Method] = {
             draw=UNIFORM,
             source="Li & Talwalkar 2019",
             colour="#a0522d",
+        ),
+        Method(
+            "actor_critic",
+            "Actor-critic",
+            actor_critic,
+            baseline=CRITIC,
+            unbiased_by="T4",
+            source="Konda & Tsitsiklis 2000",
+            colour="#3182bd",
         ),
         Method(
             "exact_advantage",
@@ -615,6 +650,15 @@ DISARM = Method("disarm", "DisARM", estimators.disarm, draw=ANTITHETIC, source="
 ENAS = Method(
     "enas", "ENAS", enas, draw=CONTROLLER, baseline=REGULARISED_AVERAGE, source="Pham et al. 2018", colour="#e6550d"
 )
+ENAS_CRITIC = Method(
+    "enas_critic",
+    "ENAS with a critic",
+    enas_critic,
+    draw=CONTROLLER,
+    baseline=REGULARISED_CRITIC,
+    source="Pham et al. 2018; Konda & Tsitsiklis 2000",
+    colour="#fdae6b",
+)
 EVOLUTION = Method(
     "evolution", "Regularised evolution", None, draw=EVOLVED, source="Real et al. 2019", colour="#756bb1"
 )
@@ -628,7 +672,7 @@ SECOND_ORDER = Method(
     source="Liu et al. 2019",
     colour="#636363",
 )
-ASIDE = {method.name: method for method in (EXACT, DISARM, ENAS, EVOLUTION, SECOND_ORDER)}
+ASIDE = {method.name: method for method in (EXACT, DISARM, ENAS, ENAS_CRITIC, EVOLUTION, SECOND_ORDER)}
 
 
 # ------------------------------------------------------------------ the door

@@ -220,6 +220,9 @@ def remember(method: Method, memory: Memory, sample: Sample) -> Memory:
             mean, count = (_insert(values, average.axes, own) for values in (mean, count))
         seen = average.where(sample) if average.where else xp.ones_like(mean)
         rate = xp.where(count * EMA_RATE < 1 - EMA_RATE, 1 / (count + 1), EMA_RATE)
+        if average.first:
+            updates = count.sum(axis=tuple(range(-average.axes, 0)), keepdims=True)
+            mean = xp.where(updates > 0, mean, value)
         mean, count = mean + seen * rate * (value - mean), count + seen
         for _ in range(own):
             mean, count = (_mean(values, axis=-1 - average.axes) for values in (mean, count))

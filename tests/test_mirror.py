@@ -67,6 +67,7 @@ OF_NO_MODULE = {
     "tests/docs/test_notebook.py": "docs/site/notebook.py",
     "tests/examples/test_a_strangers_estimator.py": "theory/testing.py",
     "tests/docs/test_site.py": "docs/site",
+    "tests/docs/test_systems.py": "docs",
     "tests/examples/test_examples.py": "examples",
     "tests/fuzz/test_readers.py": "tests/fuzz",
     "tests/nas/supernets/test_own_networks.py": "nas/supernets",

@@ -138,7 +138,9 @@ def _add_results(commands: program.Commands) -> None:
         epilog="example: %(prog)s --only rule --out figures",
     )
     parser.add_argument("--out", type=Path, default=Path("docs/results"), metavar="DIR", help="default: docs/results")
-    parser.add_argument("--only", choices=("nasbench201", "map", "repairs", "sampled", "rule"), help="one of them")
+    parser.add_argument(
+        "--only", choices=("nasbench201", "map", "repairs", "sampled", "rule", "methods"), help="one of them"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA)")
     parser.add_argument("--redraw", action="store_true", help="draw the numbers that are in --out again")
     parser.set_defaults(run_command=_results)

@@ -5,6 +5,7 @@ map          where first-order credit's expected step descends: loss curvature a
 repairs      bias, variance and cost of the repairs of first-order credit
 sampled      how many samples make a step improve: the bounds against the exact failure probability
 rule         variance times passes of every estimator over gate sizes: which one to take
+methods      bias, and variance times passes, of every method of the registry
 
 Each has a function that computes its numbers and one that draws them, so that a figure can be drawn again from the
 numbers on file.
@@ -30,7 +31,7 @@ from nas.judging.style import WIDTH, save, styled
 from nas.methods import METHODS
 from nas.running.files import check_folder
 from nas.running.runs import about_this_program, write_atomically
-from theory import architectures, exact, repairs, rule, sampled
+from theory import architectures, equal_passes, exact, repairs, rule, sampled
 from theory.claims import t14_concentration
 from theory.claims.t5_taylor_bias import FLIP
 from theory.claims.t11_best_baseline import BEST
@@ -55,6 +56,7 @@ def make_results(out: Path, only: str | None = None, data: Path | None = None, r
         "repairs": (repair_table, repairs_figure),
         "sampled": (sampled_bound, sampled_figure),
         "rule": (rule.table, rule.figure),
+        "methods": (equal_passes.table, equal_passes.figure),
     }
     for name, (compute, figure) in results.items():
         if only in (None, name):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas import controller, estimators, methods, optimisers, policy, step
-from nas.methods import ENAS, ENTROPY_WEIGHT
+from nas.methods import ENAS, ENAS_CRITIC, ENTROPY_WEIGHT
 from nas.objective import Penalty
 from tests.nas.test_estimators import rationals, simplex
 
@@ -169,11 +169,26 @@ def sees_what_came_before(sample: Any, loss: Any) -> Any:
     return enas(sample, loss) - before[:, None] * (sample.gates - sample.probabilities)
 
 
+def critic_of_what_came_before(sample: Any, loss: Any) -> Any:
+    return learned(sample, loss, np.tril(np.ones((len(sample.gates),) * 2), -1))
+
+
+def critic_of_all_others(sample: Any, loss: Any) -> Any:
+    return learned(sample, loss, 1 - np.eye(len(sample.gates)))
+
+
+def learned(sample: Any, loss: Any, seen: Any) -> Any:
+    table = np.arange(1.0, 1 + sample.gates.size).reshape(sample.gates.shape) ** 2 / 10
+    return estimators.actor_critic(sample.probabilities, sample.gates, loss + 0.3 * sample.log_probability, table, seen)
+
+
 @pytest.mark.parametrize("edges", [2, 3])
 @pytest.mark.parametrize(
     ("estimate", "holds"),
     [
         (enas, True),
+        (critic_of_what_came_before, True),
+        (critic_of_all_others, False),
         (sees_what_came_before, True),
         (turned, False),
         (sees_its_own, False),
@@ -194,6 +209,9 @@ def test_the_mean_is_the_gradient_of_the_expected_loss(edges: int, estimate: Any
 
 
 # ------------------------------------------------------------------ in fractions, whatever writes the conditionals
+
+
+WRONG = np.array([[F(9), F(-4)], [F(1, 7), F(3)], [F(-2), F(5)]])  # what a critic may say before it has learned
 
 
 class Chain:
@@ -237,6 +255,14 @@ def with_the_past(chain: Chain, a: Any, p: Any, gates: Any) -> Any:
     return estimators.credited(p, gates, chain.losses[a] - past)
 
 
+def with_a_critic_of_the_past(chain: Chain, a: Any, p: Any, gates: Any) -> Any:
+    return estimators.actor_critic(p, gates, chain.losses[a], WRONG, np.tril(np.ones((3, 3), dtype=int), -1))
+
+
+def with_a_critic_of_others(chain: Chain, a: Any, p: Any, gates: Any) -> Any:
+    return estimators.actor_critic(p, gates, chain.losses[a], WRONG)
+
+
 def with_the_future(chain: Chain, a: Any, p: Any, gates: Any) -> Any:
     future = np.array([F(a[1] + 2 * a[2]), F(a[2]), F(5, 7)])
     return estimators.credited(p, gates, chain.losses[a] - future)
@@ -264,9 +290,9 @@ def alternatives(chain: Chain, a: Any) -> Any:
 def test_t4_where_edges_see_those_before_them(seed: int) -> None:
     """Exactly: what may be subtracted is what was known before the edge's turn. The last edge has no later ones."""
     chain = Chain(seed)
-    for estimate in (with_a_constant, with_the_past):
+    for estimate in (with_a_constant, with_the_past, with_a_critic_of_the_past):
         assert [chain.unbiased(estimate, edge) for edge in range(3)] == [True, True, True]
-    for estimate in (with_the_future, exact_advantage, counterfactual, marginalised):
+    for estimate in (with_the_future, with_a_critic_of_others, exact_advantage, counterfactual, marginalised):
         assert [chain.unbiased(estimate, edge) for edge in range(3)] == [False, False, True]
 
 
@@ -370,6 +396,31 @@ def test_the_baseline_is_the_average_of_loss_and_bonus() -> None:
     expected = sample.loss + ENTROPY_WEIGHT * sample.log_probability
     np.testing.assert_allclose(taken.memory["regularised_loss"], expected)
     assert (taken.memory["regularised_loss"] != sample.loss).all()
+
+
+def test_the_critic_learns_what_each_operation_cost_and_credits_by_it() -> None:
+    """Its table by hand: all entries have the first loss, then those of drawn operations the means of theirs."""
+    sgd = optimisers.sgd()
+    state = step.start(
+        ENAS_CRITIC, sgd, np.zeros((2, 3)), np.random.default_rng(0).random(step.start_noise(ENAS, 2, 3))
+    )
+    first, one = step.architecture_step(ENAS_CRITIC, sgd, state, Table(), np.array([0.1, 0.9]), 0.1)
+    price = one.loss + ENTROPY_WEIGHT * one.log_probability
+    np.testing.assert_allclose(first.memory["critic"], np.full((2, 3), price))
+    second, two = step.architecture_step(ENAS_CRITIC, sgd, first, Table(), np.array([0.1, 0.1]), 0.1)
+    now = two.loss + ENTROPY_WEIGHT * two.log_probability
+    assert now != price
+    expected = np.array([[(price + now) / 2, price, price], [now, price, price]])
+    np.testing.assert_allclose(second.memory["critic"], expected)
+    # The first step charged the loss itself: the critic knew nothing. The second charges it against what is known.
+    known = first.memory["critic"]
+    values = [(two.probabilities[0] * known[0]).sum(), (two.probabilities[1] * known[1]).sum()]
+    values[1] += ((two.gates[0] - two.probabilities[0]) * known[0]).sum()
+    gradient = ENAS_CRITIC.estimate(two, first.memory)
+    np.testing.assert_allclose(
+        gradient, (now - np.array(values))[:, None] * (two.gates - two.probabilities), atol=1e-12
+    )
+    assert np.abs(gradient).max() > 0.1
 
 
 def test_what_cannot_begin_is_refused() -> None:

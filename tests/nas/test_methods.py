@@ -129,6 +129,7 @@ def test_memory_has_the_names_of_old_checkpoints() -> None:
         "advantage": ["gate_gradient"],
         "advantage_with_baseline": ["gate_gradient", "credit"],
         "reinforce": ["loss"],
+        "actor_critic": ["critic"],
         "exact_advantage_with_baseline": ["exact_advantage"],
         "tabulated_advantage": ["residual"],
         "binomial_reinforce": ["loss"],

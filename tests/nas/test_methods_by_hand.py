@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import methods, samples
+from nas import estimators, methods, samples
 from nas.methods import METHODS
 from theory import exact
 from theory.landscapes import Table
@@ -32,6 +32,7 @@ def moments(name: str, table: Any, p: Any) -> exact.Moments:
         # (what a gate of its own would give: gradient of component 0 where a = 0, where a = 1)
         ("reinforce_without_baseline", (F(4) * F(3, 4), F(8) * F(-1, 4))),  # L (a - p) = (3, -2)
         ("reinforce", (F(4 - 7) * F(3, 4), F(8 - 7) * F(-1, 4))),  # L - J = (-3, 1)
+        ("actor_critic", (F(4 - 7) * F(3, 4), F(8 - 7) * F(-1, 4))),  # no other edge to see: the mean of 4 and 8 is J
         ("advantage", (F(2) * F(3, 4), F(6) * F(-1, 4))),  # credit (2, 6), affine: exact
         ("advantage_with_baseline", (F(2 - 5) * F(3, 4), F(6 - 5) * F(-1, 4))),
         ("exact_advantage", (F(2) * F(3, 4), F(6) * F(-1, 4))),
@@ -88,6 +89,8 @@ def mean_advantage(edge: int) -> F:
 CHARGES: dict[str, Any] = {
     "reinforce_without_baseline": lambda i, j, e: LOSSES[i, j],
     "reinforce": lambda i, j, e: LOSSES[i, j] - J,
+    # Of two edges: L less the mean loss of what the other chose, which is the counterfactual baseline.
+    "actor_critic": lambda i, j, e: LOSSES[i, j] - (TWO[0] @ LOSSES[:2, j] if e == 0 else TWO[1] @ LOSSES[i, :2]),
     "advantage": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e],
     "advantage_with_baseline": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e] - mean_advantage(e),
     "exact_advantage": lambda i, j, e: LOSSES[i, j] - zeroed(i, j)[e],
@@ -110,6 +113,88 @@ def test_two_edges_loop_by_loop(name: str) -> None:
     found = moments(name, LOSSES, TWO)
     assert (found.mean == mean).all()
     assert found.total_variance == second - (mean * mean).sum()
+
+
+# ------------------------------------------------------------------ three edges: what a critic learns
+
+THREE = np.array([[F(1, 3), F(2, 3)], [F(1, 4), F(3, 4)], [F(3, 5), F(2, 5)]])
+ALL = np.ones((3, 3), dtype=int).astype(object)
+OWN = np.array([[F(2), F(-1)], [F(5), F(3)], [F(0), F(4)]])  # what each operation adds to an additive loss
+
+
+def _every(law: Any) -> Any:
+    for a in itertools.product(range(2), repeat=3):
+        gates = np.array(np.eye(2, dtype=int)[list(a)], dtype=object)
+        yield math.prod(THREE[e, k] for e, k in enumerate(a)), gates, law(a)
+
+
+def _critic(law: Any) -> Any:
+    """E[L | a_ek = 1], (E, K), by enumeration."""
+    total = sum(w * loss * gates for w, gates, loss in _every(law))
+    return total / THREE
+
+
+def additive(a: tuple[int, ...]) -> F:
+    total: F = sum((OWN[e, k] for e, k in enumerate(a)), F(0))
+    return total
+
+
+def crossed(a: tuple[int, ...]) -> F:
+    return additive(a) + F(7 * a[0] * a[1] - 3 * a[0] * a[1] * a[2], 2)
+
+
+@pytest.mark.parametrize("law", [additive, crossed])
+def test_the_critic_is_konda_and_tsitsiklis_projection(law: Any) -> None:
+    """What the critic leaves of L is uncorrelated with every score: their compatible features, least squares solved.
+
+    So the scores times the critic alone already have the gradient as their mean, and a critic that sees its own edge,
+    taken off the loss, leaves a gradient of nothing: the control.
+    """
+    w = _critic(law)
+    expected_loss = sum(chance * loss for chance, _, loss in _every(law))
+    truth: Any = sum(chance * loss * (gates - THREE) for chance, gates, loss in _every(law))
+    by_critic: Any = 0
+    left: Any = 0
+    seen: Any = 0
+    for chance, gates, loss in _every(law):
+        q = expected_loss + ((gates - THREE) * w).sum()
+        by_critic = by_critic + chance * q * (gates - THREE)
+        left = left + chance * (loss - q) * (gates - THREE)
+        seen = seen + chance * estimators.actor_critic(THREE, gates, loss, w, ALL)  # its own edge, too
+    assert (by_critic == truth).all()
+    assert (left == 0).all()
+    assert (seen == 0).all()
+    assert (truth != 0).any()
+
+
+def test_on_an_additive_loss_the_critic_leaves_each_edge_its_own_part() -> None:
+    """T7's repair for the price of one forward pass: the charge of edge e is its own part less that part's mean."""
+    law = np.zeros((3, 3, 3), dtype=object)
+    for a in itertools.product(range(3), repeat=3):
+        law[a] = additive(tuple(min(k, 1) for k in a)) if 2 not in a else F(0)
+    found = moments("actor_critic", law, THREE)
+    second = F(0)
+    for chance, gates, _ in _every(additive):
+        part = (gates * OWN).sum(axis=-1) - (THREE * OWN).sum(axis=-1)
+        second += chance * ((part[:, None] * (gates - THREE)) ** 2).sum()
+    assert (found.bias == 0).all()
+    assert found.total_variance == second - (found.mean**2).sum()
+    assert found.total_variance < moments("reinforce", law, THREE).total_variance
+    assert found.cost.forward == 1
+    assert found.cost.backward == 0
+
+
+@pytest.mark.parametrize("sees", ["others", "before", "all"])
+def test_any_critic_is_unbiased_unless_it_sees_its_own_edge(sees: str) -> None:
+    """T4, for a critic that has learned nothing yet: any numbers."""
+    wrong = np.array([[F(9), F(-4)], [F(1, 7), F(3)], [F(-2), F(5)]])
+    seen = {"others": None, "before": np.tril(ALL, -1), "all": ALL}[sees]
+    mean: Any = 0
+    truth: Any = 0
+    for chance, gates, loss in _every(crossed):
+        mean = mean + chance * estimators.actor_critic(THREE, gates, loss, wrong, seen)
+        truth = truth + chance * loss * (gates - THREE)
+    assert (mean == truth).all() == (sees != "all")
 
 
 def test_muprop_on_two_edges_keeps_the_remainder_of_the_expansion() -> None:

@@ -29,7 +29,7 @@ def run_search(folder: Path, settings: SearchSettings = SETTINGS, stopped: Calla
         return search_in(run, Tiny(), settings, 3, stopped)
 
 
-SERVED = sorted({*METHODS, "enas", "evolution"} - {"nasp", "binomial_advantage", "binomial_reinforce"})
+SERVED = sorted({*METHODS, "enas", "enas_critic", "evolution"} - {"nasp", "binomial_advantage", "binomial_reinforce"})
 
 
 @pytest.mark.parametrize("method", SERVED)

@@ -138,7 +138,7 @@ def test_what_a_task_lacks_is_said_in_one_line(tmp_path: Path, capsys: pytest.Ca
     [
         (
             ["picture"],
-            "unknown task 'picture'; known: ptb, text, cifar10, cifar100, images, digits, or your own as package.module:TASK",
+            "unknown task 'picture'; known: ptb, text, cifar10, cifar100, images, digits, or your own as package.",
         ),
         (["no.module:TASK"], "cannot load task 'no.module:TASK': No module named 'no'"),
         (["tests.nas.tasks.own_task:NONE"], "has no attribute 'NONE'"),
