@@ -94,20 +94,19 @@ def reinforce_with_entropy(probabilities: A, gates: A, loss: A, log_probability:
     return reinforce(probabilities, gates, loss + weight * log_probability, baseline)
 
 
-@shaped(probabilities="E K", gates="E K", loss="", critic="E K", seen="E E")
-def actor_critic(probabilities: A, gates: A, loss: A, critic: A, seen: Any = None) -> A:
+@shaped(probabilities="E K", gates="E K", loss="", critic="E K")
+def actor_critic(probabilities: A, gates: A, loss: A, critic: A) -> A:
     """REINFORCE whose baseline is a learned critic: what the edge could expect, given what others chose.
 
-    gradient_e = (L - V_e)(a_e - p_e),  V_e = <p_e, w_e> + sum_f s_ef <a_f - p_f, w_f>
+    gradient_e = (L - V_e)(a_e - p_e),  V_e = <p_e, w_e> + sum_{f != e} <a_f - p_f, w_f>
                                     (Konda & Tsitsiklis 2000, with the critic as baseline; docs/notation.md, eq. 29)
 
     The critic Q(a) = c + sum_f <a_f - p_f, w_f> is linear in the policy's scores, their compatible features; V_e is its
     mean over edge e's own choice. With w_fk = E[L | a_fk = 1] it is the best such critic of a product policy.
 
     Args: probabilities, gates (..., E, K); loss (...,); critic w (..., E, K), in loss units, independent of this step's
-    gates; seen s (E, E), 1 where edge e's baseline may see edge f, with a zero diagonal; by default all others.
-    Returns: (..., E, K), unbiased whatever w is, because V_e does not see a_e (T4). Where edges see those before them,
-    it may see those alone.
+    gates. Returns: (..., E, K), unbiased whatever w is, because V_e does not see a_e (T4). Where edges see those before
+    them and p are the conditional rows, a_f - p_f of a later edge has mean zero whatever e chose: unbiased as well.
 
     >>> import numpy as np
     >>> p, a = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -117,10 +116,7 @@ def actor_critic(probabilities: A, gates: A, loss: A, critic: A, seen: Any = Non
            [-1. ,  1. ]])
     """
     expected, surprise = (probabilities * critic).sum(axis=-1), ((gates - probabilities) * critic).sum(axis=-1)
-    if seen is None:
-        others = surprise.sum(axis=-1, keepdims=True) - surprise
-    else:
-        others = (seen * surprise[..., None, :]).sum(axis=-1)
+    others = surprise.sum(axis=-1, keepdims=True) - surprise
     return credited(probabilities, gates, expand(loss, 1) - expected - others)
 
 

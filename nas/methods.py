@@ -265,11 +265,8 @@ def enas(probabilities: Any, gates: Any, loss: Any, log_probability: Any, baseli
 
 
 def enas_critic(probabilities: Any, gates: Any, loss: Any, log_probability: Any, baseline: Any) -> Any:
-    """`estimators.actor_critic` of the regularised loss; an edge's baseline sees the edges before it alone."""
-    one = gates[..., 0] * 0 + 1
-    before = namespace(gates).tril(one[..., None] * one[..., None, :], -1)
-    regularised = loss + ENTROPY_WEIGHT * log_probability
-    return estimators.actor_critic(probabilities, gates, regularised, baseline, before)
+    """`estimators.actor_critic` of the regularised loss, with the published weight."""
+    return estimators.actor_critic(probabilities, gates, loss + ENTROPY_WEIGHT * log_probability, baseline)
 
 
 def parsec_weights(loss: Any) -> Any:
