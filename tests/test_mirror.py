@@ -71,6 +71,7 @@ OF_NO_MODULE = {
     "tests/examples/test_examples.py": "examples",
     "tests/fuzz/test_readers.py": "tests/fuzz",
     "tests/nas/supernets/test_own_networks.py": "nas/supernets",
+    "tests/nas/tasks/cifar100/test_task.py": "nas/tasks/cifar100/task.py",
     "tests/nas/tasks/digits/test_task.py": "nas/tasks/digits/task.py",
     "tests/nas/test_zero_policy.py": "nas/step.py",
     "tests/theory/test_own_policies.py": "theory/exact.py",
