@@ -61,6 +61,12 @@ CASES: dict[str, Callable[[np.random.Generator, tuple[int, ...], int, int], tupl
         rationals(r, *b, e, k),
         rationals(r, *b, e),
     ),
+    "actor_critic": lambda r, b, e, k: (
+        simplex(r, *b, e, k),
+        one_hot(r, *b, e, k),
+        rationals(r, *b),
+        rationals(r, *b, e, k),
+    ),
     "exact_advantage": lambda r, b, e, k: (
         simplex(r, *b, e, k),
         one_hot(r, *b, e, k),
@@ -238,6 +244,14 @@ def test_reinforce_with_entropy_by_hand() -> None:
     p, a = np.array([[F(1, 3), F(2, 3)]]), np.array([[0, 1]], dtype=object)
     # (5 + 1/2 * -4 - 2) (a - p) = 1 (-1/3, 1/3)
     assert (estimators.reinforce_with_entropy(p, a, F(5), F(-4), F(2), F(1, 2)) == [[F(-1, 3), F(1, 3)]]).all()
+
+
+def test_actor_critic_by_hand() -> None:
+    p, a = np.array([[F(1, 2), F(1, 2)], [F(1, 4), F(3, 4)]]), np.array([[1, 0], [0, 1]], dtype=object)
+    w = np.array([[F(3), F(5)], [F(2), F(6)]])
+    # expected 4 and 5; edge 0 is 1 better than that, edge 1 is 1 worse: V = (4 + 1, 5 - 1), L - V = (1, 2)
+    expected = [[F(1, 2), F(-1, 2)], [F(-1, 2), F(1, 2)]]
+    assert (estimators.actor_critic(p, a, F(6), w) == expected).all()
 
 
 def test_relaxed_by_hand() -> None:
