@@ -96,7 +96,7 @@ def table(toys: int = 10, edges: int = 3, candidates: int = 3, gate_size: float 
 @styled
 def figure(numbers: dict[str, Any]) -> Figure:
     """Relative bias against variance times passes, a panel a kind of network; what runs all operations is hollow."""
-    drawing = Figure(figsize=(WIDTH, 5.2))
+    drawing = Figure(figsize=(WIDTH, 6.2))
     for axis, kind in zip(drawing.subplots(1, 2, sharey=True), KINDS, strict=True):
         for name, row in numbers["landscapes"][kind].items():
             sparse = row["operations"] < numbers["candidates"] / 2
@@ -110,7 +110,7 @@ def figure(numbers: dict[str, Any]) -> Figure:
         axis.set(xscale="log", yscale="log", xlabel="variance over REINFORCE's × passes")
         axis.set_title(f"{kind}, gate size {numbers['gate_size']}, n = {numbers['toys']}")
     drawing.axes[0].set_ylabel(f"bias over the gradient's norm, {LEAST:g} for less")
-    drawing.legend(*drawing.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    drawing.legend(*drawing.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return drawing
 
 
