@@ -108,4 +108,38 @@ Fail Definition t1_longer : keeps (fun x y => x <= y) 2%:R True :=
   fun p c eps pol bound eps0 small => T1_ragged pol (bound I) eps0 small.
 Fail Definition t1_without_bound : keeps (fun x y => x <= y) 1 False :=
   fun p c eps pol bound eps0 small => T1_ragged pol (bound I) eps0 small.
+
+Definition scores (f : R -> R) := forall (p : forall e, K e -> R) e (k : K e), ragged_policy p ->
+  ragged_mean p (fun a => L a * ((a e == k)%:R - p e k)) = f (ragged_gradient p L k).
+
+Definition t4_scores : scores (fun x => x) := fun p e k => T4_ragged L k.
+Fail Definition t4_upside_down : scores (fun x => - x) := fun p e k => T4_ragged L k.
+
+Definition gains (rel : R -> R -> Prop) (part : R) := forall lo hi, (forall e, (0 < #|K e|)%N) ->
+  (forall a, lo <= L a <= hi) -> forall theta eta, 0 <= eta ->
+  rel (ragged_loss_at L (fun e k => theta e k - eta * ragged_gradient_at L theta k))
+    (ragged_loss_at L theta
+      - eta * (1 - eta * smoothness E lo hi / part) * ragged_norm2 (ragged_gradient_at L theta)).
+
+Definition t8_gains : gains (fun x y => x <= y) 2%:R :=
+  fun lo hi inhabited range theta eta eta0 => T8_ragged inhabited range theta eta0.
+Fail Definition t8_gains_turned : gains (fun x y => y <= x) 2%:R :=
+  fun lo hi inhabited range theta eta eta0 => T8_ragged inhabited range theta eta0.
+Fail Definition t8_gains_more : gains (fun x y => x <= y) 4%:R :=
+  fun lo hi inhabited range theta eta eta0 => T8_ragged inhabited range theta eta0.
+
+Definition falls (rel : R -> R -> Prop) (range : R) (eigen_asked : Prop) :=
+  forall (p : forall e, K e -> R) (I : E -> E -> R) (lambda eta : R), ragged_policy p -> 0 < eta ->
+  ragged_interactions L I -> (forall i j, I i j = I j i) ->
+  (eigen_asked -> forall m, eigenvalue (interaction_matrix I (enum E)) m -> m <= lambda) -> eta * lambda <= range ->
+  rel (ragged_mean (fun e k => ragged_exponentiated L p eta k) L) (ragged_mean p L).
+
+Definition t9_falls : falls (fun x y => x <= y) 8%:R True :=
+  fun p J lambda eta pol eta0 bounded sym top small => T9_ragged pol eta0 bounded sym (top I) small.
+Fail Definition t9_falls_turned : falls (fun x y => y <= x) 8%:R True :=
+  fun p J lambda eta pol eta0 bounded sym top small => T9_ragged pol eta0 bounded sym (top I) small.
+Fail Definition t9_falls_further : falls (fun x y => x <= y) 9%:R True :=
+  fun p J lambda eta pol eta0 bounded sym top small => T9_ragged pol eta0 bounded sym (top I) small.
+Fail Definition t9_falls_without_eigenvalues : falls (fun x y => x <= y) 8%:R False :=
+  fun p J lambda eta pol eta0 bounded sym top small => T9_ragged pol eta0 bounded sym (top I) small.
 End Ragged.
