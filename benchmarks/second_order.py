@@ -5,8 +5,9 @@
 
 The parent network of a task as a search builds it. Both steps are taken in turn in every round, so that they meet the
 same machine; what is told of them is the ratio. By count second order has five forward passes where first order has
-one (four, and one for the loss that is recorded), and four backward passes where it has one. Memory is that of one
-step in a fresh process: its peak less what was there before, after a step that has loaded the libraries.
+one (four, and one for the loss that is recorded), and four backward passes where it has one, on text twice as many.
+Memory is that of one step in a fresh process: its peak less what was there before. On the CPU that is resident memory,
+with what a first step loads: a network must be large enough to stand out.
 """
 
 import argparse
