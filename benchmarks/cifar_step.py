@@ -7,15 +7,21 @@ Every round draws one random cell and times every variant on it, in turn, so tha
 machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
 adds the other operations' zero gates as scalars; default memory format, separate layers, and a backward pass that
 computes weight gradients in the architecture step too. Share of peak: multiply-adds of the convolutions that ran, over
-what one large matrix product reaches here in the same precision and threads.
+what one large matrix product reaches here in the same precision and threads. Then, each variant in a process of its
+own: seconds of the first call of each step, after how many steps what that takes longer than plain's is won back, and
+the peak memory of both steps beyond what the process held before (on the CPU resident, on CUDA allocated).
 """
 
 import argparse
+import math
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.cifar import Images
+from nas.running.pool import workers
 from nas.spaces.nasbench201 import EDGES, cell_space
 from nas.supernets.supernet import Supernet
 from nas.tasks.cifar10.network import Settings, assemble
@@ -204,22 +211,18 @@ def main() -> None:
     options.threads = 1 if options.cpu_time else options.threads
     torch.set_num_threads(options.threads)
     size = (options.batch, options.cells, options.device)
-    variants = {
-        "plain float32": (Plain(*size), torch.float32),
-        "this float32": (ours("float32", *size), torch.float32),
-        "this bfloat16": (ours("bfloat16", *size), torch.bfloat16),
-    }
+    names = ["plain float32", "this float32", "this bfloat16"]
     if options.static or options.device.startswith("cuda"):
-        for precision in ("float32", "bfloat16"):
-            variants[f"static {precision}"] = (ours(precision, *size, static=True), getattr(torch, precision))
+        names += ["static float32", "static bfloat16"]
+    variants = {name: (variant(name, *size), getattr(torch, name.split()[1])) for name in names}
     generator = torch.Generator().manual_seed(0)
     seconds: dict[tuple[str, str], list[float]] = {}
     work: list[float] = []
     for count in range(options.rounds + 2):
         chosen = torch.randint(0, CANDIDATES, (len(EDGES),), generator=generator).tolist()
-        for name, (variant, _) in variants.items():
-            for step in ("weight_step", "architecture_step"):
-                took = timed(lambda v=variant, s=step, c=chosen: getattr(v, s)(c), options.device, clock)  # type: ignore[misc]
+        for name, (timed_one, _) in variants.items():
+            for step in STEPS:
+                took = timed(lambda v=timed_one, s=step, c=chosen: getattr(v, s)(c), options.device, clock)  # type: ignore[misc]
                 if count >= 2:  # two rounds to warm up
                     seconds.setdefault((name, step), []).append(took)
         if count >= 2:
@@ -238,6 +241,67 @@ def main() -> None:
         mean = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
         of_plain = f"{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(f"{name:15} {step:18} {mean:>20} {of_plain:>27} {share:8.1%}")
+    print(f"{'variant':15} {'first weight':>13} {'first architecture':>19} {'pays after steps':>17} {'peak, MiB':>10}")
+    first: dict[str, tuple[list[float], float]] = {}
+    for name in names:
+        first[name] = in_a_fresh_process(options.threads, first_calls, name, *size, clock)
+        calls, peak_memory = first[name]
+        usual, plain = (sum(statistics.mean(seconds[one, step]) for step in STEPS) for one in (name, names[0]))
+        steps = pays_after(sum(calls), usual, sum(first[names[0]][0]), plain)
+        print(f"{name:15} {calls[0]:>13.3f} {calls[1]:>19.3f} {steps:>17} {peak_memory / 2**20:>10.0f}")
+
+
+# ------------------------------------------------------------------ the first call, and memory
+
+STEPS = ("weight_step", "architecture_step")
+
+
+def variant(name: str, batch: int, cells: int, device: str) -> Any:
+    """What is measured under a name: "plain", "this" or "static", and a precision."""
+    kind, precision = name.split()
+    return Plain(batch, cells, device) if kind == "plain" else ours(precision, batch, cells, device, kind == "static")
+
+
+def first_calls(
+    name: str, batch: int, cells: int, device: str, clock: Callable[[], float]
+) -> tuple[list[float], float]:
+    """Seconds of a variant's first call of each step, and their peak memory in bytes."""
+    made, chosen = variant(name, batch, cells, device), [2] * len(EDGES)
+    before = held(device)
+    calls = [timed(lambda s=step: getattr(made, s)(chosen), device, clock) for step in STEPS]  # type: ignore[misc]
+    return calls, peak_memory_of(device) - before
+
+
+def in_a_fresh_process(threads: int, work: Callable[..., Any], *given: Any) -> Any:
+    """work(*given), where nothing was called before."""
+    with workers(1, threads) as fresh:
+        return fresh.submit(work, *given).result()
+
+
+def pays_after(first: float, usual: float, plain_first: float, plain: float) -> str:
+    """Steps after which a first call that takes longer than plain's is won back; "never" if a step is no faster.
+
+    first, usual: seconds of the first and of a usual pair of steps; plain_first and plain those of the plain network.
+    """
+    extra = (first - usual) - (plain_first - plain)
+    if extra <= 0:
+        return "0"
+    return f"{math.ceil(extra / (plain - usual)):,}" if usual < plain else "never"
+
+
+def held(device: str) -> float:
+    """Bytes of memory that are held now; from here on the peak counts."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+        return float(torch.cuda.memory_allocated())
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def peak_memory_of(device: str) -> float:
+    """Bytes of memory that were held at most."""
+    if device.startswith("cuda"):
+        return float(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ weights left out; `weights` is the network's parameters with their gradients' wo
 
 import argparse
 import platform
-import resource
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.cifar_step import held, peak_memory_of
 from nas.running.pool import workers
 from nas.spaces.nasbench201 import EDGES
 from nas.supernets.edge import choose
@@ -41,9 +40,9 @@ def measure(candidates: int, paths: int | None, batch: int, cells: int, device: 
         runs += functional.one_hot((chosen + extra) % candidates, candidates).float().to(device)
     images, labels = torch.zeros(batch, 3, 32, 32, device=device), torch.zeros(batch, dtype=torch.long, device=device)
     _step(network, images[:1], labels[:1], gates, runs)
-    before = _now(device)
+    before = held(device)
     _step(network, images, labels, gates, runs)
-    peak = _peak(device) - before
+    peak = peak_memory_of(device) - before
     kept: dict[int, int] = {}
     own = {parameter.data_ptr() for parameter in network.parameters()}
 
@@ -60,19 +59,6 @@ def measure(candidates: int, paths: int | None, batch: int, cells: int, device: 
 
 def _step(network: CellNetwork, images: Tensor, labels: Tensor, gates: Tensor, runs: Tensor) -> None:
     NetworkObjective(network, functional.cross_entropy, images, labels).gradients(gates, runs)
-
-
-def _now(device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
-        return float(torch.cuda.memory_allocated())
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _peak(device: str) -> float:
-    if device.startswith("cuda"):
-        return float(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def main() -> None:

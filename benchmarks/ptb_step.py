@@ -6,11 +6,14 @@
 Prints, for a weight step and an architecture step: plain PyTorch (the same cell edge by edge, with autograd), this
 toolkit in float32 and with bfloat16 products, on CUDA also its static form (a step is one recorded graph), the matrix
 products of the same step alone; seconds, times the products, share of the machine's peak. All variants of a row of
-repeats run one after another, so that a busy machine meets all alike; medians. Then the memory that a tape holds under
-sparse, two-path and dense propagation, and how the step grows with units, nodes and window.
+repeats run one after another, so that a busy machine meets all alike; medians. Then, each in a process of its own, the
+seconds of the first call, after how many steps what that takes longer than plain's is won back, and the peak memory
+beyond what the process held before (on the CPU resident, on CUDA allocated); the memory that a tape holds under sparse,
+two-path and dense propagation, and how the step grows with units, nodes and window.
 """
 
 import argparse
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from benchmarks.cifar_step import held, in_a_fresh_process, pays_after, peak_memory_of, timed
 from nas.data.ptb import Corpus
 from nas.policy import gates_of
 from nas.tasks.text import cell as cells
@@ -51,7 +55,8 @@ def main() -> None:
     clock = time.process_time if options.clock == "cpu" else wall
     where = torch.cuda.get_device_name() if on_cuda() else f"{options.threads} threads"
     print(f"torch {torch.__version__}, {where}, {settings}")
-    compare(settings, options.repeats, clock)
+    times = compare(settings, options.repeats, clock)
+    first_calls(settings, times, options.threads, options.device, clock)
     memory(settings)
     if options.growth:
         grown = [replace(settings, units=units) for units in (100, 200, 300, 400)]
@@ -66,17 +71,11 @@ def main() -> None:
 # ------------------------------------------------------------------ the comparison
 
 
-def compare(settings: Settings, repeats: int, clock: Clock) -> None:
-    """Print the table of variants."""
-    variants: dict[str, Callable[[], object]] = {}
-    for number, kind in enumerate(("weights", "architecture")):
-        variants[f"{kind}: plain PyTorch, float32"] = plain_step(settings, with_weights=number == 0)
-        for precision in DTYPES:
-            variants[f"{kind}: this toolkit, {precision}"] = steps_of(settings, precision)[number]
-            if on_cuda():
-                static = replace(settings, static=True)
-                variants[f"{kind}: recorded, {precision}"] = steps_of(static, precision)[number]
-            variants[f"{kind}: products alone, {precision}"] = products(settings, precision, with_weights=number == 0)
+def compare(settings: Settings, repeats: int, clock: Clock) -> dict[str, float]:
+    """Print the table of variants. Returns: seconds of each."""
+    kinds = ("plain PyTorch", "this toolkit", *(["recorded"] if on_cuda() else []), "products alone")
+    names = [f"{of}: {kind}, {precision}" for of in STEPS for kind in kinds for precision in DTYPES]
+    variants = {name: variant(settings, name) for name in names if "plain PyTorch, bf" not in name}
     size = 8192 if on_cuda() else 2048
     for known, dtype in DTYPES.items():
         square = torch.randn(size, size).to(dtype)
@@ -96,6 +95,42 @@ def compare(settings: Settings, repeats: int, clock: Clock) -> None:
     for name, seconds in times.items():
         if name.startswith("peak"):
             print(f"{name}, a product of {size} x {size}: {2 * size**3 / seconds / 1e9:.0f} GFLOP/s")
+    return times
+
+
+STEPS = ("weights", "architecture")
+
+
+def variant(settings: Settings, name: str) -> Callable[[], object]:
+    """What is measured under a name: the step, what makes it, and a precision."""
+    of, kind, precision = re.split(": |, ", name)
+    number = STEPS.index(of)
+    if kind == "plain PyTorch":
+        return plain_step(settings, with_weights=number == 0)
+    if kind == "products alone":
+        return products(settings, precision, with_weights=number == 0)  # type: ignore[arg-type]
+    return steps_of(replace(settings, static=kind == "recorded"), precision)[number]  # type: ignore[arg-type]
+
+
+def first_calls(settings: Settings, times: dict[str, float], threads: int, device: str, clock: Clock) -> None:
+    """Print what the first call of each variant costs."""
+    print(f"{'first call':<40} {'seconds':>10} {'pays after steps':>17} {'peak, MiB':>10}")
+    plain: dict[str, float] = {}
+    for name, usual in times.items():
+        if name.startswith("peak") or "products alone" in name:
+            continue
+        seconds, peak = in_a_fresh_process(threads, first_call, settings, name, device, clock)
+        of = name.split(":")[0]
+        steps = pays_after(seconds, usual, plain.setdefault(of, seconds), times[f"{of}: plain PyTorch, float32"])
+        print(f"{name:<40} {seconds:>10.3f} {steps:>17} {peak / 2**20:>10.0f}")
+
+
+def first_call(settings: Settings, name: str, device: str, clock: Clock) -> tuple[float, float]:
+    """Seconds of a variant's first call, and its peak memory in bytes."""
+    torch.set_default_device(device)
+    step = variant(settings, name)
+    before = held(device)
+    return timed(step, device, clock), peak_memory_of(device) - before
 
 
 def measure(variants: dict[str, Callable[[], object]], repeats: int, clock: Clock) -> dict[str, list[float]]:

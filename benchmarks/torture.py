@@ -1,12 +1,14 @@
-"""Is anything lost when a run is killed, damaged or out of room? Prints tries, clean and faults of each class.
+"""Is anything lost when a run is killed, damaged or out of room? Prints tries, kills and faults of each class.
 
-    python benchmarks/torture.py --seconds 60 --seed 0
+    python benchmarks/torture.py --kills 1000 --inputs 1000000 --seed 0
 
 Everything that writes (a search on text, its evaluation, audit and page, a comparison, a study, the toy, a download) is
-ended at random moments and at random writes, then begun again and compared with what was left alone; files of a run
-folder are damaged at random places; many processes start one run; files may not grow beyond a limit; the clock is set
-back. Clean is: the same bits in the end, or one line that says why not. All follows from the seed but where a signal
-finds the run. This process imports once and forks for every try; a study's cells run in a thread instead of a worker.
+ended at random moments and at random writes, then begun again and compared with what was left alone; so are one process
+of two that search as one, and a comparison with its workers by Ctrl-C. Files of a run folder are damaged at random
+places; many processes start one run; files may not grow beyond a limit; the clock is set back. All that reads is given
+damaged files and words (benchmarks/inputs.py). Clean is: the same bits in the end, or one line that says why not, and
+never more than a GiB. All follows from the seed but where a signal finds the run. This process imports once and forks
+for every try, `--jobs` of them side by side; a study's cells run in a thread instead of a worker.
 """
 
 import argparse
@@ -14,17 +16,19 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import random
 import resource
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import inputs
 from nas.__main__ import main as nas
 from nas.data import cifar10
 from nas.data.places import Source
@@ -45,7 +50,11 @@ JUDGED = ["--randoms", "1", "--epochs", "1"]
 TOY = ["trials=2", "iterations=30", "block=1", "network.edges=2", "network.candidates=2", "network.batch=4"]
 COMPARED = [*SEARCH, "network.final_epochs=1"]
 CELLS = ["edges=2", "candidates=2", "steps=200", "replicates=4", "every=50"]
+SHARED = ["network.channels=2", "network.cells=1", "network.batch=4", "network.held_out=8", "network.augment=none"]
+SHARED += ["search.epochs=4", "search.warmup_epochs=1"]
 PATIENCE = 120.0  # seconds after which a try is a fault: it hangs
+MOST = 1 << 30  # bytes of memory of a process
+BATCH = 2000  # inputs of one process
 
 
 def sets(settings: list[str]) -> list[str]:
@@ -74,51 +83,182 @@ COMMANDS: dict[str, Callable[[Path], int]] = {
 OF_A_SEARCH = ("evaluate", "audit", "report")  # which lies there, finished, before they begin
 RUNS = ("search", "toy")  # one run folder, which a second start finds in use, or finished
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSTOP)
+REAL_WORKERS = pool.workers
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 if every try was clean, 1 otherwise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="after which no try begins (default: 60)")
+    parser.add_argument(
+        "--kills", type=int, default=40, help="tries that kill; a tenth of each other class (default: 40)"
+    )
+    parser.add_argument("--inputs", type=int, default=20_000, help="damaged files and words (default: 20000)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which no try begins (default: none)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="tries side by side (default: one a core)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="classes, A,B (default: all)")
+    parser.add_argument("--of", help="commands, A,B (default: all)")
     options = parser.parse_args(arguments)
-    chosen = options.only.split(",") if options.only else list(CLASSES)
-    if unknown := [name for name in chosen if name not in CLASSES]:
-        parser.error(f"unknown class {unknown[0]!r}; known: {', '.join(CLASSES)}")
-    dice, counts = random.Random(options.seed), {name: [0, 0] for name in chosen}
+    chosen = options.only.split(",") if options.only else [*CLASSES, "inputs"]
+    commands = options.of.split(",") if options.of else list(COMMANDS)
+    for kind, words, known in (("class", chosen, [*CLASSES, "inputs"]), ("command", commands, list(COMMANDS))):
+        if unknown := [word for word in words if word not in known]:
+            parser.error(f"unknown {kind} {unknown[0]!r}; known: {', '.join(known)}")
+    begun = time.monotonic()
     pool.workers = lambda count, threads=None: ThreadPoolExecutor(1)  # type: ignore[assignment, misc]
     with tempfile.TemporaryDirectory() as place, served():
-        whole: dict[str, Any] = {}
-        for name in COMMANDS:
-            whole[name] = uninterrupted(name, Path(place) / name, whole)
-        end = time.monotonic() + options.seconds
-        while time.monotonic() < end:
-            for name in chosen:
-                fault = CLASSES[name](Path(place) / "try", whole, dice)
-                shutil.rmtree(Path(place) / "try", ignore_errors=True)
-                counts[name][0] += 1
-                if fault is not None:
-                    counts[name][1] += 1
-                    print(f"{name}: {fault}", flush=True)
-    print(f"{'class':10}{'tries':>7}{'clean':>7}{'faults':>7}   seed {options.seed}")
-    for name, (tries, faults) in counts.items():
-        print(f"{name:10}{tries:>7}{tries - faults:>7}{faults:>7}")
-    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"largest child: {largest:.0f} MiB; commit {runs.about_this_program()['commit']}")
-    return int(any(faults for _, faults in counts.values()))
+        whole = baselines(Path(place), chosen, commands)
+        prepared = time.monotonic() - begun
+        units = plan(chosen, options.kills, options.inputs)
+        end = begun + options.seconds
+        counts = side_by_side(units, options, Path(place), whole, commands, end)
+    print(f"{'class':10}{'tries':>9}{'kills':>7}{'clean':>9}{'faults':>7}{'s a try':>9}   seed {options.seed}")
+    for name in chosen:
+        own = counts.get(name, Count())
+        each = own.seconds / max(1, own.tries)
+        print(f"{name:10}{own.tries:>9}{own.kills:>7}{own.tries - own.faults:>9}{own.faults:>7}{each:>9.2g}")
+    took, largest = time.monotonic() - begun, max((own.largest for own in counts.values()), default=0)
+    print(
+        f"largest process: {largest >> 20} MiB; {took:.0f} s, {prepared:.0f} of them for what was left alone, "
+        f"{options.jobs} side by side; torch {torch.__version__}; commit {runs.about_this_program()['commit']}"
+    )
+    return int(any(own.faults for own in counts.values()))
+
+
+@dataclass
+class Count:
+    """What the tries of one class came to. kills: processes that a signal ended; seconds: of all tries, summed."""
+
+    tries: int = 0
+    kills: int = 0
+    faults: int = 0
+    largest: int = 0
+    seconds: float = 0.0
+
+
+def baselines(place: Path, chosen: list[str], commands: list[str]) -> dict[str, Any]:
+    """Every command that is tried, left alone: what it leaves, how long it takes, how often it writes."""
+    needed = [*commands, *(name for name in GROUPS if name in chosen)]
+    if "full" in chosen or any(name in OF_A_SEARCH for name in needed):
+        needed = ["search", *needed]
+    if not set(chosen) - {"inputs", *GROUPS}:
+        needed = [name for name in needed if name in GROUPS]
+    if {"damage", "clock", "races"} & set(chosen):
+        needed = [*needed, *RUNS]
+    write_images(place / "images.npz")
+    COMMANDS_OF_GROUPS["ranks"] = lambda root: nas(
+        ["search", "images", *sets([f"network.path={place / 'images.npz'}", *SHARED]), "--runs", str(root)]
+    )
+    whole: dict[str, Any] = {}
+    for name in dict.fromkeys(needed):
+        whole[name] = uninterrupted(name, place / name, whole)
+    return whole
+
+
+def plan(chosen: list[str], kills: int, inputs: int) -> list[tuple[str, int]]:
+    """(class, number) of every try, all classes mixed, so that a run that ends early has some of each."""
+    shares = {name: KILLING[name] for name in chosen if name in KILLING}
+    units: list[tuple[float, str, int]] = []
+    for name in chosen:
+        if name == "inputs":
+            count = -(-inputs // BATCH)
+        elif name in shares:
+            count = max(1, round(kills * shares[name] / sum(shares.values())))
+        else:
+            count = max(1, kills // 10)
+        units += [((number + 0.5) / count, name, number) for number in range(count)]
+    return [(name, number) for _, name, number in sorted(units)]
+
+
+def side_by_side(
+    units: list[tuple[str, int]],
+    options: argparse.Namespace,
+    place: Path,
+    whole: dict[str, Any],
+    commands: list[str],
+    end: float,
+) -> dict[str, Count]:
+    """Do all tries, in `options.jobs` forks of this process; each writes what it finds as lines of JSON."""
+    runners = []
+    for runner in range(options.jobs):
+        told = place / f"told-{runner}"
+        if (process := os.fork()) == 0:
+            status = 1
+            try:
+                with told.open("w") as file:
+                    for name, number in units[runner :: options.jobs]:
+                        if time.monotonic() < end:
+                            root = place / f"try-{runner}"
+                            file.write(json.dumps(one(name, number, options, root, whole, commands)) + "\n")
+                            file.flush()
+                status = 0
+            finally:
+                os._exit(status)
+        runners.append((process, told))
+    counts: dict[str, Count] = {}
+    for process, told in runners:
+        if os.waitpid(process, 0)[1] != 0:
+            raise RuntimeError("a process that tries has failed itself")
+        for line in told.read_text().splitlines():
+            found = json.loads(line)
+            own = counts.setdefault(found.pop("name"), Count())
+            for key, value in found.items():
+                setattr(own, key, max(own.largest, value) if key == "largest" else getattr(own, key) + value)
+    return counts
+
+
+def one(
+    name: str, number: int, options: argparse.Namespace, root: Path, whole: dict[str, Any], commands: list[str]
+) -> dict[str, Any]:
+    """One try. Says its faults; returns what it came to, in a `Count`'s words."""
+    fork.kills = fork.largest = 0
+    begun, tries = time.monotonic(), 1
+    if name == "inputs":
+        tries = min(BATCH, options.inputs - number * BATCH)
+        faults = some_inputs(options.seed, number * BATCH, tries)
+    else:
+        dice = random.Random(f"{options.seed} {name} {number}")
+        fault = CLASSES[name](root, whole, dice, commands[number % len(commands)])
+        shutil.rmtree(root, ignore_errors=True)
+        faults = [] if fault is None else [fault]
+    for fault in faults:
+        print(f"{name} {number}: {fault}", flush=True)
+    seconds = time.monotonic() - begun
+    return {
+        "name": name,
+        "tries": tries,
+        "kills": fork.kills,
+        "faults": len(faults),
+        "largest": fork.largest,
+        "seconds": seconds,
+    }
+
+
+def some_inputs(seed: int, first: int, count: int) -> list[str]:
+    """Faults of so many inputs, tried in a process of their own."""
+
+    def tried(place: Path) -> int:
+        out = sys.stdout
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            for line in inputs.some(seed, first, count, list(inputs.READERS)):
+                out.write(line + "\n")
+        return 0
+
+    status, said = fork(tried, Path()).wait(patience=count * inputs.PATIENCE)
+    return [*said.splitlines(), *([f"exit status {status}"] if status != 0 else [])]
 
 
 # ------------------------------------------------------------------ one try of each class
 
 
-def signals(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
+def signals(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
     """A signal at a random moment, up to three times; then the run must end as if nothing had been."""
-    name = dice.choice(list(COMMANDS))
     lay_out(name, root, whole)
     told = []
     for _ in range(dice.randint(1, 3)):
-        number, moment = dice.choice(SIGNALS), dice.uniform(0, 1.2) * whole[name]["seconds"]
+        number, moment = dice.choice(SIGNALS), dice.uniform(0, 1) * whole[name]["seconds"]
         child = fork(COMMANDS[name], root)
         time.sleep(moment)
         with contextlib.suppress(ProcessLookupError):
@@ -133,24 +273,15 @@ def signals(root: Path, whole: dict[str, Any], dice: random.Random) -> str | Non
     return ended_the_same(name, root, whole, ", ".join(told))
 
 
-def writes(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
-    """Death at the n-th sync, rename or truncation; then the run must end as if nothing had been."""
-    name, call, n = dice.choice(list(COMMANDS)), dice.choice(("fsync", "replace", "truncate")), dice.randint(1, 12)
+def writes(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
+    """Death at one of its writes, before it is done or in its middle; then the run must end as if nothing had been."""
+    counted = {call: count for call, count in whole[name]["writes"].items() if count}
+    call = dice.choice(sorted(counted))
+    n = dice.randint(1, counted[call])
     lay_out(name, root, whole)
 
     def dying(place: Path) -> int:
-        left = n
-        target: Any = Path if call == "replace" else os
-        real = getattr(target, call)
-
-        def deadly(*given: Any, **more: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*given, **more)
-
-        setattr(target, call, deadly)
+        watch_writes(lambda now, number: now == call and number == n)
         return COMMANDS[name](place)
 
     status, said = fork(dying, root).wait()
@@ -159,7 +290,46 @@ def writes(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None
     return ended_the_same(name, root, whole, f"death at {call} {n}")
 
 
-def damage(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
+def ranks(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
+    """One of two processes that search as one is killed: the other ends in one line, and both go on."""
+    victim, moment = dice.randrange(2), dice.uniform(0.2, 1) * whole["ranks"]["seconds"]
+    pair = two_ranks(root)
+    time.sleep(moment)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pair[victim].pid, signal.SIGKILL)
+        time.sleep(0.2)
+        os.kill(pair[1 - victim].pid, signal.SIGTERM)  # as torchrun does when it notices
+    answers = [child.wait() for child in pair]
+    after = f"rank {victim} killed after {moment:.2f} s"
+    finished = any(root.rglob(runs.RESULT))
+    status, said = answers[1 - victim]
+    if (fault := unclean(status, said)) is not None or (status == 0 and not finished):
+        return f"{after}: {fault or f'the other ended well: {said[-300:]}'}"
+    if not finished:
+        for status, said in (child.wait() for child in two_ranks(root)):
+            if status != 0:
+                return f"resumed after {after}: exit status {status}: {said[-300:]}"
+    return compared("ranks", root, whole, after)
+
+
+def group(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
+    """Ctrl-C, which a comparison's workers hear too: one line, status 130, and the same command goes on."""
+    moment = dice.uniform(0.2, 1) * whole["group"]["seconds"]
+    child = fork(COMMANDS_OF_GROUPS["group"], root)
+    time.sleep(moment)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)
+    status, said = child.wait()
+    after = f"SIGINT to the group after {moment:.2f} s"
+    if (fault := unclean(status, said)) is not None or status not in (0, 130):
+        return f"{after}: {fault or f'exit status {status}: {said[-300:]}'}"
+    status, said = fork(COMMANDS_OF_GROUPS["group"], root).wait()
+    if status != 0:
+        return f"resumed after {after}: {said[-300:]}"
+    return compared("group", root, whole, after)
+
+
+def damage(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
     """A stopped run, some bytes of one of its files changed: it ends the same, or says one line."""
     name = dice.choice(RUNS)
     shutil.copytree(whole[name]["begun"], root)
@@ -179,21 +349,24 @@ def damage(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None
     return ended_the_same(name, root, whole, f"{kind} at {place} of {found.name}", may_refuse=True)
 
 
-def races(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
-    """Several starts of one run at once: one goes on, the others say that it is in use, or finished."""
-    name = dice.choice(RUNS)
+def races(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
+    """Several starts of one run at once: one goes on, the others say that it is in use, or finished.
+
+    A second comparison may begin when the first is done, and finds everything there.
+    """
+    name = dice.choice([*RUNS, *({"compare", "study"} & set(whole))])
     children = [fork(COMMANDS[name], root) for _ in range(dice.randint(2, 4))]
     answers = [child.wait() for child in children]
     done = [status for status, _ in answers if status == 0]
     faults = [unclean(status, said) for status, said in answers]
-    if len(done) != 1 or any(faults):
+    if not done or (len(done) > 1 and name != "compare") or any(faults):
         return f"{name}: {[(status, said[-100:]) for status, said in answers]}"
     return compared(name, root, whole, "a race")
 
 
-def full(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
+def full(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
     """No file may grow beyond a limit: one line; with room again, the run ends as if nothing had been."""
-    name, limit = dice.choice([name for name in COMMANDS if name != "study"]), dice.randint(0, 20_000)
+    name, limit = "search" if name == "study" else name, dice.randint(0, 20_000)
     lay_out(name, root, whole)
 
     def limited(place: Path) -> int:
@@ -207,7 +380,7 @@ def full(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     return ended_the_same(name, root, whole, f"files of {limit} bytes")
 
 
-def clock(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
+def clock(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> str | None:
     """A run that goes on after the clock was set back: the same bits, and TensorBoard reads its starts in order."""
     name, seconds, real = dice.choice(RUNS), dice.uniform(1, 1e7), time.time
     shutil.copytree(whole[name]["begun"], root)
@@ -226,7 +399,90 @@ def clock(root: Path, whole: dict[str, Any], dice: random.Random) -> str | None:
     return compared(name, root, whole, after)
 
 
-CLASSES = {"signals": signals, "writes": writes, "damage": damage, "races": races, "full": full, "clock": clock}
+KILLING = {"signals": 0.5, "writes": 0.4, "ranks": 0.05, "group": 0.05}  # shares of --kills
+CLASSES = {
+    "signals": signals,
+    "writes": writes,
+    "ranks": ranks,
+    "group": group,
+    "damage": damage,
+    "races": races,
+    "full": full,
+    "clock": clock,
+}
+
+
+# ------------------------------------------------------------------ several processes
+
+
+def compared_by_two(root: Path) -> int:
+    """A comparison with two workers, real ones, in a process group of its own."""
+    os.setsid()
+    pool.workers = REAL_WORKERS  # type: ignore[assignment]
+    words = ["compare", "ptb", "--methods", "advantage", "--seeds", "1", "--jobs", "2"]
+    return nas([*words, *sets(COMPARED), "--runs", str(root)])
+
+
+GROUPS = ("ranks", "group")
+COMMANDS_OF_GROUPS: dict[str, Callable[[Path], int]] = {"group": compared_by_two}  # ranks: where its images lie
+
+
+def two_ranks(root: Path) -> "list[fork]":
+    """Two processes that search as one, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def ranked(number: int) -> Callable[[Path], int]:
+        def work(place: Path) -> int:
+            os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            return COMMANDS_OF_GROUPS["ranks"](place)
+
+        return work
+
+    return [fork(ranked(number), root) for number in range(2)]
+
+
+def write_images(file: Path) -> None:
+    """A few images of noise, of two classes."""
+    dice = np.random.default_rng(0)
+    np.savez(file, x=dice.integers(0, 256, (60, 8, 8), np.uint8), y=np.arange(60) % 2)
+
+
+def watch_writes(deadly: Callable[[str, int], bool], told: Path | None = None) -> None:
+    """From now on this process counts its writes, and kills itself where it is told to. told: where counts are kept.
+
+    Before a sync, a rename, a removal or a truncation; in the middle of a line that is added to the records.
+    """
+    counts = dict.fromkeys(("fsync", "replace", "unlink", "truncate", "append"), 0)
+
+    def counted(call: str) -> bool:
+        counts[call] += 1
+        if told is not None:
+            told.write_text(json.dumps(counts))
+        return deadly(call, counts[call])
+
+    def watched(call: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*given: Any, **more: Any) -> Any:
+            if counted(call):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **more)
+
+        return watching
+
+    real_append = runs.Metrics.append
+
+    def append(self: runs.Metrics, line: str) -> None:
+        if counted("append"):
+            with self.file.open("ab") as file:
+                file.write(line.encode()[: len(line) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        real_append(self, line)
+
+    runs.Metrics.append = append  # type: ignore[method-assign]
+    for where, call in ((os, "fsync"), (os, "truncate"), (Path, "replace"), (Path, "unlink")):
+        setattr(where, call, watched(call, getattr(where, call)))
 
 
 # ------------------------------------------------------------------ what is compared
@@ -240,13 +496,23 @@ def lay_out(name: str, root: Path, whole: dict[str, Any]) -> None:
 
 def uninterrupted(name: str, root: Path, whole: dict[str, Any]) -> dict[str, Any]:
     """The run left alone: how long it took, what it left; of a run also a copy killed at its second checkpoint."""
-    command = COMMANDS[name]
     lay_out(name, root / "whole", whole)
     begun = time.monotonic()
-    status, said = fork(command, root / "whole").wait()
-    if status != 0:
-        raise RuntimeError(f"the uninterrupted {name} failed: {said}")
+    if name == "ranks":
+        answers = [child.wait() for child in two_ranks(root / "whole")]
+    else:
+        answers = [fork((COMMANDS | COMMANDS_OF_GROUPS)[name], root / "whole").wait()]
+    if any(status != 0 for status, _ in answers):
+        raise RuntimeError(f"the uninterrupted {name} failed: {answers}")
     seconds = time.monotonic() - begun
+    left = {"seconds": seconds, "left": left_by(root / "whole"), "root": root / "whole", "begun": root / "begun"}
+    if name in GROUPS:
+        return left
+    command, told = COMMANDS[name], root / "writes.json"
+
+    def counting(place: Path) -> int:
+        watch_writes(lambda call, number: False, told)
+        return command(place)
 
     def stopped(place: Path) -> int:
         kept = runs.Run.checkpoint
@@ -260,9 +526,11 @@ def uninterrupted(name: str, root: Path, whole: dict[str, Any]) -> dict[str, Any
         runs.Run.checkpoint = once  # type: ignore[method-assign]
         return command(place)
 
+    lay_out(name, root / "counted", whole)
+    fork(counting, root / "counted").wait()
     if name in RUNS:
         fork(stopped, root / "begun").wait()
-    return {"seconds": seconds, "left": left_by(root / "whole"), "root": root / "whole", "begun": root / "begun"}
+    return {**left, "writes": json.loads(told.read_text())}
 
 
 def ended_the_same(name: str, root: Path, whole: dict[str, Any], after: str, may_refuse: bool = False) -> str | None:
@@ -368,11 +636,16 @@ def unclean(status: int, said: str) -> str | None:
         return f"a traceback: {said[-500:]}"
     if status not in (0, 2, 130, 128 + signal.SIGTERM, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         return f"exit status {status}: {said[-300:]}"
+    if status == 2 and (lines := [line for line in said.splitlines() if line.startswith("python -m ")]) and lines[1:]:
+        return f"more than a line: {lines}"
     return None
 
 
 class fork:
     """work(root) in a child of this process, which has imported everything; its words go to a file."""
+
+    kills = 0  # processes that a signal ended, since it was set to 0
+    largest = 0  # bytes of memory of the largest
 
     def __init__(self, work: Callable[[Path], int], root: Path) -> None:
         self.words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `wait`)
@@ -390,17 +663,24 @@ class fork:
                 sys.stdout.flush()
                 os._exit(status)
 
-    def wait(self) -> tuple[int, str]:
-        """Its exit status (minus the signal's number, if one ended it) and what it said."""
-        end = time.monotonic() + PATIENCE
-        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+    def wait(self, patience: float = PATIENCE) -> tuple[int, str]:
+        """Its exit status (minus the signal's number, if one ended it) and what it said, or that it took too much."""
+        end = time.monotonic() + patience
+        while (ended := os.wait4(self.pid, os.WNOHANG))[0] == 0:
             if time.monotonic() > end:
                 os.kill(self.pid, signal.SIGKILL)
-            time.sleep(0.005)
+            time.sleep(0.002)
         self.words.seek(0)
         said = self.words.read().decode(errors="replace")
         self.words.close()
-        return os.waitstatus_to_exitcode(ended[1]), said
+        status, size = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_maxrss << 10
+        if time.monotonic() > end:
+            said += f"unexpected: it was not done after {patience:.0f} s"
+        if size > MOST:
+            said += f"unexpected: it took {size >> 20} MiB"
+        fork.kills += status in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 130, 128 + signal.SIGTERM)
+        fork.largest = max(fork.largest, size)
+        return status, said
 
 
 if __name__ == "__main__":

@@ -217,6 +217,7 @@ def _add_compare(commands: program.Commands) -> None:
     parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     add_machine(parser)
     parser.set_defaults(run_command=_compare)
@@ -230,7 +231,7 @@ def _compare(options: argparse.Namespace) -> int:
     experiment = experiments.load(options.task, options.preset, options.config, options.set, options.usual_preset)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
     stop = program.Stop()
-    machine = (options.data, options.device, stop, options.jobs)
+    machine = (options.data, options.device, stop, options.jobs, options.scheduler)
     compared = compare.compare(Comparison(experiment, named, options.seeds, options.runs, *machine))
     if compared is None:
         return stop.said()

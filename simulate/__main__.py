@@ -219,8 +219,7 @@ def _run_study(settings: "StudySettings", options: argparse.Namespace) -> int:
         return 0
 
     if options.scheduler is not None:
-        with pool.cluster(options.scheduler, pool.DEATHS):
-            pass  # nobody answers: known before a run folder is made
+        pool.answers(options.scheduler)
 
     def executor() -> contextlib.AbstractContextManager[Executor]:
         if options.scheduler is not None:

@@ -14,7 +14,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from nas.running import config, plugins, runs
 from nas.running.files import parse_json
-from nas.running.pool import DEATHS
+from nas.running.pool import DEATHS, lost
 from nas.running.runs import Run, RunError
 from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate, try_estimator
 from theory.landscapes import UNKNOWN, Truth
@@ -34,7 +34,6 @@ from theory.landscapes import UNKNOWN, Truth
 VERSION = "advantage-nas records 1"
 LARGEST = 10_000  # cells; more is a mistake in the grid, or several studies
 ATTENTION = 1.0  # seconds after which a study that is asked to stop does
-KILLED = "KilledWorker"  # what Dask raises for a cell whose workers died again and again
 
 
 @dataclass(frozen=True)
@@ -158,15 +157,15 @@ def run_study(
     done = total - sum(work(cell) for cell in todo.values())
     with tqdm(total=total, initial=done, disable=None, unit="replicate-step", unit_scale=True) as bar:
         while todo:
-            lost = _one_pool(todo, machine, folder, pool, bar, stopped)
+            broken = _one_pool(todo, machine, folder, pool, bar, stopped)
             if todo and stopped():
                 return None
-            deaths += lost is not None
+            deaths += broken is not None
             if deaths > DEATHS:
                 raise RunError(
                     f"workers died {deaths} times; {len(todo)} cells are left, the others are kept"
-                ) from lost
-            if lost is not None:
+                ) from broken
+            if broken is not None:
                 bar.write(f"a worker died; {len(cells) - len(todo)} cells are kept, {len(todo)} go on")
     return {"cells": len(cells), "replicate_steps": total, "version": VERSION}
 
@@ -180,7 +179,7 @@ def _one_pool(
     stopped: Callable[[], bool],
 ) -> Exception | None:
     """Run what is to do on one executor, taking it off `todo` as it is written. Returns what killed the executor."""
-    lost: Exception | None = None
+    broken: Exception | None = None
     failed: dict[str, Exception] = {}
     try:
         with pool() as executor:
@@ -190,8 +189,8 @@ def _one_pool(
                 try:
                     content = future.result()
                 except Exception as error:  # others may have finished before: go on collecting
-                    if isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == KILLED:
-                        lost = error
+                    if lost(error):
+                        broken = error
                     else:
                         failed[name] = error
                     continue
@@ -200,10 +199,10 @@ def _one_pool(
     except _Stopped:
         return None
     except BrokenExecutor as error:
-        lost = error
+        broken = error
     for name, why in failed.items():
         raise RunError(f"cell {name} failed, what others found is kept: {type(why).__name__}: {why}") from why
-    return lost
+    return broken
 
 
 class _Stopped(Exception):

@@ -1,5 +1,6 @@
 """Every benchmark starts as its first lines say, from this checkout; what it measures is its own business."""
 
+import collections
 import importlib.util
 import itertools
 import shlex
@@ -10,6 +11,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
+
+from nas.running import runs
+from nas.search import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,6 +52,70 @@ def test_the_first_of_some_ranked_cells_against_all_subsets() -> None:
     assert expected[0] == pytest.approx(3.0)  # a random one
     assert expected[4] == pytest.approx(5.0)  # control: not their maximum by chance, for the ranking may be wrong
     assert loaded("cifar_ranked").first_of(np.array(values[::-1]))[4] == pytest.approx(3.0)
+
+
+def test_when_a_first_call_pays_by_hand() -> None:
+    pays_after = loaded("cifar_step").pays_after
+    # 9 s longer than usual, plain 1 s longer than plain's usual 2 s: 8 s to win back at 1 s a step
+    assert pays_after(10.0, 1.0, 3.0, 2.0) == "8"
+    assert pays_after(10.5, 1.0, 3.0, 2.0) == "9"
+    assert pays_after(1.0, 1.0, 3.0, 2.0) == "0"
+    assert pays_after(10.0, 2.0, 3.0, 2.0) == "never"
+
+
+# ------------------------------------------------------------------ torture.py and inputs.py
+
+
+def test_every_command_survives_a_kill_a_write_and_a_group(tmp_path: Path) -> None:
+    """One try of each command and class, begun again and compared with what was left alone."""
+    command = [sys.executable, "benchmarks/torture.py", "--jobs", "1", "--seed", "1", "--inputs", "200"]
+    for words in (["--only", "writes,inputs", "--of", "audit,evaluate,report,fetch", "--kills", "4"],):
+        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+        assert rows["writes"][0] == rows["writes"][1] == rows["writes"][2] == "4"  # tries, kills, clean
+        assert rows["inputs"][0] == rows["inputs"][2] == "200"
+
+
+@pytest.mark.slow
+def test_groups_survive_a_kill() -> None:
+    """A rank of torchrun is killed, a comparison with its workers hears Ctrl-C."""
+    command = [sys.executable, "benchmarks/torture.py", "--jobs", "1", "--only", "ranks,group", "--kills", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert [int(rows[name][0]) for name in ("ranks", "group")] == [1, 1]
+    assert int(rows["ranks"][1]) >= 1
+
+
+def test_control_torture_sees_other_bits_tracebacks_and_what_is_left_half_written(tmp_path: Path) -> None:
+    torture = loaded("torture")
+    for name, number in (("whole", 1.0), ("same", 1.0), ("other", 1.0 + 2**-23)):
+        with runs.open_run(tmp_path / name / "r", SearchSettings()) as run:
+            run.record({"step": 1, "seconds": len(name)})
+            run.checkpoint({"x": torch.tensor([number])}, {"step": 1})
+    whole = {"search": {"left": torture.left_by(tmp_path / "whole")}}
+    assert torture.compared("search", tmp_path / "same", whole, "a kill") is None
+    assert "other bits after a kill: ['r tensor x']" in torture.compared("search", tmp_path / "other", whole, "a kill")
+    (tmp_path / "same" / "r" / f".{runs.RESULT}.7.part").touch()
+    assert "left half written" in torture.compared("search", tmp_path / "same", whole, "a kill")
+    assert torture.unclean(0, "a line\n") is None
+    assert "a traceback" in torture.unclean(0, "Traceback (most recent call last)")
+    assert "exit status 70" in torture.unclean(70, "")
+    assert "more than a line" in torture.unclean(2, "python -m nas search: a\npython -m nas search: b\n")
+
+
+def test_torture_plans_what_it_is_asked_for() -> None:
+    torture = loaded("torture")
+    units = torture.plan([*torture.CLASSES, "inputs"], 1000, 10**6)
+    counted = collections.Counter(name for name, _ in units)
+    assert counted == {
+        "signals": 500, "writes": 400, "ranks": 50, "group": 50, "inputs": 500,
+        "damage": 100, "races": 100, "full": 100, "clock": 100,
+    }  # fmt: skip
+    assert len(set(units)) == len(units)
+    assert {name for name, _ in units[:60]} == counted.keys()  # mixed
+    assert torture.plan(["writes"], 3, 0) == [("writes", 0), ("writes", 1), ("writes", 2)]
 
 
 # ------------------------------------------------------------------ gpu.py, which runs the others

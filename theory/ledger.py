@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from nas.running.files import read_json
 from nas.running.pool import workers
 from nas.running.runs import write_atomically
 from theory.cases import Case, Domain, minimise, random_case
@@ -317,10 +318,10 @@ def _recorded_proofs(path: Path | None) -> dict[str, str]:
         return {}
     file = path or PROOF_RECORD
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file, dict[str, Any])
         checked, claims = dict(record["files"]), dict(record["claims"])
         proved = {name: "proved" if claims[name]["proved"] is True else "not proved" for name in claims}
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is not a record of proofs/check.py --json: {error}") from error
     if checked != _proof_digests():
         if path:

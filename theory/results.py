@@ -29,7 +29,7 @@ from nas.judging.colours import VARIANCE, of_method
 from nas.judging.statistics import quartiles
 from nas.judging.style import WIDTH, save, styled
 from nas.methods import METHODS
-from nas.running.files import check_folder
+from nas.running.files import FileError, check_folder, read_json
 from nas.running.runs import about_this_program, write_atomically
 from theory import architectures, equal_passes, exact, repairs, rule, sampled
 from theory.claims import t14_concentration
@@ -72,10 +72,9 @@ def make_results(out: Path, only: str | None = None, data: Path | None = None, r
 
 def _on_file(path: Path) -> dict[str, Any]:
     try:
-        numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"no numbers to draw in {path} ({error}); compute them first") from error
-    return numbers
+        return read_json(path, dict[str, Any])
+    except FileError as error:
+        raise ValueError(f"no numbers to draw ({error}); compute them first") from error
 
 
 # ------------------------------------------------------------------ NAS-Bench-201

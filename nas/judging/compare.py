@@ -23,7 +23,7 @@ from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import WIDTH, save, styled
 from nas.running import config, files, runs, warmup
-from nas.running.pool import side_by_side
+from nas.running.pool import answers, side_by_side
 from nas.running.searching import search_in
 from nas.supernets.parent import ParentNetwork
 from nas.tasks import experiments
@@ -45,12 +45,14 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     for name in names:
         experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
     searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
+    if comparison.scheduler is not None:
+        answers(comparison.scheduler)
     if comparison.root.exists():
         files.ready(comparison.root)
     data = measure.describe(comparison)
     if side_by_side(_warm_up, comparison, _one_of_each_warm_up(comparison, searches)) is None:
         return None
-    folders = side_by_side(_search, comparison, searches)
+    folders = side_by_side(_search, comparison, searches, _needed)
     if folders is None:
         return None
     equal = equal_time({name: [f for (n, _), f in zip(searches, folders, strict=True) if n == name] for name in names})
@@ -256,8 +258,16 @@ def _build(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) 
     return experiments.build(experiment, comparison.data, comparison.device, seed)
 
 
+def _needed(comparison: Comparison[Any], name: str, seed: int) -> list[Path]:
+    """What a search reads: its warm-up, if it shares one."""
+    experiment = experiments.served(_with_method(comparison.experiment, name))
+    folder = _warm_up_folder(comparison, experiment, seed)
+    return [] if folder is None else [folder]
+
+
 def _circumstances(comparison: Comparison[Any]) -> str:
-    return f"{tasks.find(comparison.experiment.task).name}-{comparison.device}-{comparison.jobs}"
+    where = comparison.jobs if comparison.scheduler is None else "cluster"
+    return f"{tasks.find(comparison.experiment.task).name}-{comparison.device}-{where}"
 
 
 def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:

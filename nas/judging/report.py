@@ -4,11 +4,10 @@ The page holds what is there: the cell and the curves of any run, what was train
 `evaluate`, credit against really zeroed edges after `audit`, and the commands that make it all again.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from matplotlib.figure import Figure
 
@@ -18,6 +17,35 @@ from nas.judging.style import styled
 from nas.running import files, runs
 from nas.tasks import experiments
 from nas.tasks.task import Row
+
+
+class JudgedRow(TypedDict):
+    """What the page needs of a row of evaluation.json."""
+
+    model: str
+    test: NotRequired[float]
+
+
+class Judged(TypedDict):
+    """What the page needs of evaluation.json."""
+
+    rows: list[JudgedRow]
+
+
+class AuditedEdge(TypedDict):
+    """What the page needs of an edge of audit.json."""
+
+    edge: tuple[int, int]
+
+
+class Audited(TypedDict):
+    """What the page needs of audit.json."""
+
+    samples: int
+    all: dict[str, Any]
+    operations: dict[str, dict[str, Any]]
+    edges: list[AuditedEdge]
+
 
 EDGE_COLUMNS = ("n", "credit", "exact", "correlation", "same_sign")
 
@@ -42,7 +70,7 @@ def parts(folder: Path) -> tuple[str, list[str]]:
     task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
     finished = (folder / "result.json").exists()
     cell = runs.result(folder)["architecture"] if finished else records[-1]["architecture"]
-    rows = _read(folder / "evaluation.json").get("rows", [])
+    rows = _read(folder / "evaluation.json", Judged).get("rows", [])
     larger = task.measure.larger_is_better if task.measure is not None else None
     space, title = task.space(experiment.network), f"{label}, {task.name}"
     last = records[-1]
@@ -61,7 +89,7 @@ def parts(folder: Path) -> tuple[str, list[str]]:
         ),
         page.figure(figures.moves(space, records, title), "Probability of every operation, a panel an edge."),
         *_judged(rows),
-        *_audited(_read(folder / "audit.json")),
+        *_audited(_read(folder / "audit.json", Audited)),
         page.heading("Commands"),
         *(
             page.paragraph(f"`{command}`")
@@ -146,6 +174,9 @@ def _commands(folder: Path, judged: bool, audited: bool) -> list[str]:
     return done + asked
 
 
-def _read(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return content
+def _read(file: Path, form: Any) -> dict[str, Any]:
+    """A JSON file that has at least this form; nothing where there is none. Raises: FileError that names it."""
+    if not file.exists():
+        return {}
+    files.read_json(file, form)
+    return files.read_json(file, dict[str, Any])

@@ -20,7 +20,7 @@ def answer(table: Table, question: str) -> str:
         return best(table)
     if question == "stats":
         return stats(table)
-    if question.isdigit():
+    if question.isdecimal():  # isdigit also takes ², which is no number
         if int(question) >= CELLS:
             raise ValueError(f"no cell {question}: indices go from 0 to {CELLS - 1}")
         return cell(table, int(question))

@@ -1,7 +1,7 @@
 """How is work done side by side? In processes that listen to their parent alone, end with it, and share the machine.
 
 `workers` are processes of this machine and `cluster` those of a Dask scheduler, both as executors of
-`concurrent.futures`; `side_by_side` does a list of works, each of which can be told to stop.
+`concurrent.futures`; `side_by_side` does a list of works on either, and each of them can be told to stop.
 """
 
 import io
@@ -10,11 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -22,6 +24,7 @@ from tqdm import tqdm
 from nas.running import plugins
 
 DEATHS = 3  # times that work may lose its workers before it gives up
+KILLED = "KilledWorker"  # what Dask raises for a work whose workers died again and again
 
 
 @contextmanager
@@ -101,7 +104,8 @@ def workers(
 def cluster(address: str, retries: int) -> Iterator[Executor]:
     """The workers of a Dask scheduler, through its `concurrent.futures` interface.
 
-    Args: address, as tcp://host:8786; retries of a work whose worker died.
+    A work whose worker died is begun again on another, three times (Dask's own `allowed-failures`).
+    Args: address, as tcp://host:8786; retries of a work that raises.
     Raises: ValueError if Dask is not installed or nobody answers at the address.
     """
     try:
@@ -120,14 +124,36 @@ def cluster(address: str, retries: int) -> Iterator[Executor]:
             raise
 
 
-def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any, ...]]) -> list[Any] | None:
-    """work(asked, *item) of all items, `asked.jobs` of them at once, each in a process of its own if they are several.
+def answers(address: str) -> None:
+    """Raises: ValueError in one line if no Dask scheduler answers there, to be known before anything is written."""
+    with cluster(address, 0):
+        pass
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error means that workers died, here or on a cluster, and not that work went wrong."""
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == KILLED
+
+
+def _nothing(asked: Any, *item: Any) -> Sequence[Path]:
+    return ()
+
+
+def side_by_side(
+    work: Callable[..., Any],
+    asked: Any,
+    items: Sequence[tuple[Any, ...]],
+    needs: Callable[..., Sequence[Path]] = _nothing,
+) -> list[Any] | None:
+    """work(asked, *item) of all items: `asked.jobs` of them at once, each in a process of its own if they are several.
 
     Args: asked, a dataclass with `jobs`, `device` and `stopped`, a function; a worker's own `stopped` is its parent's.
+    With an address as `asked.scheduler` they go to the workers of a cluster instead (`nas.running.elsewhere`): then
+    needs(asked, *item) tells which finished run folders an item reads.
     Where a worker is killed, what is not finished is begun again, at most `DEATHS` times.
     Returns: what work returned, or None if one was stopped and returned None itself.
     """
-    if asked.jobs == 1:
+    if asked.jobs == 1 and asked.scheduler is None:
         results = []
         for item in items:
             results.append(work(asked, *item))
@@ -139,8 +165,10 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
     with tqdm(total=len(items), disable=None, unit=work.__name__.strip("_")) as bar:
         while len(found) < len(items) and not asked.stopped():
             try:
-                _in_one_pool(work, asked, items, found, bar)
-            except BrokenExecutor as error:
+                _in_one_pool(work, asked, items, needs, found, bar)
+            except Exception as error:
+                if not lost(error):
+                    raise
                 deaths += 1
                 if deaths > DEATHS:
                     raise ValueError(
@@ -152,29 +180,61 @@ def side_by_side(work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any
 
 
 def _in_one_pool(
-    work: Callable[..., Any], asked: Any, items: Sequence[tuple[Any, ...]], found: dict[int, Any], bar: Any
+    work: Callable[..., Any],
+    asked: Any,
+    items: Sequence[tuple[Any, ...]],
+    needs: Callable[..., Sequence[Path]],
+    found: dict[int, Any],
+    bar: Any,
 ) -> None:
     """Do what is not in `found` yet, on one pool; what was stopped is there as None.
 
-    Raises: what went wrong in one, which ends all; BrokenExecutor if a worker was killed.
+    Raises: what went wrong in one, which ends all; what `lost` knows if a worker was killed.
     """
+    from nas.running import elsewhere
+
+    pool = _here(work, asked) if asked.scheduler is None else elsewhere.given(work, asked, needs)
+    with pool as (submit, received, end):
+        left = [number for number in range(len(items)) if number not in found]
+        numbers: dict[Future[Any], int] = {}
+        try:
+            for number in left:
+                numbers[submit(items[number])] = number
+            running = set(numbers)
+            while running and not asked.stopped():
+                done, running = wait_for(running, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for one in done:
+                    found[numbers[one]] = received(one.result())
+                    bar.update()
+        finally:
+            end()  # they write their checkpoints, also after an error or Ctrl-C
+        for one in running:
+            found[numbers[one]] = None if one.cancelled() else received(one.result())
+
+
+@contextmanager
+def _here(
+    work: Callable[..., Any], asked: Any
+) -> Iterator[tuple[Callable[[tuple[Any, ...]], "Future[Any]"], Callable[[Any], Any], Callable[[], None]]]:
+    """As `nas.running.elsewhere.given`, on processes of this machine."""
     import torch
 
     stop, share = SPAWN.Event(), max(1, torch.get_num_threads() // asked.jobs)
     with workers(asked.jobs, share, _listen, (stop, asked.device)) as executor:
-        left = [number for number in range(len(items)) if number not in found]
-        numbers = {executor.submit(work, replace(asked, stopped=_told), *items[number]): number for number in left}
-        try:
-            running = set(numbers)
-            while running and not asked.stopped():
-                done, running = wait(running, timeout=0.5, return_when=FIRST_EXCEPTION)
-                for one in done:
-                    found[numbers[one]] = one.result()
-                    bar.update()
-        finally:
-            stop.set()  # they write their checkpoints, also after an error or Ctrl-C
+        told = replace(asked, stopped=_told)
+
+        def submit(item: tuple[Any, ...]) -> "Future[Any]":
+            return executor.submit(work, told, *item)
+
+        def end() -> None:
+            stop.set()
             executor.shutdown(cancel_futures=True)
-        found.update((numbers[one], None if one.cancelled() else one.result()) for one in running)
+
+        yield submit, _as_it_is, end
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 # ------------------------------------------------------------------ in a worker

@@ -2,6 +2,7 @@
 
 Each computes on its share of every minibatch, gradients and losses are averaged, and all draw the same architectures:
 all hold the same weights and logits. The first one's run folder is the run; the others read it and write nothing.
+Where one is killed, the others end at their next exchange, each in one line; started again, they go on together.
 """
 
 import os
@@ -30,7 +31,8 @@ def joined(device: str) -> Iterator[str]:
     on_cuda = device.startswith("cuda")
     if on_cuda:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_cuda else "gloo")
+    with _exchange():
+        distributed.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield device
     finally:
@@ -74,7 +76,8 @@ def average(tensors: list[Tensor]) -> list[Tensor]:
     if count() == 1:
         return tensors
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    distributed.all_reduce(flat)
+    with _exchange():
+        distributed.all_reduce(flat)
     parts = torch.split(flat / count(), [tensor.numel() for tensor in tensors])
     return [part.view_as(tensor).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 
@@ -103,7 +106,8 @@ def agreed(stopped: Callable[[], bool], device: str) -> Callable[[], bool]:
         if asked % BETWEEN:
             return False
         votes = torch.tensor(float(stopped()), device=device)
-        distributed.all_reduce(votes)
+        with _exchange():
+            distributed.all_reduce(votes)
         return bool(votes > 0)
 
     return ask
@@ -133,4 +137,17 @@ def _started_together() -> bool:
 
 def _wait_for_all() -> None:
     if count() > 1:
-        distributed.barrier()
+        with _exchange():
+            distributed.barrier()
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Raises: RunError in one line where another process of the group is gone; nothing is written then."""
+    try:
+        yield
+    except RuntimeError as error:  # what torch.distributed raises for whatever is wrong with the others
+        raise runs.RunError(
+            f"another process of this search is gone ({' '.join(str(error).split())[:200]}); start all of them again: "
+            "they go on from the last checkpoint"
+        ) from error

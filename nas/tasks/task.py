@@ -74,7 +74,7 @@ class Comparison(Generic[S]):
     """What is compared. seeds: 0 to seeds - 1 for each method; root: where the run folders go.
 
     jobs: searches or trainings side by side, each in a process of its own, where one does not fill the device. They
-    slow each other down, but all methods alike.
+    slow each other down, but all methods alike. scheduler: address of a Dask cluster whose workers do them instead.
     """
 
     experiment: Experiment[S]
@@ -85,9 +85,14 @@ class Comparison(Generic[S]):
     device: str = "cpu"
     stopped: Callable[[], bool] = never
     jobs: int = 1
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         config.within(self, seeds=(1, MOST), jobs=(1, 1024))
+        if self.scheduler is not None and self.jobs != 1:
+            raise ValueError(
+                f"{self.jobs} jobs are processes of this machine, a scheduler has workers: ask for one of them"
+            )
 
 
 # ------------------------------------------------------------------ what a task answers

@@ -1,31 +1,26 @@
-"""Whatever bytes a file holds, a reader answers or refuses in one line. HYPOTHESIS_EXAMPLES=100000 for more."""
+"""Whatever bytes a file holds, a reader answers or refuses in one line. HYPOTHESIS_EXAMPLES=100000 for more.
 
-import io
+What reads, and what it reads well, stands in benchmarks/inputs.py, which tries a million inputs.
+"""
+
+import ast
 import json
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from safetensors.torch import save
 
-from nas.data import cifar10, cifar100, images, nasbench201, ptb
-from nas.running import config, plugins, runs
-from nas.settings import SearchSettings
-from nas.spaces import nasbench201 as cells
-from nas.spaces import recurrent
-from simulate import study
-from simulate.run import Machine, Setting
-from theory import card
+from benchmarks import inputs
+from benchmarks.inputs import READERS, answers
 
+ROOT = Path(__file__).resolve().parents[2]
 many = settings(
-    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "40")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -34,141 +29,115 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
-# Bytes of every kind: noise, text, JSON, and brackets that never close.
+# Bytes of every kind: noise, text, JSON, brackets that never close, and the alphabets of cells and of pickles.
 contents = st.one_of(
     st.binary(max_size=300),
     st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
     json_values.map(lambda value: json.dumps(value).encode()),
     st.sampled_from((b"[", b'{"a":', b"[[")).map(lambda part: part * 3000),
+    st.text(alphabet="|~+0123456789none_skip_connect:.<>", max_size=60).map(str.encode),
+    st.binary(max_size=60).map(lambda part: b"\x80\x02}q\x01(" + part + b"u."),
 )
-Reader = Callable[[Path], Any]
-
-
-def _table(folder: Path) -> Any:
-    return nasbench201.load(folder)
-
-
-def _text(folder: Path) -> Any:
-    return ptb.from_files([str(folder / "x")])
-
-
-def _toml(folder: Path) -> Any:
-    return config.load(SearchSettings, folder / "x")
-
-
-def _policy(folder: Path) -> Any:
-    return card.read_policy(str(folder / "x"), 2, 2)
-
-
-READERS: dict[str, tuple[str, Reader]] = {
-    "settings": ("x", _toml),
-    "records": (runs.METRICS, runs.records),
-    "sessions": (runs.META, runs.sessions),
-    "result": (runs.RESULT, runs.result),
-    "checkpoint": (runs.CHECKPOINT, lambda folder: runs.read_checkpoint(folder / runs.CHECKPOINT)),
-    "study": ("x", lambda folder: study.load(folder / "x")),
-    "text": ("x", _text),
-    "policy": ("x", _policy),
-    "table": ("nasbench201.csv", _table),
-    "packed table": ("nasbench201.csv.gz", _table),
-    "archive": ("cifar-10-binary.tar.gz", cifar10.load),
-    "larger archive": ("cifar-100-python.tar.gz", cifar100.load),
-}
 
 
 @pytest.mark.parametrize("name", READERS)
 @many
 @given(content=contents)
 def test_any_bytes(name: str, content: bytes, tmp_path: Path) -> None:
-    file, read = READERS[name]
-    (tmp_path / file).write_bytes(content)
-    answers(lambda: read(tmp_path))
+    (tmp_path / READERS[name].file).write_bytes(content)
+    answers(lambda: READERS[name].read(tmp_path))
 
 
-def _picture(kind: str) -> bytes:
-    """A small image, or an archive of some."""
-    content = io.BytesIO()
-    pixels = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)
-    if kind == "NPZ":
-        np.savez(content, x=pixels, y=np.arange(6) % 2)
-    else:
-        Image.fromarray(pixels[0]).save(content, kind)
-    return content.getvalue()
-
-
-PICTURES = {kind: _picture(kind) for kind in (*images.FORMATS, "NPZ")}
-
-
-@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("name", READERS)
 @many
 @given(share=st.floats(0, 1), part=st.binary(max_size=8), kept=st.floats(0, 1))
-def test_any_damage_of_an_image(kind: str, share: float, part: bytes, kept: float, tmp_path: Path) -> None:
+def test_any_damage(name: str, share: float, part: bytes, kept: float, tmp_path: Path) -> None:
     """Some bytes are others, and perhaps the end is missing."""
-    whole = PICTURES[kind]
+    whole = READERS[name].example()
     place = int(share * len(whole))
     damaged = whole[:place] + part + whole[place + len(part) :]
-    file = tmp_path / ("a.npz" if kind == "NPZ" else "a.png")
-    file.write_bytes(damaged[: len(damaged) if kept > 0.5 else int(2 * kept * len(damaged))])
-    answers(lambda: images.load(file) if kind == "NPZ" else images.read(file))
+    (tmp_path / READERS[name].file).write_bytes(damaged[: len(damaged) if kept > 0.5 else int(2 * kept * len(damaged))])
+    answers(lambda: READERS[name].read(tmp_path))
 
 
-@pytest.mark.parametrize("parse", [cells.read, recurrent.parse, lambda name: plugins.load(name, "method")])
-@many
-@given(text=st.text(max_size=60) | st.text(alphabet="|~+0123456789none_skip_connect:.<>", max_size=60))
-def test_any_name(parse: Callable[[str], Any], text: str) -> None:
-    answers(lambda: parse(text))
+REFUSED = ("table", "packed table", "own method", "archive")  # too small, not allowed: what is well refused
 
 
-@pytest.mark.parametrize("read", [part.read for each in (cifar10, cifar100) for part in (each.BINARY, each.PYTHON)])
-@many
-@given(content=st.binary(max_size=200) | st.binary(max_size=60).map(lambda part: b"\x80\x02}q\x01(" + part + b"u."))
-def test_any_batch(read: Callable[[bytes, str], Any], content: bytes) -> None:
-    answers(lambda: read(content, "a batch"))
+@pytest.mark.parametrize("name", [name for name in READERS if name not in REFUSED])
+def test_the_example_is_read(name: str, tmp_path: Path) -> None:
+    """Else its damage would all be refused for another reason."""
+    (tmp_path / READERS[name].file).write_bytes(READERS[name].example())
+    READERS[name].read(tmp_path)
 
 
-@many
-@given(about=json_values)
-def test_any_facts_in_a_checkpoint(about: Any, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(save({"x": torch.zeros(2)}, {"about": json.dumps(about)}))
-    answers(lambda: runs.read_checkpoint(tmp_path / "x"))
+def test_inputs_are_made_again_from_seed_and_number() -> None:
+    whole = READERS["settings"].example()
+    made = [inputs.mutated(whole, random.Random(f"0 {number}")) for number in range(200)]
+    assert made == [inputs.mutated(whole, random.Random(f"0 {number}")) for number in range(200)]
+    assert len(set(made)) > 190
 
 
-CELL = study.run_cell(Setting(edges=2, candidates=2, steps=2, every=1, replicates=2), Machine("numpy"))
-
-
-@many
-@given(place=st.integers(0, len(CELL) - 1), part=st.binary(min_size=1, max_size=8))
-def test_any_damage_of_a_cell(place: int, part: bytes, tmp_path: Path) -> None:
-    (tmp_path / "cells").mkdir(exist_ok=True)
-    (tmp_path / "cells" / "a.parquet").write_bytes(CELL[:place] + part + CELL[place + len(part) :])
-    answers(lambda: study.read(tmp_path))
-
-
-@many
-@given(text=st.text(max_size=40))
-def test_any_setting(text: str) -> None:
-    answers(lambda: config.load(SearchSettings, sets=[text]))
-    answers(lambda: config.load(SearchSettings, sets=[f"rate={text}"]))
-
-
-def answers(read: Callable[[], Any]) -> None:
-    """It returns, or refuses in one line."""
-    try:
-        read()
-    except ValueError as error:
-        said = str(error)
-    else:
-        return
-    assert said.count("\n") == 0, said
-    assert 0 < len(said) < 5000
-
-
-def test_control_a_traceback_is_seen() -> None:
+def test_control_a_fault_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecursionError):
         answers(lambda: json.loads("[" * 100_000))
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="on 2 lines"):
         answers(_two_lines)
+    broken = {
+        "deep": inputs.Reader("x", lambda folder: json.loads(inputs.content_of(folder)), lambda: b"[" * 100_000, ()),
+        "slow": inputs.Reader("x", _for_ever, lambda: b"x", ()),
+    }
+    monkeypatch.setattr(inputs, "READERS", broken)
+    monkeypatch.setattr(inputs, "PATIENCE", 0.2)
+    monkeypatch.setattr(inputs, "mutated", lambda whole, dice: whole)
+    deep, slow = inputs.some(7, 10, 2, list(broken))
+    assert deep.startswith("deep, input 10 of seed 7, ")
+    assert "RecursionError" in deep
+    assert "Hangs: it took more than 0 s" in slow
 
 
 def _two_lines() -> None:
     raise ValueError("one\ntwo")
+
+
+def _for_ever(folder: Path) -> None:
+    while True:
+        pass
+
+
+# ------------------------------------------------------------------ the list is complete
+
+READING = {
+    "read_bytes", "read_text", "read_json", "parse_json", "read_toml", "loads", "frombuffer", "fromfile", "reader",
+    "genops", "safe_open", "ParquetFile", "ZipFile", "open", "fromstring", "literal_eval", "read_array",
+}  # fmt: skip
+
+
+def reads(file: Path) -> Iterator[str]:
+    """Calls in a file that read something, by their names."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called: Any = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            modes = [part.value for part in node.args if isinstance(part, ast.Constant)]
+            if name in READING and not (name == "open" and set(modes) & {"w", "wb", "ab", "x"}):
+                yield name
+
+
+def test_every_module_that_reads_is_tried_or_says_why_not() -> None:
+    reached = {module for reader in READERS.values() for module in reader.modules}
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for floor in ("nas", "theory", "simulate")
+        for file in (ROOT / floor).rglob("*.py")
+        if any(reads(file))
+    }
+    assert found - reached == inputs.OWN.keys()
+    assert not reached & inputs.OWN.keys()
+    assert all((ROOT / module).exists() for module in reached)
+
+
+def test_control_a_new_reader_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("import json\ndef read(file):\n    return json.loads(file.read_text())\n")
+    (tmp_path / "y.py").write_text("def write(file):\n    file.open('wb').write(b'')\n")
+    assert sorted(reads(tmp_path / "x.py")) == ["loads", "read_text"]
+    assert not list(reads(tmp_path / "y.py"))

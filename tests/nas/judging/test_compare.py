@@ -1,8 +1,11 @@
 """A comparison is made at equal time, never twice, and says what it is over."""
 
+import contextlib
 import json
 import math
 import os
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +126,43 @@ def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
     wrong = replace(asked.experiment, network=replace(asked.experiment.network, rate=1e9))
     with pytest.raises(runs.RunError, match="not finite"):  # what goes wrong in a process is heard here
         compare.compare(replace(two, experiment=wrong))
+
+
+@pytest.mark.slow
+def test_on_a_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
+    """Two workers, one killed at the first record of its search; the same cells and figures as on this machine."""
+    distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
+    sets = ["network.channels=2", "network.final_epochs=1", "search.epochs=3", "search.warmup_epochs=1"]
+    sets += ["search.warmup='shared'", "search.record_every=3"]
+    here = Comparison(experiments.load("digits", None, None, sets), ("advantage",), 1, tmp_path / "here")
+    alone = compare.compare(here)
+    root = tmp_path / "there"
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        victims = {worker.process.pid for worker in cluster.workers.values()}
+        killed = threading.Thread(target=_kill_who_records, args=(root, victims))
+        killed.start()
+        found = compare.compare(replace(here, root=root, scheduler=cluster.scheduler_address))
+        killed.join()
+    assert alone is not None
+    assert found is not None
+    for name, row in alone["methods"].items():
+        assert found["methods"][name]["at_the_end"] == row["at_the_end"]
+    folders = list((root / "compare" / "digits-cpu-cluster").iterdir())
+    assert len(folders) == 2
+    starts = [len(runs.sessions(folder)) for folder in folders]
+    assert sum(starts) > 2  # one was begun again: on another worker, and not from nothing
+
+
+def _kill_who_records(root: Path, victims: set[int]) -> None:
+    """Kill the worker that holds the first run folder with records open."""
+    while True:
+        for metrics in root.glob("compare/digits-cpu-cluster/*/metrics.jsonl"):
+            lock = str(metrics.with_name(".lock"))
+            for victim in victims:
+                with contextlib.suppress(OSError):
+                    if lock in map(os.readlink, Path(f"/proc/{victim}/fd").iterdir()):
+                        os.kill(victim, signal.SIGKILL)
+                        return
 
 
 def test_a_search_that_another_comparison_has_finished_is_not_searched_again(

@@ -185,6 +185,7 @@ class Asked:
     jobs: int
     stopped: Callable[[], bool]
     device: str = "cpu"
+    scheduler: str | None = None
 
 
 def never() -> bool:

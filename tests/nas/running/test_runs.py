@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -428,3 +429,66 @@ def test_a_folder_that_becomes_read_only_loses_nothing(
         monkeypatch.undo()
     tensors, about = go_on(tmp_path)
     assert (tensors["x"].tolist(), about["step"]) == ([1.0], 1)
+
+
+# ------------------------------------------------------------------ TensorBoard's own reader
+
+
+def shown(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """Steps and values of a curve as TensorBoard's own reader has them."""
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    reader = pytest.importorskip(name, reason="tensorboard is not installed")
+    accumulator = reader.EventAccumulator(str(folder), size_guidance={reader.SCALARS: 0})
+    accumulator.Reload()
+    return [(event.step, event.value) for event in accumulator.Scalars(tag)]
+
+
+def killed_in_a_run(folder: Path, kept: list[int], lost: list[int]) -> None:
+    """A process that is killed in the middle of an event, after a checkpoint at the last step that it keeps."""
+    if (process := os.fork()) == 0:
+        try:
+            with runs.open_run(folder, Settings()) as run:
+                if run.resumed:
+                    run.restore()
+                for step in kept:
+                    run.record({"step": step, "loss": 1 / step})
+                if kept:
+                    run.checkpoint({}, {"step": kept[-1]})
+                for step in lost:
+                    run.record({"step": step, "loss": -1.0})
+                newest = max(folder.glob(f"{runs.EVENTS}.*"), key=lambda file: file.name)
+                with newest.open("ab") as file:
+                    file.write(newest.read_bytes()[-40:-20])
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+
+
+def test_tensorboards_own_reader_shows_a_killed_run_as_one_that_was_left_alone(tmp_path: Path) -> None:
+    """Also a start that kept nothing, one that lost records, and one that was killed before its first."""
+    killed, alone = tmp_path / "killed", tmp_path / "alone"
+    killed_in_a_run(killed, [], [1])
+    killed_in_a_run(killed, [1, 2, 3], [4, 5])
+    killed_in_a_run(killed, [], [])
+    killed_in_a_run(killed, [4], [])
+    for folder in (killed, alone):
+        with runs.open_run(folder, Settings()) as run:
+            if run.resumed:
+                run.restore()
+            for step in range(5 if folder == killed else 1, 8):
+                run.record({"step": step, "loss": 1 / step})
+    assert len(list(killed.glob(f"{runs.EVENTS}.*"))) == 5
+    assert [step for step, _ in shown(alone, "loss")] == [1, 2, 3, 4, 5, 6, 7]
+    assert shown(killed, "loss") == shown(alone, "loss")
+
+
+def test_control_without_a_session_s_start_tensorboard_runs_backwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_begin_session", lambda events, step: None)
+    killed_in_a_run(tmp_path, [1, 2], [3])
+    with runs.open_run(tmp_path, Settings()) as run:
+        run.restore()
+        run.record({"step": 3, "loss": 1 / 3})
+    assert [step for step, _ in shown(tmp_path, "loss")] != [1, 2, 3]
