@@ -323,6 +323,13 @@ OWN = {
 
 # ------------------------------------------------------------------ an input
 
+
+@cache
+def whole(name: str) -> bytes:
+    """What a reader reads well."""
+    return READERS[name].example()
+
+
 TOKENS = (
     b"[", b"{", b'{"a":', b"]", b"}", b'"', b"'", b"\\", b"\n", b"\r", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xc2\xb2",
     b"-1", b"0", b"1e999", b"-0.0", b"nan", b"null", b"true", b"1/0", b"9" * 30, b"9" * 5000, b"=", b"#", b":", b",",
@@ -330,31 +337,31 @@ TOKENS = (
 )  # fmt: skip
 
 
-def mutated(whole: bytes, dice: random.Random) -> bytes:
+def mutated(content: bytes, dice: random.Random) -> bytes:
     """Noise now and then, else the content after one to four changes."""
     kind = dice.random()
     if kind < 0.05:
         return dice.randbytes(dice.randrange(300))
     if kind < 0.06:
         return dice.choice((b"[", b'{"a":', b"[[", b"(")) * 3000
-    content = bytearray(whole)
+    changed = bytearray(content)
     for _ in range(dice.randint(1, 4)):
-        place = dice.randrange(len(content) + 1)
-        end = min(len(content), place + dice.randint(1, 16))
+        place = dice.randrange(len(changed) + 1)
+        end = min(len(changed), place + dice.randint(1, 16))
         kind = dice.random()
-        if kind < 0.25 and place < len(content):
-            content[place] ^= 1 << dice.randrange(8)
+        if kind < 0.25 and place < len(changed):
+            changed[place] ^= 1 << dice.randrange(8)
         elif kind < 0.35:
-            del content[place:]
+            del changed[place:]
         elif kind < 0.5:
-            del content[place:end]
+            del changed[place:end]
         elif kind < 0.6:
-            content[place:place] = content[dice.randrange(len(content) + 1) :][: dice.randint(1, 64)]
+            changed[place:place] = changed[dice.randrange(len(changed) + 1) :][: dice.randint(1, 64)]
         elif kind < 0.7:
-            content[place:end] = dice.randbytes(dice.randint(1, 8))
+            changed[place:end] = dice.randbytes(dice.randint(1, 8))
         else:
-            content[place : place if kind < 0.85 else end] = dice.choice(TOKENS)
-    return bytes(content)
+            changed[place : place if kind < 0.85 else end] = dice.choice(TOKENS)
+    return bytes(changed)
 
 
 class Hangs(BaseException):
@@ -380,12 +387,13 @@ def some(seed: int, first: int, count: int, names: list[str]) -> Iterator[str]:
     """Try inputs first to first + count - 1, the readers in turn. Yields: each fault, with what makes it again."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _hangs)
-    wholes = {name: READERS[name].example() for name in names}
+    for name in names:
+        whole(name)
     large = False
-    with tempfile.TemporaryDirectory(dir=_memory()) as place:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as place:
         for number in range(first, first + count):
             name = names[number % len(names)]
-            content = mutated(wholes[name], random.Random(f"{seed} {number}"))
+            content = mutated(whole(name), random.Random(f"{seed} {number}"))
             found = fault(name, content, Path(place))
             size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
             if found is None and size > MOST and not large:
@@ -394,7 +402,7 @@ def some(seed: int, first: int, count: int, names: list[str]) -> Iterator[str]:
                 yield f"{name}, input {number} of seed {seed}, {content[:80]!r}{'…' * (len(content) > 80)}: {found}"
 
 
-def _memory() -> str | None:
+def in_memory() -> str | None:
     """A folder in memory, where there is one: a disk would be most of the time."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 

@@ -26,6 +26,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"unknown {kind} {unknown[0]!r}; known: {', '.join(known)}")
     begun = time.monotonic()
     pool.workers = lambda count, threads=None: ThreadPoolExecutor(1)  # type: ignore[assignment, misc]
-    with tempfile.TemporaryDirectory() as place, served():
+    with tempfile.TemporaryDirectory(dir=inputs.in_memory()) as place, served():
         whole = baselines(Path(place), chosen, commands)
         prepared = time.monotonic() - begun
         units = plan(chosen, options.kills, options.inputs)
@@ -194,6 +195,8 @@ def side_by_side(
                             file.write(json.dumps(one(name, number, options, root, whole, commands)) + "\n")
                             file.flush()
                 status = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(status)
         runners.append((process, told))
@@ -303,8 +306,8 @@ def ranks(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> 
     after = f"rank {victim} killed after {moment:.2f} s"
     finished = any(root.rglob(runs.RESULT))
     status, said = answers[1 - victim]
-    if (fault := unclean(status, said)) is not None or (status == 0 and not finished):
-        return f"{after}: {fault or f'the other ended well: {said[-300:]}'}"
+    if (fault := unclean(status, said)) is not None:
+        return f"{after}: {fault}"
     if not finished:
         for status, said in (child.wait() for child in two_ranks(root)):
             if status != 0:
@@ -354,7 +357,7 @@ def races(root: Path, whole: dict[str, Any], dice: random.Random, name: str) -> 
 
     A second comparison may begin when the first is done, and finds everything there.
     """
-    name = dice.choice([*RUNS, *({"compare", "study"} & set(whole))])
+    name = dice.choice([*RUNS, *(other for other in ("compare", "study") if other in whole)])
     children = [fork(COMMANDS[name], root) for _ in range(dice.randint(2, 4))]
     answers = [child.wait() for child in children]
     done = [status for status, _ in answers if status == 0]
@@ -659,6 +662,10 @@ class fork:
                 sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), line_buffering=True)
                 torch.set_num_threads(1)
                 status = work(root)
+            except KeyboardInterrupt:  # before or after the command itself
+                status = 130
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 os._exit(status)

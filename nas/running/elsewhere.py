@@ -9,6 +9,7 @@ and sends back the runs that it finished; what was not finished there begins aga
 import contextlib
 import fcntl
 import functools
+import json
 import os
 import tempfile
 import time
@@ -114,12 +115,19 @@ def one(
         before = _finished(own)
         found = work(replace(asked, root=own, stopped=stopped), *item)
         content = packed([folder for folder in _finished(own) if folder not in before], own)
+        for name in content:
+            if Path(name).name == runs.RESULT:  # it may name the warm-up that it went on from
+                content[name] = content[name].replace(_in_json(own), _in_json(asked.root))
     return asked.root / found.relative_to(own) if isinstance(found, Path) else found, content
 
 
 def _sees(root: Path, mark: str) -> bool:
     file = root / MARK
     return file.exists() and files.read_text(file) == mark
+
+
+def _in_json(path: Path) -> bytes:
+    return json.dumps(str(path))[1:-1].encode()
 
 
 def _unwanted(worker: Any, stop: str) -> Callable[[], bool]:

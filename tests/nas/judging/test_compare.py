@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_side_by_side_is_one_after_another(tmp_path: Path) -> None:
 def test_on_a_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     """Two workers, one killed at the first record of its search; the same cells and figures as on this machine."""
     distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
-    sets = ["network.channels=2", "network.final_epochs=1", "search.epochs=3", "search.warmup_epochs=1"]
+    sets = ["network.channels=2", "network.final_epochs=1", "search.epochs=6", "search.warmup_epochs=1"]
     sets += ["search.warmup='shared'", "search.record_every=3"]
     here = Comparison(experiments.load("digits", None, None, sets), ("advantage",), 1, tmp_path / "here")
     alone = compare.compare(here)
@@ -155,7 +156,8 @@ def test_on_a_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
 
 def _kill_who_records(root: Path, victims: set[int]) -> None:
     """Kill the worker that holds the first run folder with records open."""
-    while True:
+    while len(list(root.glob("compare/digits-cpu-cluster/*/result.json"))) < 2:
+        time.sleep(0.002)
         for metrics in root.glob("compare/digits-cpu-cluster/*/metrics.jsonl"):
             lock = str(metrics.with_name(".lock"))
             for victim in victims:

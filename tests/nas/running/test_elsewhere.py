@@ -38,15 +38,19 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
+WORKED_IN: list[Path] = []
+
+
 def finished_run(asked: Asked, number: int) -> Path:
     """A run that adds what an earlier one found, if it is there."""
     folder, earlier = asked.root / "some" / f"run-{number}", asked.root / "some" / "run-0"
+    WORKED_IN.append(asked.root)
     if (folder / runs.RESULT).exists():
         return folder
     before = runs.result(earlier)["found"] if (earlier / runs.RESULT).exists() else 0
     with runs.open_run(folder, Settings(number)) as run:
         run.record({"step": 1})
-        run.finish({"found": before + number, "where": str(asked.root)})
+        run.finish({"found": before + number, "earlier": str(earlier)})
     return folder
 
 
@@ -60,6 +64,7 @@ def test_runs_lie_under_the_root_of_who_asked(
 ) -> None:
     """Also those that were made elsewhere, from what was sent there."""
     monkeypatch.chdir(tmp_path)
+    WORKED_IN.clear()
     if not common:
         monkeypatch.setattr(elsewhere, "_sees", lambda root, mark: False)
     asked = Asked(scheduler, Path("runs"))
@@ -69,9 +74,10 @@ def test_runs_lie_under_the_root_of_who_asked(
     assert found == [Path("runs/some/run-1"), Path("runs/some/run-2")]
     for folder, sum_of_both in zip(found, (41, 42), strict=True):
         assert runs.result(folder)["found"] == sum_of_both
-        assert (runs.result(folder)["where"] == str(tmp_path / "runs")) == common
+        assert runs.result(folder)["earlier"] == str(tmp_path / "runs" / "some" / "run-0")
         assert runs.records(folder) == [{"step": 1}]
         assert list(folder.glob(f"{runs.EVENTS}.*"))
+    assert (set(WORKED_IN) == {tmp_path / "runs"}) == common
     if not common:  # control: what is not said to be needed is not there
         assert side_by_side(finished_run, asked, [(3,)]) is not None
         assert runs.result(Path("runs/some/run-3"))["found"] == 3
