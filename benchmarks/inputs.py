@@ -33,7 +33,7 @@ from safetensors.torch import save
 
 from nas import derive, methods, tasks
 from nas.data import cifar10, images, nasbench201, ptb
-from nas.judging import report, table
+from nas.judging import figures, report, table
 from nas.running import config, plugins, runs
 from nas.search import SearchSettings
 from nas.spaces import nasbench201 as cells
@@ -142,7 +142,9 @@ def a_binary() -> bytes:
 
 
 def some_records() -> bytes:
-    records = [{"step": step, "loss": 0.5, "seconds": 1.0, "probabilities": [[0.5, 0.5]]} for step in (1, 2)]
+    losses = {"weight_loss": 0.5, "architecture_loss": 0.0, "entropy": 1.0, "seconds": 1.0}
+    rows = {"architecture": CELL, "probabilities": [[0.25] * 4] * 6}
+    records = [{"step": step, "epoch": step / 2, **losses, **rows} for step in (1, 2)]
     return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
@@ -209,6 +211,10 @@ def read_proofs(folder: Path) -> Any:
     return ledger._recorded_proofs(folder / "x")
 
 
+def read_search(folder: Path) -> Any:
+    return figures.recorded(folder, cells.cell_space(False))
+
+
 def read_evaluation(folder: Path) -> Any:
     rows = report._read(folder / "x", report.Judged)["rows"]
     return report._judged(rows), report.verdict("method", "cell", True, rows, True)
@@ -270,6 +276,7 @@ READERS = {
     ),
     "run": Reader("config.toml", experiments.reload, a_run, ("nas/tasks/experiments.py",)),
     "records": Reader(runs.METRICS, runs.records, some_records, ("nas/running/runs.py", "nas/running/files.py")),
+    "search's records": Reader(runs.METRICS, read_search, some_records, ("nas/judging/figures.py",)),
     "sessions": Reader(runs.META, runs.sessions, some_sessions, ("nas/running/runs.py",)),
     "result": Reader(runs.RESULT, runs.result, a_result, ("nas/running/runs.py",)),
     "checkpoint": Reader(

@@ -7,8 +7,9 @@ the epoch. Functions of a space and records, for every space alike.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -19,6 +20,7 @@ from nas import methods, tasks
 from nas.judging import colours
 from nas.judging.style import save, styled
 from nas.running import files, runs
+from nas.running.runs import RunError
 from nas.spaces.space import Space
 from nas.tasks import experiments
 
@@ -30,12 +32,11 @@ def draw(folder: Path) -> list[Path]:
 
     Raises: ValueError in one line if there is no run, or it has not recorded anything yet.
     """
-    experiment, records = experiments.reload(folder), runs.records(folder)
-    if not records:
-        raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
-    files.ready(folder)
+    experiment = experiments.reload(folder)
     task = tasks.find(experiment.task)
     space = task.space(experiment.network)
+    records = recorded(folder, space)
+    files.ready(folder)
     label = methods.label(experiment.search.method)
     title = f"{label}, {task.name}, after {records[-1]['step']} steps"
     drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}
@@ -105,6 +106,40 @@ def arch(source: int, target: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     """Points along an edge: neighbours are joined straight, farther nodes by arches as high as they are far."""
     along = np.linspace(0, 1, 101)
     return source + (target - source) * along, 0.9 * (target - source - 1) * np.sin(np.pi * along)
+
+
+# ------------------------------------------------------------------ what a search recorded
+
+
+class Recorded(TypedDict):
+    """What figures and pages need of a record of a search."""
+
+    step: int
+    epoch: float
+    seconds: float
+    entropy: float
+    weight_loss: float
+    architecture_loss: float
+    architecture: str
+    probabilities: list[list[float]]
+
+
+def recorded(folder: Path, space: Space) -> list[dict[str, Any]]:
+    """The records of a search in this space, at least one.
+
+    Raises: RunError in one line if there are none yet, or one is damaged or of another space.
+    """
+    records = runs.records(folder)
+    if not records:
+        raise RunError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
+    for line, record in enumerate(records, start=1):
+        try:
+            rows = msgspec.convert(record, Recorded, strict=True)["probabilities"]
+        except msgspec.ValidationError as error:
+            raise RunError(f"{folder / runs.METRICS}, line {line}, is no record of a search: {error}") from error
+        if [len(row) for row in rows] != [len(space.operations)] * len(space.edges):
+            raise RunError(f"{folder / runs.METRICS}, line {line}, has probabilities of another space than the run's")
+    return records
 
 
 # ------------------------------------------------------------------ helpers

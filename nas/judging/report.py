@@ -19,6 +19,12 @@ from nas.tasks import experiments
 from nas.tasks.task import Row
 
 
+class Found(TypedDict):
+    """What the page needs of result.json."""
+
+    architecture: str
+
+
 class JudgedRow(TypedDict):
     """What the page needs of a row of evaluation.json."""
 
@@ -63,16 +69,16 @@ def write(folder: Path) -> Path:
 
 def parts(folder: Path) -> tuple[str, list[str]]:
     """The title of a run's page, and its parts in HTML. Raises: as `write`."""
-    experiment, records = experiments.reload(folder), runs.records(folder)
-    if not records:
-        raise ValueError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
-    files.ready(folder)
+    experiment = experiments.reload(folder)
     task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
+    space = task.space(experiment.network)
+    records = figures.recorded(folder, space)
+    files.ready(folder)
     finished = (folder / "result.json").exists()
-    cell = runs.result(folder)["architecture"] if finished else records[-1]["architecture"]
+    cell = (_read(folder / runs.RESULT, Found) if finished else records[-1])["architecture"]
     rows = _read(folder / "evaluation.json", Judged).get("rows", [])
     larger = task.measure.larger_is_better if task.measure is not None else None
-    space, title = task.space(experiment.network), f"{label}, {task.name}"
+    title = f"{label}, {task.name}"
     last = records[-1]
     return f"A search: {title}", [
         page.paragraph(verdict(label, cell, finished, rows, larger)),
@@ -169,7 +175,7 @@ def _audited(audited: dict[str, Any]) -> list[str]:
 
 
 def _commands(folder: Path, judged: bool, audited: bool) -> list[str]:
-    done = [session["command"] for session in runs.sessions(folder)[-1:]]
+    done = [str(session["command"]) for session in runs.sessions(folder)[-1:] if "command" in session]
     asked = [f"python -m nas evaluate {folder}"] * (not judged) + [f"python -m nas audit {folder}"] * (not audited)
     return done + asked
 

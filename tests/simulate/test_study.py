@@ -170,7 +170,7 @@ def test_on_a_dask_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None
     import threading
 
     settings, cells = loaded(tmp_path, STUDY.replace("steps = 40", "steps = 400"))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         victim = next(iter(cluster.workers.values())).process.pid
         folder = tmp_path / "run"
 

@@ -138,7 +138,7 @@ def test_on_a_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     here = Comparison(experiments.load("digits", None, None, sets), ("advantage",), 1, tmp_path / "here")
     alone = compare.compare(here)
     root = tmp_path / "there"
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         victims = {worker.process.pid for worker in cluster.workers.values()}
         killed = threading.Thread(target=_kill_who_records, args=(root, victims))
         killed.start()

@@ -54,3 +54,34 @@ def test_the_page_holds_what_the_folder_holds(tmp_path: Path, capsys: pytest.Cap
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "cannot read settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("evaluation.json", "{"),
+        ("evaluation.json", "[" * 3000),
+        ("evaluation.json", "{}"),
+        ("evaluation.json", '{"rows": [{"test": 1.0}]}'),
+        ("evaluation.json", '{"rows": [{"model": "found", "test": "good"}]}'),
+        ("audit.json", '{"samples": 4, "all": {}, "operations": {}, "edges": [{"edge": [0]}]}'),
+        ("audit.json", "{}"),
+        ("result.json", "{}"),
+        ("metrics.jsonl", "{}\n"),
+        ("metrics.jsonl", ""),
+    ],
+)
+def test_a_file_of_another_form_is_one_line_that_names_it(
+    file: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = recurrent.cell_space()
+    even = [[0.2] * space.shape[1]] * space.shape[0]
+    told = {"step": 1, "epoch": 1.0, "seconds": 1.0, "weight_loss": 3.0, "architecture_loss": 3.1, "entropy": 9.0}
+    with runs.open_run(tmp_path, experiments.load("ptb", "small")) as run:
+        run.record({**told, "probabilities": even, "architecture": space.write([0] * 6)})
+    assert len(report.parts(tmp_path)[1]) > 5  # control
+    (tmp_path / file).write_text(content)
+    assert main(["report", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert (file if content else "has recorded nothing yet") in said

@@ -33,7 +33,7 @@ class Settings:
 def scheduler() -> Iterator[str]:
     """A scheduler with two workers, all in this process."""
     distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
-    quick = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    quick = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(protocol="tcp", **quick) as cluster:
         yield cluster.scheduler_address
 
@@ -129,7 +129,7 @@ def test_work_whose_asker_is_gone_stops(scheduler: str, tmp_path: Path) -> None:
 def test_a_worker_of_several_threads_is_refused(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
     ) as cluster:
         asked = Asked(cluster.scheduler_address, tmp_path)
         with pytest.raises(ValueError, match="has 2 threads; start workers with `dask worker --nthreads 1`"):
