@@ -43,7 +43,7 @@ from simulate import study
 from simulate.run import Machine, Setting, problem_of
 from theory import card, ledger
 
-LONGEST = 5000  # characters of a refusal
+LONGEST = 5000  # characters of a refusal, beside what it quotes: a program cuts that (`nas.running.program.shortened`)
 PATIENCE = 10.0  # seconds
 MOST = 1 << 30  # bytes of memory
 Read = Callable[[Path], Any]
@@ -62,15 +62,18 @@ class Reader:
     modules: tuple[str, ...]
 
 
-def answers(read: Callable[[], Any]) -> None:
-    """It returns, or refuses in one line. Raises: AssertionError, or what was no refusal."""
+def answers(read: Callable[[], Any], quoted: int = 0) -> None:
+    """It returns, or refuses in one line. Raises: AssertionError, or what was no refusal.
+
+    quoted: bytes of the input, which a refusal may show twice and escaped.
+    """
     try:
         read()
     except ValueError as error:
         said = str(error)
     else:
         return
-    if said.count("\n") or not 0 < len(said) < LONGEST:
+    if said.count("\n") or not 0 < len(said) < LONGEST + 12 * quoted:
         raise AssertionError(f"a refusal of {len(said)} characters on {said.count(chr(10)) + 1} lines: {said[:200]!r}")
 
 
@@ -212,7 +215,7 @@ def read_proofs(folder: Path) -> Any:
 
 
 def read_search(folder: Path) -> Any:
-    return figures.recorded(folder, cells.cell_space(False))
+    return figures.recorded(folder, cells.cell_space(False), report.Recorded)
 
 
 def read_evaluation(folder: Path) -> Any:
@@ -381,7 +384,7 @@ def fault(name: str, content: bytes, folder: Path) -> str | None:
     target.write_bytes(content)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        answers(lambda: reader.read(folder))
+        answers(lambda: reader.read(folder), len(content))
     except (Exception, Hangs) as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     finally:

@@ -112,21 +112,18 @@ def arch(source: int, target: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
 
 
 class Recorded(TypedDict):
-    """What figures and pages need of a record of a search."""
+    """What a drawing needs of a record of a search."""
 
     step: int
     epoch: float
-    seconds: float
-    entropy: float
-    weight_loss: float
-    architecture_loss: float
     architecture: str
     probabilities: list[list[float]]
 
 
-def recorded(folder: Path, space: Space) -> list[dict[str, Any]]:
+def recorded(folder: Path, space: Space, form: Any = Recorded) -> list[dict[str, Any]]:
     """The records of a search in this space, at least one.
 
+    Args: form, a TypedDict of what is needed of each.
     Raises: RunError in one line if there are none yet, or one is damaged or of another space.
     """
     records = runs.records(folder)
@@ -134,7 +131,7 @@ def recorded(folder: Path, space: Space) -> list[dict[str, Any]]:
         raise RunError(f"{folder} has recorded nothing yet; its first record comes after search.record_every steps")
     for line, record in enumerate(records, start=1):
         try:
-            rows = msgspec.convert(record, Recorded, strict=True)["probabilities"]
+            rows = msgspec.convert(record, form, strict=True)["probabilities"]
         except msgspec.ValidationError as error:
             raise RunError(f"{folder / runs.METRICS}, line {line}, is no record of a search: {error}") from error
         if [len(row) for row in rows] != [len(space.operations)] * len(space.edges):

@@ -19,6 +19,15 @@ from nas.tasks import experiments
 from nas.tasks.task import Row
 
 
+class Recorded(figures.Recorded):
+    """What the page needs of a record of a search."""
+
+    seconds: float
+    entropy: float
+    weight_loss: float
+    architecture_loss: float
+
+
 class Found(TypedDict):
     """What the page needs of result.json."""
 
@@ -72,7 +81,7 @@ def parts(folder: Path) -> tuple[str, list[str]]:
     experiment = experiments.reload(folder)
     task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
     space = task.space(experiment.network)
-    records = figures.recorded(folder, space)
+    records = figures.recorded(folder, space, Recorded)
     files.ready(folder)
     finished = (folder / "result.json").exists()
     cell = (_read(folder / runs.RESULT, Found) if finished else records[-1])["architecture"]
