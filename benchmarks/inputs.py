@@ -35,7 +35,7 @@ from nas import derive, methods, tasks
 from nas.data import cifar10, images, nasbench201, ptb
 from nas.judging import figures, report, table
 from nas.running import config, plugins, runs
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 from nas.spaces import nasbench201 as cells
 from nas.spaces import recurrent
 from nas.tasks import experiments
@@ -316,7 +316,7 @@ READERS = {
     "method": Reader("x", of_words(methods.find), example("advantage"), ("nas/methods.py",)),
     "own method": Reader("x", of_words(load_method), example("mine.x:y"), ("nas/running/plugins.py",)),
     "task": Reader("x", of_words(tasks.find), example("cifar10"), ("nas/tasks/__init__.py",)),
-    "derivation": Reader("x", of_words(derive.ranks), example("ranked:100"), ("nas/derive.py",)),
+    "derivation": Reader("x", of_words(derive.ranking_of), example("tuned:100:10:3"), ("nas/derive.py",)),
     "setting": Reader("x", read_setting, example("warmup_epochs=3"), ("nas/running/config.py",)),
     "value": Reader("x", read_value, example("1e-3"), ("nas/running/config.py",)),
     "landscape": Reader("x", read_landscape, example("quadratic"), ("simulate/landscapes/named.py",)),

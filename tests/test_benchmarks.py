@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nas.running import runs
-from nas.search import SearchSettings
+from nas.settings import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,13 +14,13 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.running import files, plugins, pool, processes, runs
+from nas.running import files, plugins, processes, runs
 
 ATTENTION = 1.0  # seconds between two questions whether to stop: each is one to the scheduler
 PATIENCE = 120.0  # seconds that workers have to stop and to write their checkpoints
@@ -28,14 +28,13 @@ MARK = ".disk"
 Packed = dict[str, bytes]  # files by their paths below the root
 
 
-@contextlib.contextmanager
 def given(
-    work: Callable[..., Any], asked: Any, needs: Callable[..., Sequence[Path]]
-) -> Iterator[tuple[Callable[[tuple[Any, ...]], "Future[Any]"], Callable[[Any], Any], Callable[[], None]]]:
+    executor: Executor, work: Callable[..., Any], asked: Any, needs: Callable[..., Sequence[Path]]
+) -> tuple[Callable[[tuple[Any, ...]], "Future[Any]"], Callable[[Any], Any], Callable[[], None]]:
     """How to give one item to the cluster, what to make of the answer, and how to end all of them.
 
-    Args: asked, a dataclass with `scheduler`, `root`, `data`, `device` and `stopped`; needs, tells which finished run
-    folders under the root the work on an item reads.
+    Args: executor, that of `nas.running.pool.cluster`; asked, a dataclass with `root`, `data`, `device` and `stopped`;
+    needs, tells which finished run folders under the root the work on an item reads.
     """
     from distributed import Event, get_client
 
@@ -44,30 +43,29 @@ def given(
     there = replace(asked, root=root, data=data, stopped=bool)  # never; a worker asks in its own way
     given_out: list[Future[Any]] = []
     mark = _marked(root)
-    with pool.cluster(asked.scheduler, retries=0) as executor:
-        stop: Any = Event(f"stop-{uuid.uuid4()}")
+    stop: Any = Event(f"stop-{uuid.uuid4()}")
 
-        @functools.cache
-        def sent(folder: Path) -> Any:  # kept by a worker, once for all items that need it
-            return get_client().scatter(packed([folder], root), hash=False)
+    @functools.cache
+    def sent(folder: Path) -> Any:  # kept by a worker, once for all items that need it
+        return get_client().scatter(packed([folder], root), hash=False)
 
-        def submit(item: tuple[Any, ...]) -> "Future[Any]":
-            needed = [sent(folder.resolve()) for folder in needs(asked, *item)]
-            future = executor.submit(one, work, there, item, mark, stop.name, plugins.allowed(), *needed)
-            given_out.append(future)
-            return future
+    def submit(item: tuple[Any, ...]) -> "Future[Any]":
+        needed = [sent(folder.resolve()) for folder in needs(asked, *item)]
+        future = executor.submit(one, work, there, item, mark, stop.name, plugins.allowed(), *needed)
+        given_out.append(future)
+        return future
 
-        def end() -> None:
-            stop.set()
-            wait(given_out, PATIENCE)
-            executor.shutdown(wait=False)
+    def end() -> None:
+        stop.set()
+        wait(given_out, PATIENCE)
+        executor.shutdown(wait=False)
 
-        def received(answer: tuple[Any, Packed]) -> Any:
-            found, content = answer
-            unpack(content, asked.root)
-            return asked.root / found.relative_to(root) if isinstance(found, Path) else found
+    def received(answer: tuple[Any, Packed]) -> Any:
+        found, content = answer
+        unpack(content, asked.root)
+        return asked.root / found.relative_to(root) if isinstance(found, Path) else found
 
-        yield submit, received, end
+    return submit, received, end
 
 
 def _marked(root: Path) -> str:

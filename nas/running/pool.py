@@ -191,10 +191,7 @@ def _in_one_pool(
 
     Raises: what went wrong in one, which ends all; what `lost` knows if a worker was killed.
     """
-    from nas.running import elsewhere
-
-    pool = _here(work, asked) if asked.scheduler is None else elsewhere.given(work, asked, needs)
-    with pool as (submit, received, end):
+    with _here(work, asked) if asked.scheduler is None else _there(work, asked, needs) as (submit, received, end):
         left = [number for number in range(len(items)) if number not in found]
         numbers: dict[Future[Any], int] = {}
         try:
@@ -212,11 +209,22 @@ def _in_one_pool(
             found[numbers[one]] = None if one.cancelled() else received(one.result())
 
 
+# How to give out an item, what to make of the answer, and how to end all.
+_Ways = tuple[Callable[[tuple[Any, ...]], "Future[Any]"], Callable[[Any], Any], Callable[[], None]]
+
+
 @contextmanager
-def _here(
-    work: Callable[..., Any], asked: Any
-) -> Iterator[tuple[Callable[[tuple[Any, ...]], "Future[Any]"], Callable[[Any], Any], Callable[[], None]]]:
-    """As `nas.running.elsewhere.given`, on processes of this machine."""
+def _there(work: Callable[..., Any], asked: Any, needs: Callable[..., Sequence[Path]]) -> Iterator[_Ways]:
+    """On the workers of a cluster."""
+    from nas.running import elsewhere
+
+    with cluster(asked.scheduler, retries=0) as executor:
+        yield elsewhere.given(executor, work, asked, needs)
+
+
+@contextmanager
+def _here(work: Callable[..., Any], asked: Any) -> Iterator[_Ways]:
+    """On processes of this machine."""
     import torch
 
     stop, share = SPAWN.Event(), max(1, torch.get_num_threads() // asked.jobs)
