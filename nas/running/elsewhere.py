@@ -36,18 +36,16 @@ def given(
     Args: executor, that of `nas.running.pool.cluster`; asked, a dataclass with `root`, `data`, `device` and `stopped`;
     needs, tells which finished run folders under the root the work on an item reads.
     """
-    from distributed import Event, get_client
-
     root = asked.root.resolve()
     data = None if asked.data is None else asked.data.resolve()
     there = replace(asked, root=root, data=data, stopped=bool)  # never; a worker asks in its own way
     given_out: list[Future[Any]] = []
     mark = _marked(root)
-    stop: Any = Event(f"stop-{uuid.uuid4()}")
+    stop = _dask().Event(f"stop-{uuid.uuid4()}")
 
     @functools.cache
     def sent(folder: Path) -> Any:  # kept by a worker, once for all items that need it
-        return get_client().scatter(packed([folder], root), hash=False)
+        return _dask().get_client().scatter(packed([folder], root), hash=False)
 
     def submit(item: tuple[Any, ...]) -> "Future[Any]":
         needed = [sent(folder.resolve()) for folder in needs(asked, *item)]
@@ -92,9 +90,7 @@ def one(
 
     Raises: ValueError if the worker does several works at once, in threads that would disturb each other.
     """
-    from distributed import get_worker
-
-    worker: Any = get_worker()  # type: ignore[no-untyped-call, unused-ignore]
+    worker = _dask().get_worker()
     if (threads := worker.state.nthreads) != 1:
         raise ValueError(
             f"worker {worker.address} has {threads} threads; start workers with `dask worker --nthreads 1`"
@@ -124,15 +120,19 @@ def _sees(root: Path, mark: str) -> bool:
     return file.exists() and files.read_text(file) == mark
 
 
+def _dask() -> Any:
+    import distributed
+
+    return distributed
+
+
 def _in_json(path: Path) -> bytes:
     return json.dumps(str(path))[1:-1].encode()
 
 
 def _unwanted(worker: Any, stop: str) -> Callable[[], bool]:
     """Whether to stop: who asked said so, or is gone, so that the scheduler has cancelled this work."""
-    from distributed import Event, get_client
-
-    key, event = worker.get_current_task(), Event(stop, client=get_client())
+    key, event = worker.get_current_task(), _dask().Event(stop, client=_dask().get_client())
     asked_at, answer = -ATTENTION, False
 
     def stopped() -> bool:
