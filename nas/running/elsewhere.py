@@ -139,7 +139,10 @@ def _unwanted(worker: Any, stop: str) -> Callable[[], bool]:
         nonlocal asked_at, answer
         if not answer and time.monotonic() - asked_at >= ATTENTION:
             task = worker.state.tasks.get(key)
-            answer = task is None or task.state == "cancelled" or bool(event.is_set())
+            try:
+                answer = task is None or task.state == "cancelled" or bool(event.is_set())
+            except OSError:  # the scheduler is gone
+                answer = True
             asked_at = time.monotonic()
         return answer
 
