@@ -32,7 +32,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from nas import derive, methods, tasks
-from nas.data import cifar10, images, nasbench201, ptb
+from nas.data import cifar, cifar10, cifar100, images, nasbench201, ptb
 from nas.judging import figures, report, table
 from nas.running import config, plugins, runs
 from nas.settings import SearchSettings
@@ -140,8 +140,18 @@ def a_pickle() -> bytes:
     return pickle.dumps({b"labels": [1, 2], b"data": np.zeros((2, 3072), np.uint8)}, protocol=2)
 
 
+def a_pickle_of_100() -> bytes:
+    import pickle
+
+    return pickle.dumps({b"fine_labels": [1, 2], b"data": np.zeros((2, 3072), np.uint8)}, protocol=2)
+
+
 def a_binary() -> bytes:
     return bytes(2 * 3073)
+
+
+def a_binary_of_100() -> bytes:
+    return bytes(2 * 3074)
 
 
 def some_records() -> bytes:
@@ -251,6 +261,15 @@ def known_table() -> nasbench201.Table:
     return nasbench201.Table(tuple(cells.write(row.tolist()) for row in choices), choices, columns)
 
 
+def of_batch(edition: cifar.Edition) -> Read:
+    """The reader of one file of an edition."""
+
+    def read(folder: Path) -> Any:
+        return edition.read(content_of(folder), "a batch")
+
+    return read
+
+
 def of_words(parse: Callable[[str], Any]) -> Read:
     """A parser of words as a reader of a folder."""
 
@@ -295,13 +314,12 @@ READERS = {
     "proofs": Reader("x", read_proofs, some_proofs, ("theory/ledger.py",)),
     "table": Reader("nasbench201.csv", nasbench201.load, a_table, ("nas/data/nasbench201.py", "nas/data/places.py")),
     "packed table": Reader("nasbench201.csv.gz", nasbench201.load, a_packed_table, ("nas/data/places.py",)),
-    "archive": Reader("cifar-10-binary.tar.gz", cifar10.load, an_archive, ("nas/data/cifar10.py",)),
-    "pickle": Reader(
-        "x", lambda folder: cifar10.read_pickle(content_of(folder), "a batch"), a_pickle, ("nas/data/cifar10.py",)
-    ),
-    "binary": Reader(
-        "x", lambda folder: cifar10.read_binary(content_of(folder), "a batch"), a_binary, ("nas/data/cifar10.py",)
-    ),
+    "archive": Reader("cifar-10-binary.tar.gz", cifar10.load, an_archive, ("nas/data/cifar.py",)),
+    "archive 100": Reader("cifar-100-binary.tar.gz", cifar100.load, an_archive, ("nas/data/cifar.py",)),
+    "pickle": Reader("x", of_batch(cifar10.PYTHON), a_pickle, ("nas/data/cifar.py",)),
+    "binary": Reader("x", of_batch(cifar10.BINARY), a_binary, ("nas/data/cifar.py",)),
+    "pickle 100": Reader("x", of_batch(cifar100.PYTHON), a_pickle_of_100, ("nas/data/cifar.py",)),
+    "binary 100": Reader("x", of_batch(cifar100.BINARY), a_binary_of_100, ("nas/data/cifar.py",)),
     **{
         f"image {kind}": Reader(
             "x", lambda folder: images.read(folder / "x"), lambda kind=kind: an_image(kind), ("nas/data/images.py",)
