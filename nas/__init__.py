@@ -2,7 +2,7 @@
 
     estimators   advantage, reinforce, exact_advantage, debiased_advantage: plain functions of arrays
     methods      Method, METHODS, find_method; start, architecture_step: one step of any method
-    networks     Edge, EdgeNetwork, Batches, Supernet, Space: a network of your own becomes searchable
+    networks     Edge, EdgeNetwork, Batches, Stored, Supernet, Space: a network of your own becomes searchable
     tasks        Task: a network with its data, for every command of `python -m nas`
     search       search, SearchSettings, Found
 
@@ -24,6 +24,7 @@ __all__ = [
     "Method",
     "SearchSettings",
     "Space",
+    "Stored",
     "Supernet",
     "Task",
     "advantage",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from nas.data.stored import Stored
     from nas.estimators import advantage, debiased_advantage, exact_advantage, reinforce
     from nas.found import Found
     from nas.methods import METHODS, Method
@@ -64,6 +66,7 @@ else:
             "Method": "nas.methods",
             "SearchSettings": "nas.settings",
             "Space": "nas.spaces.space",
+            "Stored": "nas.data.stored",
             "Supernet": "nas.supernets.supernet",
             "Task": "nas.tasks.task",
             "advantage": "nas.estimators",

@@ -5,9 +5,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nas import tasks
 from nas.running import program
+
+if TYPE_CHECKING:
+    from nas.tasks.task import Experiment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
             _add_settings,
             _add_evaluate,
             _add_compare,
+            _add_sweep,
             _add_audit,
             _add_table,
             _add_draw,
@@ -49,16 +54,11 @@ def _add_search(commands: program.Commands) -> None:
     )
     _add_task(parser, usual_preset="small")
     parser.add_argument("--method", help="short for --set search.method=NAME; package.module:name for your own")
-    parser.add_argument(
-        "--text",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="ptb: your own UTF-8 text, one file or three (train, valid, test)",
-    )
+    _add_text(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
+    _add_trackers(parser)
     add_machine(parser)
     parser.set_defaults(run_command=_search)
 
@@ -69,18 +69,15 @@ def _search(options: argparse.Namespace) -> int:
     from nas.settings import build_method
     from nas.tasks import experiments
 
-    sets = [*options.set, *([f"search.method={options.method}"] if options.method is not None else [])]
-    if options.text:
-        files = [str(file.resolve()) for file in options.text]
-        sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
-    experiment = experiments.load(options.task, options.preset, options.config, sets, options.usual_preset)
+    sets = [f"search.method={options.method}"] if options.method is not None else []
+    experiment = _experiment(options, sets)
     build_method(experiment.search)  # an unknown method is refused before any data is read
     if options.dry_run:
         print(config.dump(experiment), end="")
         return 0
     folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
     begun = warmup.folder_of(options.runs, experiment, options.seed)
-    stop, result = program.Stop(), None
+    stop, result, trackers = program.Stop(), None, _trackers(options)
     with processes.joined(options.device) as device:
         network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
@@ -89,7 +86,7 @@ def _search(options: argparse.Namespace) -> int:
         if begun is not None:
             tell(f"going on from the warm-up {begun}")
         if begun is None or warmup.warm_up(begun, experiment, network, options.seed, device, stopped):
-            with processes.open_run(folder, experiment, device) as run:
+            with processes.open_run(folder, experiment, device, trackers) as run:
                 tell(f"{'resuming' if run.resumed else 'searching in'} {folder}")
                 result = search_in(run, network, experiment.search, options.seed, stopped, begun)
         if processes.rank() > 0:
@@ -159,6 +156,8 @@ def _settings(options: argparse.Namespace) -> int:
     for name, kind in chosen.items():
         print(f"\n{meanings.text('network', f'of the task {name}', kind)}")
     task = options.task or "TASK"
+    for name in named:
+        print(f"\npresets of the task {name}: {', '.join(tasks.find(name).known_presets()) or 'none'}", end="")
     print(
         f"\none of them: --set search.rate=1e-3. All, as a preset resolves them: python -m nas search {task} --dry-run"
     )
@@ -218,24 +217,61 @@ def _add_compare(commands: program.Commands) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
+    _add_text(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    _add_trackers(parser)
     add_machine(parser)
     parser.set_defaults(run_command=_compare)
 
 
 def _compare(options: argparse.Namespace) -> int:
     from nas.judging import compare
-    from nas.tasks import experiments
     from nas.tasks.task import Comparison
 
-    experiment = experiments.load(options.task, options.preset, options.config, options.set, options.usual_preset)
+    experiment = _experiment(options)
     named = tuple(options.methods.split(",")) if options.methods else compare.METHODS
     stop = program.Stop()
-    machine = (options.data, options.device, stop, options.jobs, options.scheduler)
+    machine = (options.data, options.device, stop, options.jobs, options.scheduler, _trackers(options))
     compared = compare.compare(Comparison(experiment, named, options.seeds, options.runs, *machine))
     if compared is None:
         return stop.said()
     print(compare.table(compared))
+    return 0
+
+
+# ------------------------------------------------------------------ sweep
+
+
+def _add_sweep(commands: program.Commands) -> None:
+    parser = commands.add_parser(
+        "sweep",
+        help="search with every combination of a file's settings and seeds, and say which did best",
+        epilog="example: %(prog)s rates.toml --jobs 2",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="TOML: task, seeds, [base], [grid], [[cases]]")
+    parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--dry-run", action="store_true", help="print the searches and stop")
+    _add_trackers(parser)
+    add_machine(parser)
+    parser.set_defaults(run_command=_sweep)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from nas.judging import sweep
+
+    settings, cells = sweep.load(options.file)
+    stop = program.Stop()
+    machine = (options.data, options.device, stop, options.jobs, _trackers(options))
+    asked = sweep.Sweep(settings, cells, options.runs, *machine)
+    if options.dry_run:
+        for number, cell in enumerate(cells):
+            print(asked.folder(number, 0), sweep.named(cell.varied))
+        return 0
+    answer = sweep.sweep(asked)
+    if answer is None:
+        return stop.said()
+    print(sweep.table(answer))
     return 0
 
 
@@ -319,13 +355,13 @@ def _draw(options: argparse.Namespace) -> int:
 def _add_export(commands: program.Commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="what a search found as a PyTorch module, JSON or a Graphviz drawing",
+        help="what a search found as a PyTorch module, ONNX, JSON or a Graphviz drawing",
         epilog="example: %(prog)s runs/ptb/DIGEST-s0 --to cell.py",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
-    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.py, FILE.json or FILE.dot")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.py, .onnx, .json or .dot")
     parser.add_argument(
-        "--weights", type=Path, metavar="RUN", help="with FILE.py: weights of this search or training, beside it"
+        "--weights", type=Path, metavar="RUN", help="weights of this search or training, beside FILE.py or in FILE.onnx"
     )
     parser.set_defaults(run_command=_export)
 
@@ -412,14 +448,58 @@ def _fetch(options: argparse.Namespace) -> int:
 def _add_task(parser: argparse.ArgumentParser, usual_preset: str) -> None:
     """The task that is searched, and its settings."""
     parser.add_argument("task", metavar="TASK", help=tasks.KNOWN)
+    named = "; ".join(f"{task}: {', '.join(names)}" for task, names in tasks.presets().items())
     parser.add_argument(
-        "--preset", help=f"small, quick or paper; default: {usual_preset}, or none where the task has no such preset"
+        "--preset",
+        metavar="NAME",
+        help=f"of the task ({named}); default: {usual_preset}, or none where the task has no such preset",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML settings over the preset's")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. search.rate=1e-3"
     )
     parser.set_defaults(usual_preset=usual_preset)
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--text",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="text: your own UTF-8 text, one file or three (train, valid, test)",
+    )
+
+
+def _add_trackers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="tell mlflow or wandb, too, what is recorded; package.module:function for your own",
+    )
+
+
+def _trackers(options: argparse.Namespace) -> tuple[str, ...]:
+    """The trackers that were asked for, each known to be there."""
+    if options.tracker:
+        from nas.running import trackers
+
+        for name in options.tracker:
+            trackers.find(name)
+    return tuple(options.tracker)
+
+
+def _experiment(options: argparse.Namespace, sets: Sequence[str] = ()) -> "Experiment[Any]":
+    """The experiment that the options of `_add_task` and `_add_text` ask for; `sets` come last."""
+    from nas.tasks import experiments
+
+    sets = [*options.set, *sets]
+    if options.text:
+        files = [str(file.resolve()) for file in options.text]
+        sets.append(f"network.text={json.dumps(files, ensure_ascii=False)}")
+    return experiments.load(options.task, options.preset, options.config, sets, options.usual_preset)
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:

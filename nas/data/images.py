@@ -1,9 +1,10 @@
 """What are a user's own images? A folder of class folders, or an .npz with x and y; nothing in them is run.
 
     photos/cat/1.jpg  photos/cat/2.png  photos/dog/a.jpg …     images.npz: x (N, H, W[, 1 or 3]) uint8, y (N,) integer
+    arrays/x.npy  arrays/y.npy, the same two
 
-Read with bounds: sizes of files, of images before they are made smaller, and of all together. Whatever is wrong is one
-line that names the file.
+What does not fit in memory stays on the disk (nas/data/stored.py). Read with bounds: sizes of files, of images before
+they are made smaller, and of all together. Whatever is wrong is one line that names the file.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from tqdm import tqdm
 
 from nas.data import places
 from nas.data.places import DataError
+from nas.data.stored import Stored
 
 FORMATS = {
     "PNG": (".png",),
@@ -47,44 +49,56 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """pixels (N, colours, H, W) uint8, of 1 or 3 colours; labels (N,) int64, the index into `classes`; where from."""
+    """pixels (N, colours, H, W) uint8, of 1 or 3 colours; labels (N,) int64, the index into `classes`; where from.
 
-    pixels: Bytes
+    pixels may be on the disk: asked for by their numbers or a slice, they are bytes in memory either way.
+    """
+
+    pixels: Bytes | Stored
     labels: Numbers
     classes: tuple[str, ...]
     name: str
 
     def part(self, chosen: Numbers) -> "LabelledImages":
         """The images with these numbers, in their order."""
-        return LabelledImages(self.pixels[chosen], self.labels[chosen], self.classes, self.name)
+        pixels = self.pixels.part(chosen) if isinstance(self.pixels, Stored) else self.pixels[chosen]
+        return LabelledImages(pixels, self.labels[chosen], self.classes, self.name)
 
     @property
     def digest(self) -> str:
         """Ten hexadecimal digits that name the pixels and labels."""
         total = hashlib.sha256(repr(self.pixels.shape).encode())
-        total.update(np.ascontiguousarray(self.pixels).data)
+        pixels = self.pixels
+        total.update(pixels.digest.encode() if isinstance(pixels, Stored) else np.ascontiguousarray(pixels).data)
         total.update(np.ascontiguousarray(self.labels).data)
         return total.hexdigest()[:10]
 
     def __str__(self) -> str:
         count, colours, height, width = self.pixels.shape
         kind = "grey" if colours == 1 else "colour"
-        return f"{self.name}: {count:,} {kind} images of {height} × {width} in {len(self.classes)} classes"
+        where = ", left on the disk" if isinstance(self.pixels, Stored) else ""
+        return f"{self.name}: {count:,} {kind} images of {height} × {width} in {len(self.classes)} classes{where}"
 
 
-def load(path: Path, size: int = 0) -> LabelledImages:
-    """The images of a folder or an .npz file.
+def load(path: Path, size: int = 0, disk: bool = False) -> LabelledImages:
+    """The images of a folder of class folders, of a folder with x.npy and y.npy, or of an .npz file.
 
     Args: size: 0 takes images as they are, all of one size; else the largest square in the middle of each is made
     size × size (bilinear, antialiased). Images are grey if all of them are; transparency is dropped; a photograph is
-    turned upright as its camera noted; of an animation, the first image counts.
+    turned upright as its camera noted; of an animation, the first image counts. disk: whether they stay there, and are
+    read when asked for; all are read once now, so that a broken one is known before a search.
     Raises: DataError in one line: which file, what is wrong, what to do.
     """
     if path.is_dir():
-        return _folder(path, size)
+        return _arrays(path, size, disk) if (path / "x.npy").is_file() else _folder(path, size, disk)
     if path.suffix == ".npz":
+        if disk:
+            raise DataError(
+                f"images {path}: an .npz is read whole; for network.disk=true save its arrays as "
+                "x.npy and y.npy in a folder"
+            )
         return _archive(path, size)
-    what = "is neither a folder of class folders nor an .npz file" if path.exists() else "does not exist"
+    what = "is neither a folder with images nor an .npz file" if path.exists() else "does not exist"
     raise DataError(f"images {path}: it {what}; set network.path to one with images")
 
 
@@ -129,7 +143,7 @@ def split(labels: Numbers, test: float) -> tuple[Numbers, Numbers, Numbers]:
 # ------------------------------------------------------------------ a folder of class folders
 
 
-def _folder(path: Path, size: int) -> LabelledImages:
+def _folder(path: Path, size: int, disk: bool) -> LabelledImages:
     inside = _listed(path)
     if stray := [entry for entry in inside if entry.suffix.lower() in ENDINGS and not entry.is_dir()]:
         raise DataError(f"{stray[0]} is in no class: images lie in a folder for each class, {path}/CLASS/IMAGE")
@@ -147,20 +161,42 @@ def _folder(path: Path, size: int) -> LabelledImages:
         labels += [label] * len(own)
     names = tuple(folder.name for folder in folders)
     _check_classes(path, names, np.array(labels, np.int64))
-    pixels, coloured = np.empty(0, np.uint8), False
+    pixels, coloured, total = np.empty(0, np.uint8), False, hashlib.sha256()
     first = (0, 0)
     for place, file in enumerate(tqdm(files, disable=None, unit="image", desc="reading")):
         image = read(file, size)
         if not place:
             first = (image.shape[0], image.shape[1])
-            _check_size(path, len(files), *first, 3)
-            pixels = np.empty((len(files), 3, *first), np.uint8)
+            _check_size(path, len(files), *first, 3, held=not disk)
+            pixels = np.empty((0 if disk else len(files), 3, *first), np.uint8)
         if image.shape[:2] != first:
             two = f"{files[0].name} has {_sides(first)} pixels, {file.name} {_sides(image.shape)}"
             raise DataError(f"{path}: images differ in size: {two}; set network.size=32, or another side, for all")
         coloured |= image.ndim == 3
-        pixels[place] = image.transpose(2, 0, 1) if image.ndim == 3 else image
-    return LabelledImages(pixels if coloured else pixels[:, :1].copy(), np.array(labels, np.int64), names, str(path))
+        if disk:
+            total.update(f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes())
+        else:
+            pixels[place] = _planes(image, 3)
+    numbers = np.array(labels, np.int64)
+    if not disk:
+        return LabelledImages(pixels if coloured else pixels[:, :1].copy(), numbers, names, str(path))
+    shape = (len(files), 3 if coloured else 1, *first)
+
+    def decoded(chosen: Numbers) -> Bytes:
+        found = np.empty((len(chosen), *shape[1:]), np.uint8)
+        for place, number in enumerate(chosen):
+            image = read(files[number], size)
+            if image.shape[:2] != first or (image.ndim == 3 and not coloured):
+                raise DataError(f"{files[number]} is not the image that it was when it was first read; begin again")
+            found[place] = _planes(image, shape[1])
+        return found
+
+    return LabelledImages(Stored(decoded, shape, total.hexdigest()[:10]), numbers, names, str(path))
+
+
+def _planes(image: Bytes, colours: int) -> Bytes:
+    """An image (H, W) or (H, W, 3) as (colours, H, W)."""
+    return image.transpose(2, 0, 1) if image.ndim == 3 else np.broadcast_to(image, (colours, *image.shape))
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -214,7 +250,7 @@ def _fitted(image: Image.Image, size: int) -> Image.Image:
     return square.resize((size, size), Image.Resampling.BILINEAR)
 
 
-# ------------------------------------------------------------------ an archive of arrays
+# ------------------------------------------------------------------ arrays
 
 
 def _archive(path: Path, size: int) -> LabelledImages:
@@ -233,6 +269,25 @@ def _archive(path: Path, size: int) -> LabelledImages:
         raise DataError(f"{path} is damaged or no .npz file: {' '.join(str(error).split())[:200]}") from error
     except RuntimeError as error:  # a password
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return _labelled(path, x, y, size, disk=False)
+
+
+def _arrays(path: Path, size: int, disk: bool) -> LabelledImages:
+    """Of a folder with x.npy and y.npy, which are mapped into memory."""
+    found = []
+    for name in ("x", "y"):
+        file = path / f"{name}.npy"
+        try:
+            found.append(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (OSError, *_NO_HEAD) as error:
+            raise DataError(f"{file} is damaged or no .npy file: {' '.join(str(error).split())[:200]}") from error
+        if not isinstance(found[-1], np.ndarray):
+            raise DataError(f"{file} is no .npy file; save an array by numpy.save")
+    x, y = found
+    return _labelled(path, x, y, size, disk)
+
+
+def _labelled(path: Path, x: npt.NDArray[Any], y: npt.NDArray[Any], size: int, disk: bool) -> LabelledImages:
     if x.dtype != np.uint8 or x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)):
         raise DataError(f"{path}: x is {x.dtype} {x.shape}; it must be uint8, (N, H, W) or (N, H, W, 3)")
     if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
@@ -243,17 +298,31 @@ def _archive(path: Path, size: int) -> LabelledImages:
     names = tuple(map(str, known.tolist()))
     _check_classes(path, names, labels.astype(np.int64))
     images = x[..., None] if x.ndim == 3 else x
-    count, height, width, colours = images.shape
+    count, colours = images.shape[0], images.shape[3]
+    height, width = (size, size) if size else images.shape[1:3]
+    _check_size(path, count, height, width, colours, held=not disk)
+    if not disk:
+        pixels = _sized(images, size, None)
+        held = pixels if pixels.flags.writeable else pixels.copy()  # not the file, where it is only mapped
+        return LabelledImages(held, labels.astype(np.int64), names, str(path))
+    total = hashlib.sha256()
+    for start in range(0, count, 128):
+        total.update(np.ascontiguousarray(images[start : start + 128]).data)
+    shape = (count, colours, height, width)
+    stored = Stored(lambda chosen: _sized(images[chosen], size, True), shape, total.hexdigest()[:10])
+    return LabelledImages(stored, labels.astype(np.int64), names, str(path))
+
+
+def _sized(images: Bytes, size: int, quiet: bool | None) -> Bytes:
+    """(B, H, W, colours) as (B, colours, H, W), made size × size if that is given."""
     if size:
-        _check_size(path, count, size, size, colours)
+        count, colours = images.shape[0], images.shape[3]
         small = np.empty((count, size, size, colours), np.uint8)
-        for place, image in enumerate(tqdm(images, disable=None, unit="image", desc="resizing")):
+        for place, image in enumerate(tqdm(images, disable=quiet, unit="image", desc="resizing")):
             fitted = _fitted(Image.fromarray(image[..., 0] if colours == 1 else image), size)
             small[place] = np.asarray(fitted, np.uint8).reshape(size, size, colours)
         images = small
-    else:
-        _check_size(path, count, height, width, colours)
-    return LabelledImages(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels.astype(np.int64), names, str(path))
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
@@ -302,7 +371,8 @@ def _check_classes(path: Path, names: Sequence[str], labels: Numbers) -> None:
         raise DataError(f"{path}: class {names[few]} has {has}; each needs at least 3, {uses}")
 
 
-def _check_size(path: Path, count: int, height: int, width: int, colours: int) -> None:
+def _check_size(path: Path, count: int, height: int, width: int, colours: int, held: bool) -> None:
+    """held: whether all are held in memory."""
     if height % 4 or width % 4:
         raise DataError(
             f"{path}: images have {_sides((height, width))} pixels, and both sides must be multiples of 4; "
@@ -313,10 +383,10 @@ def _check_size(path: Path, count: int, height: int, width: int, colours: int) -
             f"{path}: images have {_sides((height, width))} pixels, and sides must be 4 to {MOST_SIDE:,}; "
             "set network.size"
         )
-    if count * height * width * colours > MOST_BYTES:
+    if held and count * height * width * colours > MOST_BYTES:
         raise DataError(
             f"{path}: {count:,} images of {_sides((height, width))} pixels are more than the {MOST_BYTES >> 30} GiB "
-            "that are held in memory; set a smaller network.size, or take fewer"
+            "that are held in memory; set network.disk=true or a smaller network.size, or take fewer"
         )
 
 

@@ -201,7 +201,7 @@ def _search(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
         return folder
     network, begun = _build(comparison, experiment, seed), _warm_up_folder(comparison, experiment, seed)
     try:
-        with runs.open_run(folder, experiment, comparison.device) as run:
+        with trackers.open_run(folder, experiment, comparison.device, comparison.trackers) as run:
             searched = search_in(run, network, experiment.search, seed, comparison.stopped, begun)
     except runs.RunError:
         if not (folder / runs.RESULT).exists():  # another comparison may have finished it until now

@@ -4,7 +4,7 @@ The page holds what is there: the cell and the curves of any run, what was train
 `evaluate`, credit against really zeroed edges after `audit`, and the commands that make it all again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NotRequired, TypedDict
@@ -15,6 +15,7 @@ from nas import methods, tasks
 from nas.judging import figures, page
 from nas.judging.style import styled
 from nas.running import files, runs
+from nas.settings import SearchSettings
 from nas.tasks import experiments
 from nas.tasks.task import Row
 
@@ -84,6 +85,7 @@ def parts(folder: Path) -> tuple[str, list[str]]:
     records = figures.recorded(folder, space, Recorded)
     files.ready(folder)
     finished = (folder / "result.json").exists()
+    found = runs.result(folder) if finished else {}
     cell = (_read(folder / runs.RESULT, Found) if finished else records[-1])["architecture"]
     rows = _read(folder / "evaluation.json", Judged).get("rows", [])
     larger = task.measure.larger_is_better if task.measure is not None else None
@@ -93,7 +95,8 @@ def parts(folder: Path) -> tuple[str, list[str]]:
         page.paragraph(verdict(label, cell, finished, rows, larger)),
         page.paragraph(
             f"{label} searched the task {task.name} for {last['step']:,} steps ({last['epoch']:.4g} epochs, "
-            f"{last['seconds']:.4g} s). The entropy of its policy ended at {last['entropy']:.3g} nats, 0 if decided. "
+            f"{last['seconds']:.4g} s){ended(found, experiment.search)}. "
+            f"The entropy of its policy ended at {last['entropy']:.3g} nats, 0 if decided. "
             "The cell is one network with shared weights; only training from scratch says what it is worth."
         ),
         page.heading("The cell"),
@@ -131,6 +134,16 @@ def verdict(label: str, cell: str, finished: bool, rows: Sequence[Row], larger: 
         return f"{told}, {beside}."
     beaten = sum((fmean(own) > one) == larger and fmean(own) != one for one in random)
     return f"{told}, {beside}; its mean beats {beaten} of {len(random)} random trainings."
+
+
+def ended(found: Mapping[str, Any], search: SearchSettings) -> str:
+    """What ended a finished search before its schedule, as the end of a sentence; nothing if nothing did.
+
+    >>> ended({"ended": "patience"}, SearchSettings(patience=5))
+    ', ended before its 100 epochs by search.patience=5'
+    """
+    by = found.get("ended")
+    return f", ended before its {search.epochs} epochs by search.{by}={getattr(search, by)}" if by else ""
 
 
 @styled

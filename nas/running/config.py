@@ -34,17 +34,21 @@ def later(default: Any) -> Any:
 
 
 def load(
-    settings: type[S], file: Path | None = None, sets: Sequence[str] = (), base: Mapping[str, Any] | None = None
+    settings: type[S],
+    file: Path | Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
 ) -> S:
     """Settings of the dataclass type `settings`.
 
-    Args: file, a TOML file; sets, texts "section.key=value" with a TOML value (a bare word is taken as a string);
-    base, nested values below the file's, such as a preset. "none" is None where a setting can be None.
+    Args: file, a TOML file, or the nested values of one; sets, texts "section.key=value" with a TOML value (a bare
+    word is taken as a string); base, nested values below the file's, such as a preset. "none" is None where a setting
+    can be None.
     Raises: ValueError, one line: which setting, what is wrong, what is known.
     """
     values: dict[str, Any] = _copy(base or {})
     if file is not None:
-        _merge(values, read_toml(file))
+        _merge(values, read_toml(file) if isinstance(file, Path) else file)
     for text in sets:
         _merge(values, _parse_set(text))
     _refuse_unknown(settings, values, "")
@@ -59,7 +63,13 @@ def load(
 
 def dump(settings: Any) -> str:
     """The resolved settings as TOML, None as "none"; `load` reads them back unchanged."""
-    return tomli_w.dumps(_without_none(_written(settings)))
+    return tomli_w.dumps(written(settings))
+
+
+def written(settings: Any) -> dict[str, Any]:
+    """The resolved settings as nested values, as `dump` writes them."""
+    values: dict[str, Any] = _without_none(_written(settings))
+    return values
 
 
 def digest(settings: Any) -> str:
@@ -105,6 +115,30 @@ def fits(what: str, needed: float) -> None:
         raise ValueError(
             f"{what} take at least {needed / 2**30:,.0f} GiB; this machine has {there / 2**30:,.0f}: ask for less"
         )
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested tables by whole names.
+
+    >>> flat({"search": {"rate": 0.1}, "network": {"batch": 8}})
+    {'search.rate': 0.1, 'network.batch': 8}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return found
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`flat` undone."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        *tables, last = name.split(".")
+        into = found
+        for one in tables:
+            into = into.setdefault(one, {})
+        into[last] = value
+    return found
 
 
 # ------------------------------------------------------------------ helpers

@@ -6,7 +6,7 @@ Where one is killed, the others end at their next exchange, each in one line; st
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from nas.running import runs
+from nas.running import runs, trackers
 from nas.running.runs import Run
 
 BETWEEN = 10  # steps between two agreements on stopping: each costs an exchange
@@ -83,10 +83,10 @@ def average(tensors: list[Tensor]) -> list[Tensor]:
 
 
 @contextmanager
-def open_run(folder: Path, settings: Any, device: str = "cpu") -> Iterator[Run]:
-    """`runs.open_run` in the first process; the others follow it. Raises: RunError as there."""
+def open_run(folder: Path, settings: Any, device: str = "cpu", names: Sequence[str] = ()) -> Iterator[Run]:
+    """`trackers.open_run` in the first process; the others follow it. Raises: RunError as there."""
     if rank() == 0:
-        with runs.open_run(folder, settings, device) as run:
+        with trackers.open_run(folder, settings, device, names) as run:
             _wait_for_all()
             yield run
     else:

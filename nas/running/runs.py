@@ -103,6 +103,7 @@ class Run:
     folder: Path
     events: Any = None  # a tensorboardX EventsWriter
     metrics: Any = None  # Metrics
+    trackers: tuple[Any, ...] = ()  # nas.running.trackers.Hook, told what was written
 
     @property
     def resumed(self) -> bool:
@@ -119,7 +120,7 @@ class Run:
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import text
 
-        values = [Summary.Value(tag=name, simple_value=number) for name, number in _numbers(record)]
+        values = [Summary.Value(tag=name, simple_value=number) for name, number in numbers(record)]
         for name, part in record.items():
             values += text(name, part).value if isinstance(part, str) else []
         event = Event(wall_time=time.time(), step=record.get("step"), summary=Summary(value=values))
@@ -129,6 +130,8 @@ class Run:
         except OSError as error:  # a full disk; the writer does not say which file
             error.filename = error.filename or str(self.folder / EVENTS)
             raise
+        for tracker in self.trackers:
+            tracker.record(record)
 
     def checkpoint(self, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Save torch tensors and JSON facts, with length and digest of metrics.jsonl at this moment.
@@ -166,6 +169,8 @@ class Run:
         """Write result.json: the run is finished. Raises: RunError if the records are not those that were written."""
         self.metrics.check(content=True)
         write_atomically(self.folder / RESULT, json.dumps(result, indent=2) + "\n")
+        for tracker in self.trackers:
+            tracker.finish(result)
 
 
 @contextlib.contextmanager
@@ -314,6 +319,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+def numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Every number in nested records, as ("probabilities/0/2", 0.25)."""
+    if isinstance(value, int | float):
+        yield name, float(value)
+    elif isinstance(value, Mapping | list):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from numbers(inner, f"{name}/{key}" if name else str(key))
+
+
 # ------------------------------------------------------------------ helpers
 
 
@@ -378,15 +392,6 @@ def _begin_session(events: Any, step: int) -> None:
 
     events.write_event(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
     events.flush()
-
-
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every number in nested records, as ("probabilities/0/2", 0.25)."""
-    if isinstance(value, int | float):
-        yield name, float(value)
-    elif isinstance(value, Mapping | list):
-        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _numbers(inner, f"{name}/{key}" if name else str(key))
 
 
 def _commit() -> str | None:

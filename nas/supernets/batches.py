@@ -8,22 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nas.data.stored import Stored
 from nas.running import processes
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Minibatches of a data set that stays on one device, as a function of the seed and the position alone.
+    """Minibatches of a data set that stays where it is, as a function of the seed and the position alone.
 
-    inputs (N, …) and targets (N,) of which each epoch takes all once in a new order, whole minibatches only; transform
-    (inputs, generator) -> inputs, such as augmentation. In order and untransformed with `shuffle` off.
+    inputs (N, …), a tensor on one device or `nas.Stored` on the disk, and targets (N,), of which each epoch takes all
+    once in a new order, whole minibatches only; transform (inputs, generator) -> inputs, such as augmentation. In order
+    and untransformed with `shuffle` off.
 
     >>> batches = Batches(torch.arange(6.0), torch.arange(6), size=2, shuffle=False)
     >>> batches.steps, batches.at(4)  # the second minibatch of the second epoch
     (3, (tensor([2., 3.]), tensor([2, 3])))
     """
 
-    inputs: Tensor
+    inputs: Any  # a Tensor or Stored
     targets: Tensor
     size: int
     seed: int = 0
@@ -33,6 +35,8 @@ class Batches:
     def __post_init__(self) -> None:
         if not 1 <= self.size <= len(self.targets):
             raise ValueError(f"a minibatch of {self.size} does not fit {len(self.targets)} examples")
+        if isinstance(self.inputs, Stored) and len(self.inputs) != len(self.targets):
+            raise ValueError(f"{len(self.inputs)} stored examples have {len(self.targets)} targets; give one each")
 
     @property
     def steps(self) -> int:
@@ -43,7 +47,7 @@ class Batches:
         """Minibatch number `position`, counted from 0 over all epochs: this process's share of it."""
         epoch, place = divmod(position, self.steps)
         chosen = self._order(epoch)[place * self.size : (place + 1) * self.size]
-        inputs = self.inputs[chosen]
+        inputs: Tensor = self.inputs.at(chosen) if isinstance(self.inputs, Stored) else self.inputs[chosen]
         if self.transform is not None:
             inputs = self.transform(inputs, self._generator(2 * position + 1))
         share = slice(processes.rank(), None, processes.count())

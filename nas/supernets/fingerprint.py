@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.data.stored import Stored
 from nas.supernets.batches import Batches
 
 
@@ -28,7 +29,9 @@ def of_batches(batches: Batches) -> str:
     """The examples, and in which order and by what they are changed."""
     order = f"shuffled by {batches.seed}" if batches.shuffle else "in order"
     changed = "" if batches.transform is None else f", by {of_callable(batches.transform)} with {batches.seed}"
-    examples = f"{len(batches.targets):,} examples {_digest(_bytes(batches.inputs), _bytes(batches.targets))}"
+    stored = isinstance(batches.inputs, Stored)
+    content = batches.inputs.digest.encode() if stored else _bytes(batches.inputs)
+    examples = f"{len(batches.targets):,} examples {_digest(content, _bytes(batches.targets))}"
     return f"{examples}, {batches.size} a minibatch, {order}{changed}"
 
 

@@ -74,8 +74,8 @@ class Supernet:
         for use, batches in (("weights", weights), ("architecture", architecture), ("held_out", held_out)):
             if not isinstance(batches, Batches):
                 raise ValueError(
-                    f"{use} is a {type(batches).__name__}: give nas.Batches, whose examples lie in memory, so that a "
-                    "minibatch is a function of its number and a run goes on where it stopped"
+                    f"{use} is a {type(batches).__name__}: give nas.Batches, whose examples lie in memory, or in "
+                    "nas.Stored on the disk, so that a minibatch is a function of its number and a run goes on"
                 )
         for size in (weights.size, architecture.size, held_out.size):
             if size % processes.count():

@@ -4,6 +4,7 @@ What a task is: nas/tasks/task.py. What a program does with one: nas/tasks/exper
 a folder here, with its network, cell, training from scratch, measure, presets and `TASK`.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.running import plugins
@@ -36,3 +37,9 @@ def find(name: str) -> "Task[Any]":
         raise ValueError(f"unknown task {name!r}; known: {KNOWN}")
     task = plugins.load(name, "task", Task)
     return task
+
+
+def presets() -> dict[str, list[str]]:
+    """Names of the presets of this toolkit's tasks, for help texts: nothing is loaded."""
+    folders = {name: Path(__file__).parent / where.split(".")[2] / "presets" for name, where in BUILT_IN.items()}
+    return {name: sorted(file.stem for file in folder.glob("*.toml")) for name, folder in folders.items()}

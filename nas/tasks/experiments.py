@@ -1,7 +1,7 @@
 """How do a task and its settings become an experiment, a run folder one again, and an experiment a network?"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,13 +19,13 @@ S = TypeVar("S")
 def load(
     task_name: str,
     preset: str | None = None,
-    file: Path | None = None,
+    file: Path | Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
     usual_preset: str | None = None,
 ) -> Experiment[Any]:
     """The experiment of a task: its defaults, then the preset, then a TOML file, then texts "key=value".
 
-    usual_preset: taken where none is asked for and the task has it.
+    file: or the nested values that one would hold. usual_preset: taken where none is asked for and the task has it.
     Raises: ValueError in one line if the task, the preset or a setting is unknown or wrong.
     """
     task = tasks.find(task_name)
@@ -54,6 +54,15 @@ def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int
 
     Raises: ValueError in one line if the data is not there, or the method asks more than the network's form answers.
     """
+    check(experiment)
+    return tasks.find(experiment.task).build(experiment.network, data, device, seed)
+
+
+def check(experiment: Experiment[Any]) -> None:
+    """Refuse, before any data is read, a method that the network's form or the search's settings do not serve.
+
+    Raises: ValueError in one line.
+    """
     given, needed = asdict(experiment.network), asdict(served(experiment).network)
     if apart := [name for name in given if given[name] != needed[name]]:
         now, then = (", ".join(f"network.{name}={_toml(values[name])}" for name in apart) for values in (given, needed))
@@ -61,7 +70,6 @@ def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int
     check_zero(
         tasks.find(experiment.task).space(experiment.network), build_method(experiment.search), experiment.search
     )
-    return tasks.find(experiment.task).build(experiment.network, data, device, seed)
 
 
 def served(experiment: Experiment[S]) -> Experiment[S]:

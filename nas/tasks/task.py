@@ -75,6 +75,7 @@ class Comparison(Generic[S]):
 
     jobs: searches or trainings side by side, each in a process of its own, where one does not fill the device. They
     slow each other down, but all methods alike. scheduler: address of a Dask cluster whose workers do them instead.
+    trackers: that are told of each search (`nas.running.trackers`).
     """
 
     experiment: Experiment[S]
@@ -86,6 +87,7 @@ class Comparison(Generic[S]):
     stopped: Callable[[], bool] = never
     jobs: int = 1
     scheduler: str | None = None
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         config.within(self, seeds=(1, MOST), jobs=(1, 1024))
@@ -148,13 +150,15 @@ class Evaluate(Protocol[S_contra]):
 class Exported:
     """What a search found, to be taken away. edges: (source, target, operation) of the cell.
 
-    source: a Python module that builds the network with PyTorch alone; tensors: its `state_dict`, where weights are
-    wanted.
+    source: a Python module that builds the network with PyTorch alone, and whose load(FILE) gives it weights; tensors:
+    its `state_dict`, where weights are wanted. asked: two inputs of the network, (2, …), for ONNX; None where it loops
+    over its input.
     """
 
     edges: tuple[tuple[int, int, str], ...]
     source: str = ""
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    asked: Tensor | None = None
 
 
 class Export(Protocol[S_contra]):

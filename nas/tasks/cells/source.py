@@ -28,11 +28,17 @@ class Size:
 
 
 def exported(
-    kind: ImageKind, size: Size, result: Mapping[str, Any], weights: Path | None, names: Sequence[str] = ()
+    kind: ImageKind,
+    size: Size,
+    result: Mapping[str, Any],
+    weights: Path | None,
+    names: Sequence[str] = (),
+    sides: tuple[int, int] = (32, 32),
 ) -> Exported:
     """The found cell's network as source, and the tensors of its `state_dict` if `weights` names a run that has them.
 
-    size: of the search's network. names: of the classes, where the source is to say them.
+    size: of the search's network. names: of the classes, where the source is to say them. sides: height and width of
+    the images.
     """
     architecture: str = result["architecture"]
     operations = [space.OPERATIONS[choice] for choice in space.read(architecture)]
@@ -43,7 +49,8 @@ def exported(
     cells = config.read_toml(weights / runs.CONFIG).get("cells", size.cells)  # a training on CIFAR-10 says its own
     affine, running = "norm.weight" in tensors, "norm.running_mean" in tensors
     trained = Size(len(tensors["stem.conv.weight"]), cells)
-    return Exported(edges, source(architecture, kind, trained, affine, running, names), tensors)
+    asked = torch.zeros(2, kind.colours, *sides, dtype=torch.uint8)
+    return Exported(edges, source(architecture, kind, trained, affine, running, names), tensors, asked)
 
 
 def source(

@@ -53,6 +53,93 @@ def refused(path: Path, size: int = 0) -> str:
     return said
 
 
+def arrays(root: Path, x: Any, y: Any) -> Path:
+    root.mkdir(parents=True)
+    np.save(root / "x.npy", x)
+    np.save(root / "y.npy", y)
+    return root
+
+
+# ------------------------------------------------------------------ what stays on the disk
+
+
+def mixed(n: int) -> Image.Image:
+    return red(9, 8 + n) if n == 4 else grey(30 * n, 9, 8 + n)
+
+
+@pytest.mark.parametrize("picture", [lambda n: grey(30 * n, 9, 8 + n), mixed])
+def test_images_left_on_the_disk_are_those_in_memory(tmp_path: Path, picture: Callable[[int], Image.Image]) -> None:
+    held, left = (images.load(path, 8, disk) for path, disk in ((folder(tmp_path, picture), False), (tmp_path, True)))
+    assert left.pixels.shape == held.pixels.shape
+    assert (left.pixels[:] == held.pixels).all()
+    chosen = np.array([4, 0, 5])
+    assert (left.part(chosen).pixels[np.array([1, 0])] == held.pixels[[0, 4]]).all()
+    assert (left.part(chosen).labels == held.labels[chosen]).all()
+    assert (left.classes, left.labels.tolist()) == (held.classes, held.labels.tolist())
+    assert str(left) == f"{held}, left on the disk"
+
+
+@pytest.mark.parametrize("colours", [(), (1,), (3,)])
+@pytest.mark.parametrize("size", [0, 4])
+def test_arrays_in_a_folder_are_those_of_an_archive(tmp_path: Path, colours: tuple[int, ...], size: int) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 12, *colours), np.uint8)
+    y = np.array([5, 9, 5, 9, 5, 9])
+    whole = images.load(archive(tmp_path / "a.npz", x, y), size)
+    for disk in (False, True):
+        found = images.load(arrays(tmp_path / str(disk), x, y), size, disk)
+        assert (found.pixels[:] == whole.pixels).all()
+        assert found.pixels.shape == whole.pixels.shape
+        assert found.pixels[:].flags.writeable  # as PyTorch wants it
+        assert found.labels.tolist() == whole.labels.tolist()
+        assert found.classes == whole.classes
+
+
+def test_the_digest_names_what_is_on_the_disk_wherever_it_lies(tmp_path: Path) -> None:
+    x, y = np.zeros((6, 8, 8), np.uint8), np.array([0, 0, 0, 1, 1, 1])
+    one, same = (images.load(arrays(tmp_path / name, x, y), disk=True) for name in ("one", "same"))
+    x[5, 7, 7] = 1
+    other = images.load(arrays(tmp_path / "other", x, y), disk=True)
+    assert one.digest == same.digest != other.digest
+    files = [images.load(folder(tmp_path / name, lambda n: grey(9 * n)), disk=True) for name in ("a", "b")]
+    assert files[0].digest == files[1].digest != images.load(folder(tmp_path / "c"), disk=True).digest
+
+
+def test_more_than_memory_holds_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MOST_BYTES", 100)
+    x, y = np.zeros((6, 8, 8), np.uint8), np.array([0, 0, 0, 1, 1, 1])
+    for path in (folder(tmp_path / "files"), arrays(tmp_path / "arrays", x, y)):
+        assert "set network.disk=true or a smaller network.size" in refused(path)
+        assert len(images.load(path, disk=True).pixels) == 6
+
+
+def test_what_cannot_be_left_on_the_disk_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"an \.npz is read whole; for network\.disk=true save its arrays as x\.npy"):
+        images.load(archive(tmp_path / "a.npz"), disk=True)
+    x, y = np.zeros((6, 8, 8), np.uint8), np.array([0, 0, 0, 1, 1, 1])
+    for name, content in (("cut", b"\x93NUMPY\x01\x00"), ("text", b"no array"), ("pickle", pickle.dumps([1, 2]))):
+        bad = arrays(tmp_path / name, x, y)
+        (bad / "y.npy").write_bytes(content)
+        assert "y.npy is damaged or no .npy file" in refused(bad)
+    objects = arrays(tmp_path / "objects", x, np.array([None] * 6, dtype=object))
+    assert "y.npy is damaged" in refused(objects)
+    short = arrays(tmp_path / "short", x, y)
+    (short / "x.npy").write_bytes((short / "x.npy").read_bytes()[:-1])
+    assert "x.npy is damaged" in refused(short)
+    lonely = arrays(tmp_path / "lonely", x, y)
+    (lonely / "y.npy").unlink()
+    assert "y.npy" in refused(lonely)
+
+
+@pytest.mark.parametrize("picture", [red(), grey(9, 12, 8)])
+def test_a_file_that_changes_on_the_way_is_named(tmp_path: Path, picture: Image.Image) -> None:
+    left = images.load(folder(tmp_path), disk=True)
+    assert left.pixels[2:3].max() == 2
+    picture.save(tmp_path / "cat" / "2.png")
+    with pytest.raises(DataError, match=r"cat/2\.png is not the image that it was"):
+        left.pixels[np.array([0, 2])]
+    assert left.pixels[np.array([0, 1])].shape == (2, 1, 8, 8)  # the others are
+
+
 # ------------------------------------------------------------------ what is read
 
 
@@ -188,7 +275,7 @@ def test_every_image_has_one_use_and_every_class_all_three() -> None:
 def test_what_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path / "none")
     (tmp_path / "x.zip").write_bytes(b"")
-    assert "neither a folder of class folders nor an .npz file" in refused(tmp_path / "x.zip")
+    assert "neither a folder with images nor an .npz file" in refused(tmp_path / "x.zip")
 
 
 def test_classes(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_the_command_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ["units=6", "batch=20", "window=8", "final_epochs=1", f"text=['{some_text(tmp_path)}']"]
     sets = [part for setting in tiny for part in ("--set", f"network.{setting}")]
+    sets = [*sets[:-2], "--text", str(tmp_path / "text")]
     command = ["compare", "ptb", "--set", "search.epochs=2", *sets, "--runs", str(tmp_path), "--seeds", "2"]
     assert program.main([*command, "--methods", "advantage"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -15,7 +15,7 @@ from torch import Tensor
 from nas.__main__ import main
 from nas.data.cifar import Images
 from nas.data.ptb import Corpus
-from nas.judging.export import export
+from nas.judging.export import export, onnx
 from nas.running import runs
 from nas.running.searching import search_in
 from nas.settings import SearchSettings
@@ -191,6 +191,48 @@ def write(folder: Path, exported: Any) -> None:
     save_file({name: part.contiguous() for name, part in exported.tensors.items()}, folder / "exported.safetensors")
 
 
+# ------------------------------------------------------------------ ONNX
+
+
+@pytest.mark.parametrize("architecture", CELLS)
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_onnx_answers_as_the_module(tmp_path: Path, architecture: str, statistics: Any) -> None:
+    """Asked by the NumPy evaluator that comes with onnx, for one image and for three."""
+    reference = pytest.importorskip("onnx.reference")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    names = tuple((nasbench201.OPERATIONS[choice],) for choice in nasbench201.read(architecture))
+    model = CellNetwork(4, 1, names, Norm(affine=statistics == "running", statistics=statistics), KIND)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.add_(torch.rand(tensor.shape) if "var" in name else 0.2 * torch.randn(tensor.shape))
+    run = scratch_run(tmp_path / "trained", {f"model.{n}": t for n, t in model.state_dict().items()}, architecture)
+    result = {"architecture": architecture, "choices": list(nasbench201.read(architecture))}
+    (tmp_path / "cell.onnx").write_bytes(onnx(of_images.export(ImageSettings(cells=1), result, run), "cifar10"))
+    evaluator = reference.ReferenceEvaluator(str(tmp_path / "cell.onnx"))
+    gates = torch.ones(6, 1)
+    model.eval()
+    for count in (1, 3):
+        pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
+        (found,) = evaluator.run(None, {"input": pixels.numpy()})
+        with torch.no_grad():
+            expected = model(pixels, choose(gates, gates)).numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * float(abs(expected).max()))
+        assert abs(found - expected[:, ::-1]).max() > 1e-2 * abs(expected).max()  # the control
+
+
+def test_onnx_of_a_loop_or_without_its_packages_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    searched_text(folder)
+    monkeypatch.setattr("nas.judging.export.NEEDED", ("json", "no_such_package"))
+    with pytest.raises(ValueError, match=r"cell\.onnx needs no_such_package: pip install no_such_package"):
+        export(folder, tmp_path / "cell.onnx", folder)
+    monkeypatch.setattr("nas.judging.export.NEEDED", ("json",))
+    with pytest.raises(ValueError, match="the network of task ptb loops over its input"):
+        export(folder, tmp_path / "cell.onnx", folder)
+    assert not (tmp_path / "cell.onnx").exists()
+
+
 # ------------------------------------------------------------------ the other forms, and what is refused
 
 
@@ -215,9 +257,14 @@ def test_what_cannot_be_exported_is_said_in_one_line(tmp_path: Path, capsys: pyt
     folder = tmp_path / "run"
     searched_text(folder)
     lines = {
-        ("--to", "cell.onnx"): "must be one of .py, .json, .dot; for ONNX export FILE.py",
-        ("--to", "cell"): "its ending must be one of .py, .json, .dot",
-        ("--to", "cell.json", "--weights", str(folder)): "--weights belongs to a module, FILE.py, not to cell.json",
+        ("--to", "cell.onnx"): "cell.onnx holds weights: add --weights RUN",
+        ("--to", "cell"): "its ending must be one of .py, .json, .dot, .onnx",
+        (
+            "--to",
+            "cell.json",
+            "--weights",
+            str(folder),
+        ): "--weights belongs to a module, FILE.py or FILE.onnx, not to cell.json",
         ("--to", "cell.py", "--weights", str(tmp_path)): "cannot be read",
     }
     for options, line in lines.items():

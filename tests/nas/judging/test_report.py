@@ -51,6 +51,20 @@ def test_the_page_holds_what_the_folder_holds(tmp_path: Path, capsys: pytest.Cap
     assert browser.CHROMIUM is None or browser.complaints(folder / "report.html") == []
 
 
+def test_what_ended_a_search_early_is_on_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = ["search.epochs=30", "search.warmup_epochs=1", "network.examples=40"]
+    words = [word for setting in sets for word in ("--set", setting)]
+    for number, more in enumerate(([], ["--set", "search.patience=2", "--set", "search.rate=0"])):
+        root = tmp_path / str(number)
+        command = ["search", "tests.nas.tasks.own_task:TASK", *words, *more, "--runs", str(root)]
+        assert main(command) == 0
+        (folder,) = (root / "sensors").iterdir()
+        assert main(["report", str(folder), "--allow", "tests.nas.tasks.own_task"]) == 0
+        told = (folder / "report.html").read_text(encoding="utf-8")
+        assert ("ended before its 30 epochs by search.patience=2" in told) == bool(more)
+    capsys.readouterr()
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "cannot read settings" in capsys.readouterr().err

@@ -194,3 +194,10 @@ def test_a_help_text_names_the_tasks_and_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", control], cwd=ROOT, capture_output=True, text=True).stdout.endswith(
         "True\n"
     )
+
+
+def test_presets_are_known_without_loading_a_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks.presets() == {name: list(tasks.find(name).known_presets()) for name in tasks.BUILT_IN}
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    assert "cifar10: paper, quick, ranked, small; images: quick, small" in " ".join(capsys.readouterr().out.split())

@@ -45,6 +45,21 @@ def test_weights_architecture_and_test_share_no_image() -> None:
     assert not network.held_out_unseen
 
 
+def test_unseen_images_are_kept_from_architecture_steps_and_may_rank() -> None:
+    images = made_up()
+    usual, kept = (assemble(replace(SMALL, unseen=unseen), images, "cpu", 0) for unseen in (0, 6))
+    assert (usual.held_out_unseen, kept.held_out_unseen) == (False, True)
+    assert torch.equal(usual.weights.inputs, kept.weights.inputs)
+    assert torch.equal(torch.cat((kept.architecture.inputs, kept.held_out.inputs)), usual.architecture.inputs)
+    assert (len(kept.held_out.targets), kept.held_out.size) == (6, 6)
+    assert len(torch.cat((kept.architecture.inputs, kept.held_out.inputs)).flatten(1).unique(dim=0)) == 22
+    with pytest.raises(DataError, match=r"22 images for the architecture.*unseen must be at most 14, not 15"):
+        assemble(replace(SMALL, unseen=15), images, "cpu", 0)
+    assert assemble(replace(SMALL, unseen=14), images, "cpu", 0).architecture.steps == 1
+    with pytest.raises(ValueError, match="unseen must be at least 0"):
+        replace(SMALL, unseen=-1)
+
+
 def test_mean_and_deviation_are_those_of_all_but_the_test() -> None:
     images = made_up()
     weights, architecture, tests = split(images.labels, SMALL.test)

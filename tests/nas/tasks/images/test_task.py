@@ -69,6 +69,30 @@ def test_evaluate_draw_and_audit(run: Path, capsys: pytest.CaptureFixture[str]) 
     assert "2 classes" not in capsys.readouterr().err
 
 
+def test_images_on_the_disk_are_searched_and_judged_with_the_same_bits(run: Path, tmp_path: Path) -> None:
+    path = run.parents[2] / "photos"
+    assert main(["search", "images", *words(tmp_path, f"network.path={path}", "network.disk=true")]) == 0
+    (left,) = (tmp_path / "runs" / "images").iterdir()
+    told = [[{**record, "seconds": 0} for record in runs.records(folder)] for folder in (run, left)]
+    assert told[0] == told[1]
+    tests = []
+    for folder in (run, left):
+        assert main(["evaluate", str(folder), "--randoms", "1", "--epochs", "1"]) == 0
+        tests.append([row["test"] for row in json.loads((folder / "evaluation.json").read_text())["rows"]])
+    assert tests[0] == tests[1]
+
+
+def test_a_ranking_needs_unseen_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "photos")
+    asked = words(tmp_path, f"network.path={tmp_path / 'photos'}", "search.derive=ranked:5")
+    assert main(["search", "images", *asked]) == 2
+    assert "ranks on data that no architecture step saw" in capsys.readouterr().err
+    assert main(["search", "images", *asked, "--set", "network.unseen=4"]) == 0
+    (result,) = tmp_path.rglob("result.json")
+    ranking = json.loads(result.read_text())["ranking"]
+    assert [loss for _, loss in ranking] == sorted(loss for _, loss in ranking)
+
+
 def test_compare(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = run.parents[2]
     asked = words(root, f"network.path={root / 'photos'}")
