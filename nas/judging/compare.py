@@ -22,7 +22,7 @@ from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import WIDTH, save, styled
-from nas.running import config, files, runs, warmup
+from nas.running import config, files, runs, trackers, warmup
 from nas.running.pool import answers, side_by_side
 from nas.running.searching import search_in
 from nas.supernets.parent import ParentNetwork
