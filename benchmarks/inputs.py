@@ -33,6 +33,7 @@ from safetensors.torch import save
 
 from nas import derive, methods, tasks
 from nas.data import cifar, cifar10, cifar100, images, nasbench201, ptb
+from nas.data.stored import Stored
 from nas.judging import figures, report, table
 from nas.running import config, plugins, runs
 from nas.settings import SearchSettings
@@ -185,6 +186,13 @@ def some_proofs() -> bytes:
     return json.dumps({"files": {"README.md": "0"}, "claims": {"T1": {"proved": True}}}).encode()
 
 
+def a_mapped_array() -> bytes:
+    """Rows of numbers, as numpy.save writes them."""
+    content = io.BytesIO()
+    np.save(content, np.arange(12.0).reshape(4, 3))
+    return content.getvalue()
+
+
 def an_image(kind: str) -> bytes:
     """A small image, or an archive of some."""
     content = io.BytesIO()
@@ -329,6 +337,7 @@ READERS = {
     "images": Reader(
         "x.npz", lambda folder: images.load(folder / "x.npz"), lambda: an_image("NPZ"), ("nas/data/images.py",)
     ),
+    "mapped": Reader("x.npy", lambda folder: Stored.mapped(folder / "x.npy"), a_mapped_array, ("nas/data/stored.py",)),
     "cell's name": Reader("x", of_words(cells.read), example(CELL), ("nas/spaces/nasbench201.py",)),
     "recurrent cell": Reader("x", of_words(recurrent.parse), example(RECURRENT), ("nas/spaces/recurrent.py",)),
     "method": Reader("x", of_words(methods.find), example("advantage"), ("nas/methods.py",)),
@@ -342,6 +351,7 @@ READERS = {
 }
 # What reads, but nothing that anybody else could have written.
 OWN = {
+    "nas/running/trackers.py": "trackers.json of a run, which can only lose its tracker",
     "nas/tasks/cells/source.py": "config.toml of a run, by `config.read_toml`",
     "nas/running/elsewhere.py": "run folders as bytes, to and from a worker that may run anything anyway",
     "simulate/demo.py": "what the same demo wrote a moment ago",

@@ -4,6 +4,7 @@ Nothing is read ahead, so that a minibatch stays a function of its number and a 
 """
 
 import hashlib
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from torch import Tensor
 
 from nas.data.places import DataError
 
+# What NumPy's reader raises on damaged files.
+_NO_ARRAY = (
+    *(OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, tokenize.TokenError),
+    *(OverflowError, RecursionError, MemoryError, AttributeError),
+)
 Numbers = npt.NDArray[np.int64]
 
 
@@ -75,7 +81,7 @@ class Stored:
         file = Path(file)
         try:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
+        except _NO_ARRAY as error:
             why = " ".join(str(error).split())[:200]
             raise DataError(f"cannot map {file}: {why}; save an array by numpy.save") from error
         if not isinstance(array, np.ndarray) or not array.ndim:
