@@ -20,6 +20,7 @@ BUILT_IN = {
     "images": "nas.tasks.images.task:TASK",
     "digits": "nas.tasks.digits.task:TASK",
 }
+SHARING = {"cifar100": "cifar10"}  # has the presets of another task
 KNOWN = f"{', '.join(BUILT_IN)}, or your own as package.module:TASK"
 
 
@@ -41,5 +42,6 @@ def find(name: str) -> "Task[Any]":
 
 def presets() -> dict[str, list[str]]:
     """Names of the presets of this toolkit's tasks, for help texts: nothing is loaded."""
-    folders = {name: Path(__file__).parent / where.split(".")[2] / "presets" for name, where in BUILT_IN.items()}
+    rooms = {name: where.split(".")[2] for name, where in BUILT_IN.items()} | SHARING
+    folders = {name: Path(__file__).parent / room / "presets" for name, room in rooms.items()}
     return {name: sorted(file.stem for file in folder.glob("*.toml")) for name, folder in folders.items()}
