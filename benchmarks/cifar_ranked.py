@@ -153,10 +153,12 @@ def figure(summary: dict[str, Any]) -> Figure:
         axes.plot(range(1, len(curve) + 1), curve, color=of_method("random"), alpha=0.35, linewidth=0.8)
     mean = np.mean([curve[:shortest] for curve in curves], axis=0)
     axes.plot(range(1, shortest + 1), mean, color=of_method("random"), linewidth=2, label="mean over seeds")
-    for way, marker in (("argmax", "o"), ("tuned", "*")):
+    for way, marker, right in (("tuned", "*", 1.1), ("argmax", "o", 1.3)):
         if way in summary["means"]:
             row = summary["means"][way]["cifar10_test"]
-            axes.errorbar(shortest, row["mean"], row["half_width"], fmt=marker, color="black", capsize=3, label=way)
+            axes.errorbar(
+                right * shortest, row["mean"], row["half_width"], fmt=marker, color="black", capsize=3, label=way
+            )
     for (name, value), line in zip(summary["references"].items(), ("--", ":"), strict=True):
         axes.axhline(value, color="black", linestyle=line, linewidth=0.8, label=name)
     axes.set(
