@@ -33,10 +33,10 @@ def draw(folder: Path) -> list[Path]:
     Raises: ValueError in one line if there is no run, or it has not recorded anything yet.
     """
     experiment = experiments.reload(folder)
+    files.ready(folder)
     task = tasks.find(experiment.task)
     space = task.space(experiment.network)
     records = recorded(folder, space)
-    files.ready(folder)
     label = methods.label(experiment.search.method)
     title = f"{label}, {task.name}, after {records[-1]['step']} steps"
     drawn = {"cell": cell(space, records[-1], title), "moves": moves(space, records, title)}

@@ -80,10 +80,10 @@ def write(folder: Path) -> Path:
 def parts(folder: Path) -> tuple[str, list[str]]:
     """The title of a run's page, and its parts in HTML. Raises: as `write`."""
     experiment = experiments.reload(folder)
+    files.ready(folder)
     task, label = tasks.find(experiment.task), methods.find(experiment.search.method).label
     space = task.space(experiment.network)
     records = figures.recorded(folder, space, Recorded)
-    files.ready(folder)
     finished = (folder / "result.json").exists()
     found = runs.result(folder) if finished else {}
     cell = (_read(folder / runs.RESULT, Found) if finished else records[-1])["architecture"]

@@ -141,7 +141,7 @@ def _unwanted(worker: Any, stop: str) -> Callable[[], bool]:
             task = worker.state.tasks.get(key)
             try:
                 answer = task is None or task.state == "cancelled" or bool(event.is_set())
-            except OSError:  # the scheduler is gone
+            except (OSError, RuntimeError, AttributeError):  # the scheduler is gone, or the way to it was just closed
                 answer = True
             asked_at = time.monotonic()
         return answer

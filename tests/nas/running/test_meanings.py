@@ -103,7 +103,8 @@ def test_the_command_shows_every_key_that_a_search_has(task: str, capsys: pytest
     assert "\n  search.derive = argmax " in said  # one that is not written at its default
     assert "network.lrr" not in said
     others = [name for name in NETWORKS if name != task]
-    assert not [name for name in others if f"of the task {name}" in said]
+    assert f"of the task {task}\n" in said
+    assert not [name for name in others if f"of the task {name}\n" in said]
     assert main(["settings", "nope"]) == 2
 
 
