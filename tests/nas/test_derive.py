@@ -105,6 +105,45 @@ def test_candidates_that_train_alone_are_judged_by_where_that_takes_them() -> No
         assert torch.equal(tensor, before[name]), name
 
 
+class InPlace(OfWeights):
+    """Its weights are moved where they lie, as real ones are; "bad" is lowest now, "good" once they are trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = torch.tensor([[0.5, 0.0, 0.4], [0.5, 0.0, 0.4]])
+
+    def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+        own = self.weights
+        loss = super().weight_step(gates, progress)
+        own.copy_(self.weights)
+        self.weights = own
+        return loss
+
+
+def test_a_search_stands_for_the_best_of_those_that_trained_and_not_for_the_first_of_the_ranking() -> None:
+    from nas.methods import METHODS
+    from nas.search import beginning
+
+    network = InPlace()
+    now, shared = beginning(network, SETTINGS, 3), network.weights.clone()
+    ranked = derive.derive(network, METHODS["advantage"], now, "ranked:200")
+    tuned = derive.derive(network, METHODS["advantage"], now, "tuned:200:9:5")
+    assert ranked is not None
+    assert tuned is not None
+    assert ranked.choices == [1, 1]  # control: it is another one
+    assert tuned.choices == [0, 0]
+    assert torch.equal(network.weights, shared)
+
+
+@pytest.mark.parametrize("at", [1, 7, 25])  # in the first candidate and in the third
+def test_stopped_the_network_is_as_it_was(at: int) -> None:
+    network, calls = InPlace(), itertools.count(1)
+    before = {name: tensor.clone() for name, tensor in network.state().items()}
+    assert derive.trained_alone(network, [(0, 0), (1, 2), (2, 2)], 1, lambda: next(calls) == at) is None
+    for name, tensor in network.state().items():
+        assert torch.equal(tensor, before[name]), name
+
+
 def test_each_candidate_begins_with_the_shared_weights() -> None:
     """One alone, or after others: the same loss to the bit. Control: one more epoch is another loss."""
     others = derive.trained_alone(OfWeights(), [(1, 2), (0, 0)], epochs=2)
