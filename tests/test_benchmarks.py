@@ -187,3 +187,21 @@ def test_every_command_of_gpu_is_understood() -> None:
             helped = subprocess.run([sys.executable, words[1], "--help"], cwd=ROOT, capture_output=True, text=True)
             assert helped.returncode == 0
             assert all(word in helped.stdout for word in words if word.startswith("--"))
+
+
+def test_tau_of_candidates_is_high_where_a_low_loss_means_a_good_cell() -> None:
+    class Known:
+        """Cells are their own index; their accuracy is ten times that."""
+
+        def find(self, cell: str) -> int:
+            return int(cell)
+
+        def column(self, name: str) -> "np.ndarray":
+            return 10.0 * np.arange(4)
+
+    ranking = [("0", 0.1), ("1", 0.2), ("2", 0.3), ("3", 0.4)]  # the worst has the lowest loss of the shared weights
+    tuned = [("3", 0.1), ("2", 0.2), ("1", 0.3)]  # trained alone, the best has
+    told = loaded("cifar_ranked").of_tuned({"ranking": ranking, "tuned": tuned}, Known())
+    assert told["test"] == [30.0, 20.0, 10.0]
+    assert (told["tau_before"], told["tau_after"]) == (-1.0, 1.0)
+    assert loaded("cifar_ranked").of_tuned({"ranking": ranking}, Known()) is None
