@@ -652,8 +652,11 @@ class fork:
 
     def __init__(self, work: Callable[[Path], int], root: Path) -> None:
         self.words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `wait`)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until Python itself has taken note of the fork
         self.pid = os.fork()
-        if self.pid == 0:
+        if self.pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        else:
             status = 70
             try:
                 os.dup2(self.words.fileno(), 1)
@@ -661,6 +664,7 @@ class fork:
                 sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), line_buffering=True)
                 sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), line_buffering=True)
                 torch.set_num_threads(1)
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 status = work(root)
             except KeyboardInterrupt:  # before or after the command itself
                 status = 130

@@ -10,7 +10,6 @@ they are made smaller, and of all together. Whatever is wrong is one line that n
 import hashlib
 import io
 import struct
-import tokenize
 import warnings
 import zipfile
 import zlib
@@ -26,7 +25,7 @@ from tqdm import tqdm
 
 from nas.data import places
 from nas.data.places import DataError
-from nas.data.stored import Stored
+from nas.data.stored import NO_HEAD, Stored, mapped_array
 
 FORMATS = {
     "PNG": (".png",),
@@ -274,16 +273,7 @@ def _archive(path: Path, size: int) -> LabelledImages:
 
 def _arrays(path: Path, size: int, disk: bool) -> LabelledImages:
     """Of a folder with x.npy and y.npy, which are mapped into memory."""
-    found = []
-    for name in ("x", "y"):
-        file = path / f"{name}.npy"
-        try:
-            found.append(np.load(file, mmap_mode="r", allow_pickle=False))
-        except (OSError, *_NO_HEAD) as error:
-            raise DataError(f"{file} is damaged or no .npy file: {' '.join(str(error).split())[:200]}") from error
-        if not isinstance(found[-1], np.ndarray):
-            raise DataError(f"{file} is no .npy file; save an array by numpy.save")
-    x, y = found
+    x, y = (mapped_array(path / f"{name}.npy") for name in ("x", "y"))
     return _labelled(path, x, y, size, disk)
 
 
@@ -333,7 +323,7 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
             major, _ = np.lib.format.read_magic(file)
             read_head = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
             shape, _, kind = read_head(file)
-        except _NO_HEAD as error:
+        except NO_HEAD as error:
             raise DataError(f"{path}: {name} is no NumPy array: {' '.join(str(error).split())[:200]}") from error
         if kind.hasobject:
             raise DataError(f"{path}: {name} holds Python objects, which a file could run code by; save plain numbers")
@@ -347,13 +337,6 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
             return np.lib.format.read_array(file, allow_pickle=False)
         except ValueError as error:
             raise DataError(f"{path} is damaged: {name}: {' '.join(str(error).split())[:200]}") from error
-
-
-# What NumPy's reader of heads raises on damaged ones.
-_NO_HEAD = (
-    *(ValueError, LookupError, TypeError, EOFError, SyntaxError, tokenize.TokenError),
-    *(OverflowError, RecursionError, MemoryError, AttributeError),
-)
 
 
 # ------------------------------------------------------------------ what both must be

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from nas.data.places import DataError
 
-# What NumPy's reader raises on damaged files.
-_NO_ARRAY = (
-    *(OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, tokenize.TokenError),
+# What NumPy's reader of heads raises on damaged ones.
+NO_HEAD = (
+    *(ValueError, LookupError, TypeError, EOFError, SyntaxError, tokenize.TokenError),
     *(OverflowError, RecursionError, MemoryError, AttributeError),
 )
 Numbers = npt.NDArray[np.int64]
@@ -78,14 +78,21 @@ class Stored:
 
         Raises: DataError in one line if it is no array of numbers with an axis of examples.
         """
-        file = Path(file)
-        try:
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except _NO_ARRAY as error:
-            why = " ".join(str(error).split())[:200]
-            raise DataError(f"cannot map {file}: {why}; save an array by numpy.save") from error
-        if not isinstance(array, np.ndarray) or not array.ndim:
-            raise DataError(f"cannot map {file}: it is no .npy file of an array with an axis of examples")
-        with file.open("rb") as opened:
+        array = mapped_array(file)
+        if not array.ndim:
+            raise DataError(f"cannot map {file}: it holds one number, and no array with an axis of examples")
+        with Path(file).open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()[:10]
         return cls(lambda numbers: array[numbers], array.shape, digest, device)
+
+
+def mapped_array(file: Path | str) -> npt.NDArray[Any]:
+    """The array of a .npy file, on the disk; an archive or a pickle of that name is not opened.
+
+    Raises: DataError in one line if it is damaged, holds Python objects, or is something else.
+    """
+    try:
+        return np.lib.format.open_memmap(file, mode="r")
+    except (OSError, *NO_HEAD) as error:
+        why = " ".join(str(error).split())[:200]
+        raise DataError(f"{file} is damaged or no .npy file: {why}; save an array by numpy.save") from error
