@@ -1,6 +1,7 @@
 """Studies: the grid, finished cells that are kept whatever happens, what is refused, figures and the page."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -18,12 +19,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nas import estimators
 from nas.data import nasbench201
+from nas.methods import ASIDE, METHODS, label
 from nas.running import pool, runs
 from simulate import __main__ as program
 from simulate import evidence, report, study
 from simulate.run import Machine, Setting, simulate
 from tests import browser
+from theory.landscapes import make
 
 STUDY = """
 name = "small"
@@ -377,6 +381,57 @@ def test_compare_takes_a_landscape_at_its_own_size(tmp_path: Path, capsys: pytes
     assert "landscape bandit" in capsys.readouterr().out
     assert program.main(["compare", "bandit", "advantage", *short, "--set", "edges=3"]) == 2
     assert "bandit has 1 edges and 2 candidates, not 3 and 2" in capsys.readouterr().err
+
+
+OF_NETWORKS = {"enas", "enas_critic", "evolution", "darts_second_order"}
+COMPARED = [name for name in (*METHODS, *ASIDE) if name not in OF_NETWORKS]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All methods in one comparison of two operations an edge, which `disarm` can take: its rows by label."""
+    folder = tmp_path_factory.mktemp("compared")
+    short = ["--set", "replicates=20", "--set", "steps=60", "--set", "every=30", "--set", "rate=0.1"]
+    size = ["--set", "edges=3", "--set", "candidates=2"]
+    where = ["--runs", str(folder), "--workers", "1"]
+    assert program.main(["compare", "additive", *COMPARED, *short, *size, *where]) == 0
+    (made,) = (folder / "compare").iterdir()
+    assert program.main(["plot", str(made), "--to", str(folder / "all"), "--only", "loss"]) == 0
+    return {row["method"]: row for row in json.loads((folder / "all.json").read_text())["rows"]}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *ASIDE])
+def test_compare_takes_every_name_or_says_in_one_line_why_not(
+    name: str, rows: dict[str, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On an additive loss whoever has a gradient goes down; random search has no policy that could."""
+    if name in OF_NETWORKS:
+        assert program.main(["compare", "additive", name, "--runs", str(tmp_path / "runs")]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"method {name} " in said
+        assert "it searches networks (`python -m nas search`)" in said
+        assert not (tmp_path / "runs").exists()
+        return
+    made = make("additive", 3, 2)
+    even = float(made.loss(np.eye(2)[list(itertools.product(range(2), repeat=3))]).mean())
+    last = float(rows[label(name)]["J at the end"].split()[0])
+    assert last == pytest.approx(even, rel=1e-2) if name == "random" else last < even - 0.1
+    assert len(rows) == len(COMPARED)
+
+
+def test_control_a_turned_sign_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above would see of a broken method, here without its many others."""
+
+    def turned(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+        return -estimators.reinforce(probabilities, gates, loss, baseline)
+
+    settings = Setting("reinforce", "additive", edges=3, candidates=2, steps=60, replicates=20, rate=0.1)
+    right = simulate(settings, MACHINE).values["expected_loss"].mean(axis=1)
+    monkeypatch.setitem(METHODS, "reinforce", replace(METHODS["reinforce"], estimator=turned))
+    wrong = simulate(settings, MACHINE).values["expected_loss"].mean(axis=1)
+    assert right[-1] < right[0] - 0.1
+    assert wrong[-1] > wrong[0] + 0.1
 
 
 def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from nas import estimators, methods
-from nas.methods import METHODS
+from nas.methods import ASIDE, METHODS, find
 from nas.running import plugins
 from nas.samples import ONE_HOT_AND_EDGE
 from theory import card, exact
@@ -77,6 +78,48 @@ def test_one_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not found["t1_applies"]
     shown = capsys.readouterr().out
     assert "biased where the loss is curved in a gate" in shown
+
+
+OF_NETWORKS = {"enas", "enas_critic", "evolution", "darts_second_order"}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *ASIDE])
+def test_every_name_has_a_card_or_one_line_that_says_why_not(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an additive loss every mean points along the gradient; NASP's is of a policy that its gates do not draw."""
+    words = [name, "--landscape", "additive", "--edges", "3", "--candidates", "2"]  # two, for `disarm`
+    if name == "random" or name in OF_NETWORKS:
+        assert main(["card", *words]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"method {name} " in said
+        assert ("has no gradient" if name == "random" else "it searches networks (`python -m nas search`)") in said
+        return
+    found = run(tmp_path, *words)
+    assert found["label"] == find(name, landscape=True).label
+    assert found["cosine"] > (0.5 if name == "nasp" else 0.999)
+    assert found["known"] != "not a function"
+    affine = {"advantage", "advantage_with_baseline", "darts", "proxyless", "reinmax"}
+    if name in affine or find(name, landscape=True).unbiased_by:
+        assert found["relative_bias"] < 1e-12
+    assert found["total_variance"] >= 0
+    assert found["forward"] >= 1
+    assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", ["turned", "raises"])
+def test_control_a_method_that_breaks_is_seen(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(probabilities: Any, gates: Any, loss: Any, baseline: Any) -> Any:
+        if fault == "raises":
+            raise ZeroDivisionError
+        return -estimators.reinforce(probabilities, gates, loss, baseline)
+
+    monkeypatch.setitem(METHODS, "reinforce", replace(METHODS["reinforce"], estimator=broken))
+    with pytest.raises(AssertionError):
+        test_every_name_has_a_card_or_one_line_that_says_why_not("reinforce", tmp_path, capsys)
 
 
 def test_several_methods_and_a_policy_file(tmp_path: Path) -> None:
