@@ -213,7 +213,11 @@ def _add_compare(commands: program.Commands) -> None:
         epilog="example: %(prog)s cifar10 --methods advantage,gdas --seeds 3 --jobs 2",
     )
     _add_task(parser, usual_preset="quick")
-    parser.add_argument("--methods", metavar="A,B,…", help="default: those of the paper that run sparsely")
+    parser.add_argument(
+        "--methods",
+        metavar="A,B,…",
+        help="default: those of the paper that run sparsely; A+rate=0.1+… searches with settings of its own",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")

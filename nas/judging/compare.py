@@ -6,6 +6,9 @@ search time: the shortest of their mean total times, that of a shared warm-up (`
 counted, and once more without it. What they are judged by is the task's `Measure`
 (nas/tasks/task.py): figures that the records of a search lead to, or of trainings from scratch, which are done here,
 once each.
+
+A row is a method, or a method with settings of the search of its own, as an optimiser with its rate:
+``darts+optimiser=exponentiated+rate=0.1``.
 """
 
 import json
@@ -25,12 +28,14 @@ from nas.judging.style import WIDTH, save, styled
 from nas.running import config, files, runs, trackers, warmup
 from nas.running.pool import answers, side_by_side
 from nas.running.searching import search_in
+from nas.settings import SearchSettings
 from nas.supernets.parent import ParentNetwork
 from nas.tasks import experiments
 from nas.tasks.task import Comparison, Experiment, Measure, Points, Row
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
+JOINED = "+"  # between a method and each setting of its own
 
 
 def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
@@ -41,7 +46,7 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     """
     task, measure = tasks.find(comparison.experiment.task), measure_of(comparison)
     names = tuple(dict.fromkeys((*comparison.methods, ALWAYS)))
-    labels = {name: methods.find(name).label for name in names}  # unknown ones are refused before any search
+    labels = {name: label(name) for name in names}  # unknown ones are refused before any search
     for name in names:
         experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
     searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
@@ -81,6 +86,17 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     runs.write_atomically(target, json.dumps(compared, indent=1) + "\n")
     save(figure(compared), target.with_suffix(""))
     return compared
+
+
+def label(name: str) -> str:
+    """What a row is called. Raises: ValueError in one line for an unknown method.
+
+    >>> label("darts+optimiser=exponentiated+rate=0.1")
+    'DARTS (exponentiated, 0.1)'
+    """
+    method, *own = name.split(JOINED)
+    values = ", ".join(setting.partition("=")[2] for setting in own)
+    return methods.find(method).label + (f" ({values})" if own else "")
 
 
 def measure_of(comparison: Comparison[Any]) -> Measure[Any]:
@@ -271,7 +287,14 @@ def _circumstances(comparison: Comparison[Any]) -> str:
 
 
 def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:
-    return replace(experiment, search=replace(experiment.search, method=name))
+    """The experiment of a row. Raises: ValueError in one line for a setting that no search has."""
+    method, *own = name.split(JOINED)
+    search = replace(experiment.search, method=method)
+    try:
+        search = config.load(SearchSettings, sets=own, base=config.written(search)) if own else search
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return replace(experiment, search=search)
 
 
 def _train(comparison: Comparison[Any], architecture: str, seed: int) -> Row | None:

@@ -52,7 +52,7 @@ def allowing(modules: Iterable[str]) -> Iterator[None]:
 
 def modules_in(words: Iterable[str]) -> list[str]:
     """The modules of every ``package.module:name`` that stands in these words of a command line, alone or in a list."""
-    parts = [part for word in words for part in re.split(r"[\s=,\[\]\"']+", word)]
+    parts = [part for word in words for part in re.split(r"[\s=,+\[\]\"']+", word)]
     return [found[1] for part in parts if (found := FORM.fullmatch(part))]
 
 

@@ -42,6 +42,48 @@ def test_equal_time_by_hand() -> None:
     assert slow["at_the_end"]["half_width"] == pytest.approx(12.7062 * math.sqrt(8) / math.sqrt(2), rel=1e-4)
 
 
+def test_a_row_may_have_settings_of_its_own() -> None:
+    experiment = experiments.load("digits", "quick", None, ["search.rate=0.5", "search.warmup='shared'"])
+    gaea = compare._with_method(experiment, "darts+optimiser=exponentiated+rate=0.1")
+    assert gaea.search == replace(experiment.search, method="darts", optimiser="exponentiated", rate=0.1)
+    assert gaea.network == experiment.network
+    assert compare._with_method(experiment, "gdas").search == replace(experiment.search, method="gdas")
+    assert compare.label("gdas") == "GDAS"
+    assert compare.label("reinforce_leave_one_out+optimiser=asng+rate=1") == "RLOO (asng, 1)"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("darts+speed=1", "darts+speed=1: unknown setting 'speed'; known: "),
+        ("darts+rate=-1", "darts+rate=-1: "),
+        ("darts+rate", "darts+rate: "),
+        ("dart+rate=1", "unknown method 'dart'; known: "),
+    ],
+)
+def test_a_wrong_row_is_refused_before_any_search(
+    name: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_search", lambda *_: pytest.fail("searched"))
+    assert program.main(["compare", "digits", "--methods", f"advantage,{name}", "--runs", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_the_same_method_with_two_rates_is_two_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["--set", "network.channels=2", "--set", "network.final_epochs=1", "--set", "search.epochs=2"]
+    tiny += ["--set", "search.warmup_epochs=1", "--seeds", "1", "--runs", str(tmp_path)]
+    rows = "reinforce,reinforce+rate=0.5+schedule=constant"
+    assert program.main(["compare", "digits", "--methods", rows, *tiny]) == 0
+    said = capsys.readouterr().out
+    assert {"REINFORCE", "REINFORCE (0.5, constant)"} <= {line[:26].strip() for line in said.splitlines()}
+    found = json.loads((tmp_path / "digits-comparison.json").read_text())
+    texts = [(Path(run) / "config.toml").read_text() for run in found["runs"]]
+    assert len(texts) == 3
+    assert ["rate = 0.5" in text for text in texts] == [False, True, False]
+
+
 def test_one_seed_has_no_spread() -> None:
     assert compare.spread([3.0]) == {"mean": 3.0, "std": None, "half_width": None, "values": [3.0]}
 

@@ -61,6 +61,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
     [
         (["mine:method", "a,b.c:d"], ["mine", "b.c"]),
         (['base.method=["x:y", "z.w:v"]', "search.method=q:r"], ["x", "z.w", "q"]),
+        (["gdas,mine:method+rate=0.1+optimiser=sgd"], ["mine"]),
         (["runs/a:b.toml", ".:x", "a:b:c", "1:2", "a:", ":b", "os:dup2/x", "tcp://host:8786"], []),
     ],
 )
