@@ -5,13 +5,18 @@ import os
 import pickle
 import shutil
 import tarfile
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nas import __main__ as program
 from nas.data import cifar, cifar10, cifar100
 from nas.data.cifar import Bytes, Edition, Images
 from nas.data.places import DataError
@@ -183,6 +188,58 @@ def test_both_versions_through_folder_and_archive(
         (folder / file_name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(DataError, match=f"is damaged or another version: {edition.algorithm} is .*; get {name[:5]}-"):
         published.load(tmp_path)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Path]:
+    """A folder that a server on this machine hands out; its address stands in the file `address`."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        (folder / "address").write_text(f"http://127.0.0.1:{server.server_address[1]}")
+        yield folder
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_fetched_is_what_is_read(
+    name: str, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the published address, exchanged for one of this machine, to images: by the archive's sum, then its files'.
+
+    The archive and each file have sums of their own: a byte that is changed in either is refused, in one line.
+    """
+    published, content = SETS[name], _binary(name)
+    edition: Edition = published.BINARY
+    for file_name in edition.digests:
+        (served / edition.folder).mkdir(exist_ok=True)
+        (served / edition.folder / file_name).write_bytes(content)
+    archive = served / edition.archive
+    with tarfile.open(archive, mode="w:gz") as file:
+        file.add(served / edition.folder, edition.folder)
+    address, sum_of = (served / "address").read_text(), hashlib.md5(archive.read_bytes()).hexdigest()
+    assert published.SOURCE.url == f"https://www.cs.toronto.edu/~kriz/{edition.archive}"
+    source = replace(published.SOURCE, url=f"{address}/{edition.archive}")
+    monkeypatch.setattr(published, "SOURCE", source)
+    fetch, data = ["fetch", name, "--data"], tmp_path / "data"
+    assert program.main([*fetch, str(data)]) == 2  # what is served here is not what is published
+    assert f"not {source.md5}" in capsys.readouterr().err
+    assert not list(data.iterdir())
+
+    monkeypatch.setattr(published, "SOURCE", replace(source, md5=sum_of))
+    assert program.main([*fetch, str(data)]) == 0
+    assert capsys.readouterr().out.strip() == str(data / edition.archive)
+    with pytest.raises(DataError, match=f"{edition.algorithm} is .*, not {next(iter(edition.digests.values()))}"):
+        published.load(data)  # the archive is the one that was asked for, its files are not the published ones
+    digest = hashlib.new(edition.algorithm, content).hexdigest()
+    monkeypatch.setattr(published, "BINARY", replace(edition, digests=dict.fromkeys(edition.digests, digest)))
+    monkeypatch.setattr(cifar, "TRAIN", 20 * (len(edition.digests) - 1))
+    train, test = published.load(data)
+    assert np.array_equal(test.pixels, PIXELS)
+    assert np.array_equal(test.labels, CLASSES[name])
+    assert len(train.labels) == 20 * (len(edition.digests) - 1)
 
 
 def test_the_two_data_sets_are_not_taken_for_each_other(tmp_path: Path) -> None:
