@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
+from nas.judging.statistics import Estimate
 from nas.judging.style import WIDTH, save, styled
 from nas.running import config, files, runs, trackers, warmup
 from nas.running.pool import answers, side_by_side
@@ -160,7 +161,28 @@ def table(compared: dict[str, Any]) -> str:
         lines.append(f"{compared['labels'][name]:26}{row['n']:>3}{row['seconds']:>10.0f}  {cells}")
     for name, row in compared["references"].items():
         lines.append(f"{name:26}{len(row['values']):>3}{'-':>10}  {'':>16}{_text(row):>16}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *([verdict(compared)] if len(compared["methods"]) > 1 else [])])
+
+
+def apart(compared: dict[str, Any], column: str = "at_the_end") -> dict[str, Estimate]:
+    """How far each method's mean lies from random search's, by name: intervals of 95 % that all hold at once.
+
+    Methods of which some search stood for nothing by then, in `column`, are left out.
+    """
+    rows = {name: row[column]["values"] for name, row in compared["methods"].items() if row[column] is not None}
+    beside = rows.pop(ALWAYS)
+    return {name: statistics.difference(values, beside, len(rows)) for name, values in rows.items()}
+
+
+def verdict(compared: dict[str, Any]) -> str:
+    """Which methods ended better and worse than random search by more than chance, in one line."""
+    sign = 1 if compared["larger_is_better"] else -1
+    found = {compared["labels"][name]: gap for name, gap in apart(compared).items()}
+    better = [name for name, gap in found.items() if sign * (gap.lower + gap.upper) > 0 and gap.lower * gap.upper > 0]
+    worse = [name for name, gap in found.items() if sign * (gap.lower + gap.upper) < 0 and gap.lower * gap.upper > 0]
+    words = [f"{kind}: {', '.join(names)}" for kind, names in (("better", better), ("worse", worse)) if names]
+    how = f"95 % for {len(found)} rows at once" if len(found) > 1 else "95 %"
+    return f"at the end, beside {compared['labels'][ALWAYS]} ({how}): {'; '.join(words) or 'no row differs'}"
 
 
 @styled
@@ -170,7 +192,7 @@ def figure(compared: dict[str, Any]) -> Figure:
     A line begins when all seeds are known for the first time, and ends when the slowest is done. A method of which some
     search stood for nothing by the equal time has its figures at the end.
     """
-    drawn = Figure(figsize=(WIDTH, 3.6))
+    drawn = Figure(figsize=(WIDTH, max(3.6, 0.22 * (len(compared["curves"]) + len(compared["references"])) + 1.2)))
     course, judged = drawn.subplots(1, 2, width_ratios=(5, 4))
     for name, own in compared["curves"].items():
         grid = np.linspace(max(points[0][0] for points in own), max(points[-1][0] for points in own), 200)

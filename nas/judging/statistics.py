@@ -1,6 +1,7 @@
 """How sure is a number? Every interval that this house prints, each with its formula and where it is from.
 
     t_interval         a mean, of values that scatter like a normal distribution's
+    difference         of two such means, alone or one of several that hold together
     wilson_interval    a share of so many trials
     median_interval    a median, of whatever distribution
     bootstrap          any statistic, by drawing the cases again
@@ -64,6 +65,29 @@ def t_half_width(values: npt.ArrayLike) -> float:
     sample = _sample(values)
     n = len(sample)
     return float(stats.t.ppf(1 - TAIL, n - 1)) * float(np.std(sample, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def difference(values: npt.ArrayLike, others: npt.ArrayLike, together: int = 1) -> Estimate:
+    """The mean of `values` less that of `others`, with Welch's interval: spreads may differ (Welch 1947).
+
+    together: so many intervals that all hold at once with `LEVEL` at least, each of 1 - (1 - LEVEL) / together
+    (Bonferroni). Args: values (n,), others (m,). n of the result is the smaller one; unbounded where that is one.
+    Raises: ValueError for none.
+
+    >>> print(difference([2.0, 4.0, 6.0], [1.0, 2.0, 3.0]))  # 2 ± 3.218 · √(5/3), of 50/17 degrees of freedom
+    2 [-2.155, 6.155]
+    """
+    one, other = _sample(values), _sample(others)
+    gap, n = float(one.mean() - other.mean()), min(len(one), len(other))
+    if n < 2:
+        return Estimate(gap, -math.inf, math.inf, n)
+    parts = [(float(part.var(ddof=1)) / len(part), len(part)) for part in (one, other)]
+    square = sum(part for part, _ in parts)
+    if square == 0:
+        return Estimate(gap, gap, gap, n)
+    freedom = square**2 / sum(part**2 / (m - 1) for part, m in parts)
+    reach = float(stats.t.isf(TAIL / together, freedom)) * math.sqrt(square)
+    return Estimate(gap, gap - reach, gap + reach, n)
 
 
 def standard_error(values: npt.ArrayLike) -> Any:

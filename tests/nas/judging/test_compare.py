@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,35 @@ def test_equal_time_by_hand() -> None:
     assert slow["at_the_end"]["mean"] == 92.0
     # n = 2: t(0.975, 1) = 12.706; std of (90, 94) = 2.828; half width 12.706 · 2.828 / √2
     assert slow["at_the_end"]["half_width"] == pytest.approx(12.7062 * math.sqrt(8) / math.sqrt(2), rel=1e-4)
+
+
+def of_values(larger_is_better: bool, **values: list[float]) -> dict[str, Any]:
+    """A comparison of which only the last figures are known."""
+    rows = {name: {"at_the_end": compare.spread(own), "at_equal_time": None} for name, own in values.items()}
+    labels = {name: name.title() for name in values}
+    return {"methods": rows, "labels": labels, "larger_is_better": larger_is_better}
+
+
+def test_the_verdict_names_who_differs_from_random_search_by_more_than_chance() -> None:
+    """Means 1 apart, standard deviation 0.1 of five: t = 16 of 8 degrees; 0.1 apart is within it."""
+    near = [-0.1, -0.05, 0.0, 0.05, 0.1]
+    values = {
+        "random": near,
+        "high": [1 + x for x in near],
+        "low": [x - 1 for x in near],
+        "same": [0.1 + x for x in near],
+    }
+    said = compare.verdict(of_values(True, **values))
+    assert said == "at the end, beside Random (95 % for 3 rows at once): better: High; worse: Low"
+    assert compare.verdict(of_values(False, **values)).endswith("better: Low; worse: High")
+    assert compare.verdict(of_values(True, random=near, same=near)).endswith("(95 %): no row differs")
+    assert compare.verdict(of_values(True, random=[1.0], high=[9.0])).endswith("no row differs")  # one seed
+    gaps = compare.apart(of_values(True, **values))
+    assert list(gaps) == ["high", "low", "same"]
+    assert gaps["same"].value == pytest.approx(0.1)
+    assert compare.apart(of_values(True, **values), "at_the_end") == gaps
+    # alone, 0.1 of spread 0.079 is 2.0 standard errors: within t(0.975, 8) = 2.31 of one row and of three
+    assert gaps["same"].lower < 0 < gaps["same"].upper
 
 
 def test_a_row_may_have_settings_of_its_own() -> None:
@@ -123,7 +153,8 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     command = ["compare", "ptb", "--set", "search.epochs=2", *sets, "--runs", str(tmp_path), "--seeds", "2"]
     assert program.main([*command, "--methods", "advantage"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {line[:26].strip() for line in lines[-4:]} == {
+    assert lines[-1] == "at the end, beside Random search (95 %): no row differs"  # two seeds
+    assert {line[:26].strip() for line in lines[-5:-1]} == {
         "AdvantageNAS",
         "Random search",
         "random cells",
@@ -134,7 +165,7 @@ def test_text_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert all(points[0][0] <= found["equal_seconds"] or len(points) == 1 for points in curves)
     assert "text: " in found["data"]
     assert {"validation", "test", "parameters"} <= found["trained"][0].keys()
-    best_first = [line[:26].strip() for line in lines[-4:-2]]
+    best_first = [line[:26].strip() for line in lines[-5:-3]]
     then = {name: row["at_equal_time"] or {"mean": math.inf} for name, row in found["methods"].items()}
     by_mean = sorted(then, key=lambda name: then[name]["mean"])
     assert best_first == [found["labels"][name] for name in by_mean]  # the smaller perplexity first
