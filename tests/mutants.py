@@ -2,13 +2,21 @@
 
     python tests/mutants.py nas/policy.py theory/claims       every change to these
     python tests/mutants.py --sample 60 --seed 3 nas/step.py   a seeded sample of 60
+    python tests/mutants.py --json all.jsonl theory            goes on from there when it is stopped
     make mutants                                               the sample that CI affords
 
 A change is made in the syntax tree: an operator or a comparison turned, a term dropped, a condition negated, a number
 moved, a minus removed, a statement or a refusal deleted, min and max exchanged. Docstrings, annotations, decorators and
 texts are left alone. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py) and
-those that `ALSO` names. They run in a process forked from one that has loaded the libraries, under a limit of processor
-time, so that a busy machine kills nothing.
+those that `ALSO` names.
+
+A test that never comes to the changed lines runs as it did before, and need not run again. So every test runs once on
+the unchanged file, in a fork of its own, and the lines that it comes to are written down. A change is tried on the
+tests that come to its lines, the quickest first, until one fails. They run in a fork of the process that has collected
+them, where the changed code has taken the place of the old in every function that is there. What ran while the tests
+were collected cannot be changed afterwards: such a change is imported by a fresh process, and asks all tests of the
+file. Each fork has a limit of processor time, so that a busy machine kills nothing. Hypothesis draws the same examples
+every time (as many as a test says), keeps none and shrinks none.
 
 A change that cannot be noticed, because the program still means the same, stands in equivalent_mutants.toml with the
 reason. It is found again by file, function and text, not by line; an entry that fits no change any more is an error.
@@ -18,21 +26,30 @@ Exit status: 0 all noticed, 1 some survived or an entry is stale, 2 refused (one
 import argparse
 import ast
 import copy
+import functools
+import gc
+import hashlib
 import json
+import mmap
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
+import tempfile
+import threading
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +79,10 @@ PATIENCE = 30  # seconds on the clock for each of them: only what waits for some
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: where it is, its text `old -> new`, which of the same changes in its function it is, and the tree."""
+    """One change: where it is, its text `old -> new`, which of the same changes in its function it is, and the tree.
+
+    lines: from the first of its statement, or of its lambda, to the last of its own. Nothing gets to it but by these.
+    """
 
     file: str
     function: str
@@ -70,6 +90,7 @@ class Mutant:
     change: str
     occurrence: int
     tree: ast.Module
+    lines: range
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -101,8 +122,16 @@ def mutants(file: str, source: str) -> list[Mutant]:
             change = f"{_text(_at(tree, shown))} -> {_text(_at(changed, shown))}"
             number = seen.get((function, change), 0)
             seen[function, change] = number + 1
-            found.append(Mutant(file, function, node.lineno, change, number, changed))
+            found.append(Mutant(file, function, node.lineno, change, number, changed, _lines(tree, path)))
     return found
+
+
+def _lines(tree: ast.Module, path: Sequence[Any]) -> range:
+    """From the first line of the innermost statement or lambda on the way to a node, to the node's last."""
+    way = [_at(tree, path[:length]) for length in range(len(path) + 1)]
+    first = [node.lineno for node in way if isinstance(node, ast.stmt | ast.Lambda)][-1]
+    last = way[-1].test if isinstance(way[-1], ast.If | ast.While) else way[-1]
+    return range(first, last.end_lineno + 1)
 
 
 EXCHANGED = {
@@ -248,7 +277,7 @@ class _Changed(MetaPathFinder):
         self.file = ROOT / file
         parts = Path(file).with_suffix("").parts
         self.name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        self.code = compile(ast.fix_missing_locations(tree), str(self.file), "exec")
+        self.code = _compiled(file, tree)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name != self.name:
@@ -260,6 +289,11 @@ class _Changed(MetaPathFinder):
                 return code
 
         return spec_from_file_location(name, self.file, loader=Loader(name, str(self.file)))
+
+
+def _compiled(file: str, tree: ast.Module) -> CodeType:
+    code: CodeType = compile(ast.fix_missing_locations(tree), str(ROOT / file), "exec")
+    return code
 
 
 def _load_libraries() -> None:
@@ -276,41 +310,244 @@ def _load_libraries() -> None:
     ours = {name.split(".")[0] for name in sys.modules} & {"nas", "theory", "simulate"}
     if ours:
         raise ValueError(f"{', '.join(sorted(ours))} is loaded already: changes to it would not be seen")
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=phases)
+    hypothesis.settings.load_profile("mutants")
 
 
-def run(tests: Sequence[str], changed: tuple[str, ast.Module] | None, limit: float) -> tuple[str, float]:
-    """("passed", "failed", "timeout" or "broken", seconds of processor time) of the tests in a fork."""
-    child = os.fork()
-    if child == 0:
-        code = 3
-        try:
-            os.setpgid(0, 0)
-            resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 2))
-            silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, 1)
-            os.dup2(silence, 2)
-            os.chdir(ROOT)
-            sys.path.insert(0, str(ROOT))
-            if changed:
-                sys.meta_path.insert(0, _Changed(*changed))
-            import pytest
+def in_forks(works: Iterable[tuple[Any, Callable[[], int], float]], jobs: int) -> Iterator[tuple[Any, str, float]]:
+    """(key, verdict, seconds of processor time) of each (key, work, limit of these seconds), `jobs` at a time.
 
-            loaded = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is there already, and stays as it is
-            code = int(pytest.main(["-x", "-q", "-k", SLOW, "-p", "no:cacheprovider", "-W", loaded, *tests]))
-        finally:
-            os._exit(code)
-    end = time.monotonic() + PATIENCE * limit
-    while not (done := os.wait4(child, os.WNOHANG))[0]:  # a child that sleeps for ever spends no processor time
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            done = os.wait4(child, 0)
-            break
-        time.sleep(0.02)
-    _, status, usage = done
-    spent = usage.ru_utime + usage.ru_stime
+    A work runs in a silent fork of this process and returns 0 ("passed") or 1 ("failed"); "timeout" where it goes
+    beyond its limit, "broken" where it returns anything else.
+    """
+    left, running = iter(works), {}
+    while True:
+        for key, work, limit in islice(left, jobs - len(running)):
+            scratch = tempfile.mkdtemp(prefix="mutant-")
+            running[_forked(work, limit, scratch)] = key, time.monotonic() + PATIENCE * limit, scratch
+        if not running:
+            return
+        for child, (key, end, scratch) in list(running.items()):
+            done, status, usage = os.wait4(child, os.WNOHANG)
+            if not done and time.monotonic() > end:  # a child that sleeps for ever spends no processor time
+                os.killpg(child, signal.SIGKILL)
+                done, status, usage = os.wait4(child, 0)
+            if done:
+                del running[child]
+                shutil.rmtree(scratch, ignore_errors=True)
+                yield key, _verdict(status), usage.ru_utime + usage.ru_stime
+        time.sleep(0.005)
+
+
+def _forked(work: Callable[[], int], limit: float, scratch: str) -> int:
+    if child := os.fork():
+        return child
+    code = 3
+    try:
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 2))
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = scratch  # pytest would keep the folders of every one
+        _be_silent()
+        code = work()
+    finally:
+        os._exit(code)
+
+
+def _be_silent() -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+
+
+def _verdict(status: int) -> str:
     if os.WIFSIGNALED(status):
-        return ("timeout" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "failed"), spent
-    return {0: "passed", 1: "failed", 2: "failed"}.get(os.WEXITSTATUS(status), "broken"), spent
+        return "timeout" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "failed"
+    return {0: "passed", 1: "failed", 2: "failed"}.get(os.WEXITSTATUS(status), "broken")
+
+
+def _pytest(tests: Sequence[str], plugin: Any) -> int:
+    """pytest on test files of the project, in this process: its exit status."""
+    import pytest
+
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    loaded = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is there already, and stays as it is
+    options = ["-x", "-q", "-k", SLOW, "-p", "no:cacheprovider", "--capture=sys", "-W", loaded]
+    return int(pytest.main([*options, *tests], plugins=[plugin]))
+
+
+def verdicts(file: str, changed: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """What becomes of each change to one file: "failed" and "timeout" are noticed, "passed" survived.
+
+    Raises: ValueError where the tests of the file do not pass unchanged, or do not run.
+    """
+    context = get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    host = context.Process(target=_host, args=(file, changed, jobs, there))
+    host.start()
+    there.close()
+    order: list[str] = []
+    spent, afresh = 0.0, []
+    try:
+        while True:
+            name, what = here.recv()
+            if name == "tests":
+                for seconds, test, verdict in what:
+                    if verdict != "passed":
+                        raise ValueError(f"{test}, which belongs to {file}, does not pass unchanged")
+                    order.append(test)
+                    spent += seconds
+            elif what == "afresh":
+                afresh.append(changed[name])
+            else:
+                yield changed[name], _known(changed[name], what)
+    except EOFError:
+        host.join()
+    if not order:
+        raise ValueError(f"{' '.join(tests_of(file))}, which belong to {file}, do not run unchanged")
+    limit = 3 * spent + GRACE
+    works = ((mutant, functools.partial(_imported, mutant, order), limit) for mutant in afresh)
+    for mutant, verdict, _ in in_forks(works, jobs):
+        yield mutant, _known(mutant, verdict)
+
+
+def _known(mutant: Mutant, verdict: str) -> str:
+    if verdict == "broken":
+        raise ValueError(f"no tests ran for {mutant}")
+    return verdict
+
+
+def _imported(mutant: Mutant, order: Sequence[str]) -> int:
+    """All tests of a file, in this order, in a process that imports the changed file."""
+    sys.meta_path.insert(0, _Changed(mutant.file, mutant.tree))
+    place = {test: number for number, test in enumerate(order)}
+
+    class Ordered:
+        def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+            items.sort(key=lambda item: place.get(item.nodeid, len(place)))
+
+    return _pytest(tests_of(mutant.file), Ordered())
+
+
+def _host(file: str, changed: Sequence[Mutant], jobs: int, report: Any) -> None:
+    """Collects the tests of the unchanged file, then tries the changes that it can; a process of its own."""
+    _be_silent()
+    lines = (ROOT / file).read_text(encoding="utf-8").count("\n") + 2
+    loading = bytearray(lines)
+    trace = _writes_down(ROOT / file, loading)
+
+    class Host:
+        def pytest_runtestloop(self, session: Any) -> bool | None:
+            threading.settrace(None)  # type: ignore[arg-type]
+            sys.settrace(None)
+            if session.testsfailed:
+                return None  # pytest says so
+            tests = _recorded(session.items, ROOT / file, lines, jobs)
+            report.send(("tests", [(test.seconds, test.item.nodeid, test.verdict) for test in tests]))
+            if all(test.verdict == "passed" for test in tests):
+                swap = _swapping(file)
+                for number, verdict, _ in in_forks(works(tests, swap), jobs):
+                    report.send((number, verdict))
+            return True
+
+    def works(tests: list[_Test], swap: Any) -> Iterator[tuple[int, Callable[[], int], float]]:
+        for number, mutant in enumerate(changed):
+            new = None if any(loading[line] for line in mutant.lines) else swap(mutant.tree)
+            if new is None:
+                report.send((number, "afresh"))
+                continue
+            asked = [test for test in tests if any(test.lines[line] for line in mutant.lines)]
+            limit = 3 * sum(test.seconds for test in asked) + GRACE
+            yield number, functools.partial(_exchanged, new, [test.item for test in asked]), limit
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    _pytest(tests_of(file), Host())
+    report.close()
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A collected test, the seconds and the verdict of its run on the unchanged file, and the lines it came to."""
+
+    seconds: float
+    item: Any
+    verdict: str
+    lines: Any
+
+
+def _recorded(items: Sequence[Any], file: Path, lines: int, jobs: int) -> list[_Test]:
+    """Each test once, in a fork of its own: what one test left in a cache would hide lines from the next."""
+    came = [mmap.mmap(-1, lines) for _ in items]  # shared with the forks, and theirs
+
+    def alone(number: int) -> int:
+        trace = _writes_down(file, came[number])
+        threading.settrace(trace)
+        sys.settrace(trace)
+        return _exchanged([], [items[number]])
+
+    works = ((number, functools.partial(alone, number), 3600.0) for number in range(len(items)))
+    found = sorted((seconds, number, verdict) for number, verdict, seconds in in_forks(works, jobs))
+    return [_Test(seconds, items[number], verdict, bytes(came[number])) for seconds, number, verdict in found]
+
+
+def _writes_down(file: Path, lines: Any) -> Any:
+    """A trace function that sets lines[n] where line n of the file runs."""
+    name = str(file)
+
+    def inside(frame: Any, event: str, _: Any) -> Any:
+        if event == "line":
+            lines[frame.f_lineno] = 1
+        return inside
+
+    return lambda frame, event, _: inside if frame.f_code.co_filename == name else None
+
+
+def _exchanged(new: Iterable[tuple[FunctionType, CodeType]], items: Sequence[Any]) -> int:
+    """Collected tests, one after another until one fails, with the code of these functions exchanged: 0 or 1."""
+    for function, code in new:
+        function.__code__ = code
+    for item, following in zip(items, [*items[1:], None], strict=False):
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return 1
+    return 0
+
+
+def _swapping(file: str) -> Callable[[ast.Module], list[tuple[FunctionType, CodeType]] | None]:
+    """A function of a changed tree: what code every living function of the file is to get.
+
+    It returns None where that cannot be told or done: then the file has to be imported again.
+    """
+    old = list(_codes(_compiled(file, ast.parse((ROOT / file).read_text(encoding="utf-8")))))
+    places: dict[CodeType, list[int]] = {}
+    for place, code in enumerate(old):
+        places.setdefault(code, []).append(place)
+    living = [thing for thing in gc.get_objects() if type(thing) is FunctionType]
+    living = [function for function in living if function.__code__.co_filename == str(ROOT / file)]
+
+    def swap(tree: ast.Module) -> list[tuple[FunctionType, CodeType]] | None:
+        new = list(_codes(_compiled(file, tree)))
+        if [code.co_qualname for code in new] != [code.co_qualname for code in old]:
+            return None
+        exchanged = []
+        for function in living:
+            codes = {new[place] for place in places.get(function.__code__, [])}
+            if len(codes) != 1 or len(function.__code__.co_freevars) != len(next(iter(codes)).co_freevars):
+                return None
+            exchanged.append((function, codes.pop()))
+        return exchanged
+
+    return swap
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all within it, in the order of the source."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 # ------------------------------------------------------------------ the command
@@ -352,7 +589,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="N changes drawn evenly from all files (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="default: one a core")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every change and what became of it")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="add a line a change and what became of it; what is there of the same file and tests is not tried again",
+    )
     parser.add_argument("--list", action="store_true", help="only show the changes")
     options = parser.parse_args(arguments)
     try:
@@ -383,40 +625,59 @@ def _run(options: argparse.Namespace) -> int:
     if not chosen:
         return 1 if stale else 0
     _load_libraries()
-    seconds: dict[str, float] = {}
-    tests, limits = {}, {}
+    stored = _stored(options.json) if options.json else {}
+    every_verdict: list[str] = []
     for file in dict.fromkeys(mutant.file for mutant in chosen):
-        for test in tests_of(file):
-            if test not in seconds:
-                verdict, seconds[test] = run([test], None, 3600.0)
-                if verdict != "passed":
-                    raise ValueError(f"{test}, which belongs to {file}, does not pass unchanged")
-        tests[file] = sorted(tests_of(file), key=seconds.__getitem__)  # the quickest to notice first
-        limits[file] = 3 * sum(seconds[test] for test in tests[file]) + GRACE
+        state = _state(file)
+        own = {mutant.key: mutant for mutant in chosen if mutant.file == file}
+        became = {key: stored[state, key] for key in own if (state, key) in stored}
+        for key, verdict in became.items():
+            if verdict == "passed":
+                print(f"survived  {own[key]}", flush=True)
+        left = [mutant for key, mutant in own.items() if key not in became]
+        for mutant, verdict in verdicts(file, left, max(1, options.jobs)) if left else ():
+            became[mutant.key] = verdict
+            if verdict == "passed":
+                print(f"survived  {mutant}", flush=True)
+            if options.json:
+                _store(options.json, state, mutant, verdict)
+        every_verdict += became.values()
+        by_time = list(became.values()).count("timeout")
+        print(f"{file}: {_noticed(became.values())}, {by_time} by time", flush=True)
+    print(f"all: {_noticed(every_verdict)}")
+    return 1 if stale or "passed" in every_verdict else 0
 
-    def tried(mutant: Mutant) -> str:
-        verdict, _ = run(tests[mutant.file], (mutant.file, mutant.tree), limits[mutant.file])
-        if verdict == "broken":
-            raise ValueError(f"no tests ran for {mutant}")
-        if verdict == "passed":
-            print(f"survived  {mutant}", flush=True)
-        return verdict
 
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        verdicts = list(pool.map(tried, chosen))
-    for file in limits:
-        own = [verdict for mutant, verdict in zip(chosen, verdicts, strict=True) if mutant.file == file]
-        noticed = len(own) - own.count("passed")
-        print(f"{file}: {noticed} of {len(own)} noticed ({noticed / len(own):.1%}), {own.count('timeout')} by time")
-    noticed = len(verdicts) - verdicts.count("passed")
-    print(f"all: {noticed} of {len(verdicts)} noticed ({noticed / max(1, len(verdicts)):.1%})")
-    if options.json:
-        content = [
-            {"file": m.file, "function": m.function, "line": m.line, "change": m.change, "verdict": v}
-            for m, v in zip(chosen, verdicts, strict=True)
-        ]
-        options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return 1 if stale or noticed < len(verdicts) else 0
+def _noticed(every: Iterable[str]) -> str:
+    verdicts = list(every)
+    number = len(verdicts) - verdicts.count("passed")
+    return f"{number} of {len(verdicts)} noticed ({number / len(verdicts):.1%})"
+
+
+def _state(file: str) -> str:
+    """What a verdict rests on, as a digest: the text of the file and of its tests."""
+    texts = [(ROOT / name).read_bytes() for name in (file, *tests_of(file))]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
+
+
+def _store(record: Path, state: str, mutant: Mutant, verdict: str) -> None:
+    names = ("file", "function", "line", "change", "occurrence")
+    entry = {name: getattr(mutant, name) for name in names} | {"verdict": verdict, "state": state}
+    with record.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(entry) + "\n")
+
+
+def _stored(record: Path) -> dict[tuple[str, tuple[str, str, str, int]], str]:
+    """(state, key of a change) -> what became of it. Raises: ValueError for a line that is none of `_store`'s."""
+    found = {}
+    for number, line in enumerate(record.read_text(encoding="utf-8").splitlines() if record.is_file() else [], 1):
+        try:
+            entry = json.loads(line)
+            key = entry["file"], entry["function"], entry["change"], entry["occurrence"]
+            found[entry["state"], key] = entry["verdict"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{record}:{number} is no line that --json has written") from error
+    return found
 
 
 if __name__ == "__main__":

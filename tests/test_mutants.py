@@ -2,6 +2,8 @@
 
 import ast
 import json
+import re
+import types
 from pathlib import Path
 
 import pytest
@@ -92,8 +94,7 @@ def test_survivors_are_named_and_equivalents_are_not_tried(project: Path, capsys
     shown = capsys.readouterr().out
     assert "7 changes, 1 of them equivalent; trying 6 of 6" in shown
     assert "survived  some/file.py:7 in share: raise ValueError('negative') -> pass" in shown
-    verdicts = {entry["change"]: entry["verdict"] for entry in json.loads(record.read_text())}
-    assert verdicts == {
+    assert {entry["change"]: entry["verdict"] for entry in entries(record)} == {
         "part, whole=1 -> part, whole=2": "passed",
         "whole < 0 -> whole >= 0": "failed",
         "whole < 0 -> whole < 1": "passed",
@@ -112,16 +113,173 @@ def test_a_sample_is_drawn_by_its_seed(project: Path, capsys: pytest.CaptureFixt
     assert "trying 3 of 7" in shown[0]
 
 
-def test_a_loop_without_end_is_noticed_by_its_time(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def entries(record: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in record.read_text().splitlines()]
+
+
+def test_what_was_tried_before_a_stop_is_not_tried_again(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = project / "record.jsonl"
+    command = ["some/file.py", "--jobs", "1", "--json", str(record)]
+    assert mutants.main(command) == 1
+    whole, shown = record.read_text(), capsys.readouterr().out
+    lines = whole.splitlines(keepends=True)
+    assert len(lines) == 7
+    record.write_text("".join(lines[:4]))
+    tried = []
+    really = mutants.verdicts
+    monkeypatch.setattr(mutants, "verdicts", lambda file, left, jobs: tried.extend(left) or really(file, left, jobs))
+    assert mutants.main(command) == 1
+    assert {mutant.change for mutant in tried} == {json.loads(line)["change"] for line in lines[4:]}
+    assert sorted(record.read_text().splitlines()) == sorted(whole.splitlines())
+    again = capsys.readouterr().out
+    assert sorted(again.splitlines()) == sorted(shown.splitlines())
+
+    # a test more, and nothing that was found before it holds
+    test = project / "tests" / "some" / "test_file.py"
+    test.write_text(test.read_text() + "    assert share(3) == 3\n")
+    tried.clear()
+    assert mutants.main(command) == 1
+    assert len(tried) == 7
+    assert "3 of 7 noticed" in again
+    assert "4 of 7 noticed" in capsys.readouterr().out
+
+    record.write_text(whole + "{")
+    assert mutants.main(command) == 2
+    assert "record.jsonl:8 is no line that --json has written" in capsys.readouterr().err
+
+
+SELECTED = '''"""Code that comes to life in many ways; each is noticed by one test only."""
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+LIMIT = 3
+TWICE = lambda part: part * 2
+TABLE = {
+    "half": lambda part: part
+    / 2,
+}
+
+
+def adder(more):
+    def add(part):
+        return part + more
+
+    return add
+
+
+plus_one = adder(1)
+
+
+@functools.cache
+def remembered(part):
+    return part - 5
+
+
+def lazy(number):
+    return (k * 3 for k in range(number))
+
+
+def in_a_thread(part):
+    return ThreadPoolExecutor().submit(lambda: part % 7).result()
+
+
+class Box:
+    size = 2
+
+    def __init__(self, part):
+        self.part = part
+
+    @property
+    def volume(self):
+        return self.part ** self.size
+
+
+def collected():
+    return 2
+
+
+def never(part):
+    return part - 1
+'''
+NOTICING = """
+import sys
+sys.path.insert(0, '.')
+from some import file
+
+def test_limit(): assert file.LIMIT == 3
+def test_lambda(): assert file.TWICE(3) == 6
+def test_table(): assert file.TABLE['half'](3) == 1.5
+def test_closure(): assert file.plus_one(4) == 5
+def test_a_cache_is_filled(): file.remembered(9)
+def test_a_cache_is_read(): assert file.remembered(9) == 4
+def test_generator(): assert list(file.lazy(3)) == [0, 3, 6]
+def test_thread(): assert file.in_a_thread(17) == 3
+def test_class(): assert file.Box(3).volume == 9
+
+COLLECTED = file.collected()
+def test_collected(): assert COLLECTED == 2
+"""
+
+
+def noticing(tree: ast.Module) -> list[str]:
+    """The tests that fail, each alone with a module of its own: no selection, no fork, no pytest."""
+    names = re.findall(r"def (test_\w+)", NOTICING)
+    return [name for name in names if fails(tree, name)]
+
+
+def fails(tree: ast.Module, name: str) -> bool:
+    module = types.ModuleType("file")
+    tests = {"file": module}
+    try:
+        exec(compile(ast.fix_missing_locations(tree), "file", "exec"), vars(module))
+        exec(NOTICING.split("from some import file")[1], tests)
+        tests[name]()
+    except Exception:
+        return True
+    return False
+
+
+def test_the_selection_loses_no_test_that_would_notice(project: Path) -> None:
+    (project / "some" / "file.py").write_text(SELECTED)
+    (project / "tests" / "some" / "test_file.py").write_text(NOTICING)
+    every = mutants.mutants("some/file.py", SELECTED)
+    selected = {str(mutant): verdict for mutant, verdict in mutants.verdicts("some/file.py", every, 2)}
+    expected = {str(mutant): noticing(mutant.tree) for mutant in every}
+    assert selected == {change: "failed" if tests else "passed" for change, tests in expected.items()}
+    assert {mutant.function for mutant in every if selected[str(mutant)] == "passed"} == {"never"}
+    # one test each, so that to lose it would show; but what is found while they load stops them all
+    alone = {tests[0] for tests in expected.values() if len(tests) == 1}
+    assert alone >= set(re.findall(r"def (test_\w+)", NOTICING)) - {"test_a_cache_is_filled"}
+
+
+def test_a_change_asks_only_the_tests_that_come_to_its_lines(project: Path) -> None:
+    """The test that does not come there would fail whatever is changed, for it reads the code."""
+    (project / "some" / "file.py").write_text("def here(x):\n    return x + 1\n\n\ndef there(x):\n    return x + 1\n")
+    (project / "tests" / "some" / "test_file.py").write_text(
+        "import sys\nsys.path.insert(0, '.')\nfrom some.file import here, there\n\n"
+        "def test_here():\n    here(1)\n\n"
+        "def code(of):\n    return of.__code__.co_code, of.__code__.co_consts\n\n"
+        "def test_there():\n    there(1)\n    assert code(here) == code(there)\n"
+    )
+    every = mutants.mutants("some/file.py", (project / "some" / "file.py").read_text())
+    became = {(mutant.function, verdict) for mutant, verdict in mutants.verdicts("some/file.py", every, 2)}
+    assert became == {("here", "passed"), ("there", "failed")}
+
+
+@pytest.mark.parametrize("before", ["def share(part, whole=1):\n    ", ""], ids=["in a call", "at import"])
+@pytest.mark.parametrize("held", ["while True: pass", "import time; time.sleep(1000)"], ids=["endless", "asleep"])
+def test_what_never_ends_is_noticed_by_its_time(
+    project: Path, monkeypatch: pytest.MonkeyPatch, before: str, held: str
+) -> None:
     monkeypatch.setattr(mutants, "GRACE", 1.0)
-    endless = ast.parse("def share(part, whole=1):\n    while True:\n        pass\n")
-    assert mutants.run(["tests/some/test_file.py"], ("some/file.py", endless), 1.0)[0] == "timeout"
-
-
-def test_one_that_sleeps_for_ever_is_noticed_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "PATIENCE", 3)
-    asleep = ast.parse("import time\ndef share(part, whole=1):\n    time.sleep(1000)\n")
-    assert mutants.run(["tests/some/test_file.py"], ("some/file.py", asleep), 1.0)[0] == "timeout"
+    tree = ast.parse(before + held)
+    place = range(8, 9) if before else range(1, 2)
+    mutant = mutants.Mutant("some/file.py", "share", place.start, "", 0, tree, place)
+    assert list(mutants.verdicts("some/file.py", [mutant], 1)) == [(mutant, "timeout")]
 
 
 def test_refusals(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
