@@ -55,6 +55,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENTS = Path(__file__).with_name("equivalent_mutants.toml")
 ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
+    "nas/policy.py": ["tests/nas/test_samples.py"],
     "nas/samples.py": ["tests/nas/test_step.py"],
     "nas/methods.py": ["tests/nas/test_step.py"],
     "nas/objective.py": ["tests/nas/test_step.py"],
@@ -128,7 +129,7 @@ def mutants(file: str, source: str) -> list[Mutant]:
 
 def _lines(tree: ast.Module, path: Sequence[Any]) -> range:
     """From the first line of the innermost statement or lambda on the way to a node, to the node's last."""
-    way = [_at(tree, path[:length]) for length in range(len(path) + 1)]
+    way: list[Any] = [_at(tree, path[:length]) for length in range(len(path) + 1)]
     first = [node.lineno for node in way if isinstance(node, ast.stmt | ast.Lambda)][-1]
     last = way[-1].test if isinstance(way[-1], ast.If | ast.While) else way[-1]
     return range(first, last.end_lineno + 1)
@@ -321,7 +322,8 @@ def in_forks(works: Iterable[tuple[Any, Callable[[], int], float]], jobs: int) -
     A work runs in a silent fork of this process and returns 0 ("passed") or 1 ("failed"); "timeout" where it goes
     beyond its limit, "broken" where it returns anything else.
     """
-    left, running = iter(works), {}
+    left = iter(works)
+    running: dict[int, tuple[Any, float, str]] = {}
     while True:
         for key, work, limit in islice(left, jobs - len(running)):
             scratch = tempfile.mkdtemp(prefix="mutant-")
@@ -439,7 +441,7 @@ def _host(file: str, changed: Sequence[Mutant], jobs: int, report: Any) -> None:
 
     class Host:
         def pytest_runtestloop(self, session: Any) -> bool | None:
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
             sys.settrace(None)
             if session.testsfailed:
                 return None  # pytest says so

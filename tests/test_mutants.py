@@ -183,7 +183,10 @@ def lazy(number):
 
 
 def in_a_thread(part):
-    return ThreadPoolExecutor().submit(lambda: part % 7).result()
+    def work():
+        return part % 7
+
+    return ThreadPoolExecutor().submit(work).result()
 
 
 class Box:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas import objective, policy
 from nas.objective import Gradients, Penalty
@@ -82,6 +83,31 @@ def test_path_gradients(dense: bool) -> None:
                 np.testing.assert_allclose(found[index][q, edge], expected)
 
 
+def test_a_backward_pass_is_told_of_every_member_what_runs() -> None:
+    """An objective may index its runs like its gates: they arrive in the same shape."""
+    shapes = []
+
+    class Indexing(Cubic):
+        def gradients(self, gates: Any, runs: Any) -> Gradients[Any]:
+            shapes.append((gates.shape, runs.shape))
+            return super().gradients(gates, runs)
+
+    objective.path_gradients(Indexing(), GATES, GATES, (0.25, 0.5, 1.0))
+    assert shapes == [((2, 5, 3, E, E, K), (2, 5, 3, E, E, K))]
+
+
+@pytest.mark.parametrize("asked", [objective.zeroed_losses, objective.alternative_losses])
+def test_questions_stay_on_the_device_of_the_gates(asked: Callable[..., Any]) -> None:
+    """`meta` is a device that every machine has; what is made on another cannot be multiplied by what lies there."""
+
+    class Summed:
+        def loss(self, gates: Any) -> Any:
+            return gates.sum(dim=(-2, -1))
+
+    gates = torch.ones(2, E, K, device="meta")
+    assert asked(Summed(), gates).device == gates.device
+
+
 # ------------------------------------------------------------------ a price on operations
 
 COSTS = [[0, 3, 5], [2, 0, 7]]  # of two edges with three operations each
@@ -125,6 +151,14 @@ def test_the_penalty_is_an_additive_term_of_the_expected_loss_exactly(probabilit
     assert (price.gradient(probabilities).sum(axis=-1) == 0).all()
     paid = sum((probabilities * gates).sum(axis=-1).prod() * price.of(gates) for gates in architectures())
     assert price.of(probabilities) == paid
+
+
+def test_a_batch_pays_what_its_members_pay() -> None:
+    price = Penalty(0.7, RNG.random((E, K)))
+    found = price.of(GATES)
+    assert found.shape == (2, 5)
+    for index, gates in members():
+        assert found[index] == pytest.approx(0.7 * sum(price.costs[edge, gates[edge].argmax()] for edge in range(E)))
 
 
 @pytest.mark.parametrize("probabilities", POLICIES)
