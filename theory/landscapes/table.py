@@ -13,6 +13,8 @@ from theory.landscapes import truth
 from theory.landscapes.kinds import Affine, conditional, contract
 from theory.landscapes.truth import Truth
 
+CHUNK_NUMBERS = 1 << 22  # a contraction's arrays hold about so many: 32 MiB in float64
+
 
 @dataclass(frozen=True, eq=False)
 class Table(Affine):
@@ -121,7 +123,7 @@ class Table(Affine):
         """Loss and gradient by contracting one edge after the other and going back, a chunk of gates at a time."""
         states = _with_zero_state(gates.reshape(-1, self.edges, self.candidates))
         size = self.candidates + 1
-        step = max(1, (1 << 22) * size // self.table.size)
+        step = max(1, CHUNK_NUMBERS * size // self.table.size)
         slopes = []
         for start in range(0, len(states), step):
             rows = states[start : start + step]

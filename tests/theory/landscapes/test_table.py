@@ -9,6 +9,7 @@ import torch
 from nas import objective
 from theory import architectures
 from theory.landscapes import Table, make
+from theory.landscapes import table as table_module
 
 
 @pytest.fixture
@@ -59,3 +60,52 @@ def test_a_batch_of_any_rank_and_an_empty_one(table: Table) -> None:
     one_hot = architectures.one_hot(architectures.choices(3, 2), 2)
     np.testing.assert_array_equal(table.loss(one_hot.reshape(2, 4, 3, 2)).ravel(), table.loss(one_hot))
     assert table.loss(one_hot[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(("states", "contracted"), [((1, 1, 1), False), ((2, 2, 2), False), ((3, 3, 1), True)])
+def test_a_sum_over_more_than_eight_states_is_contracted(
+    states: tuple[int, ...], contracted: bool, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of so many states: both operations and zeroed (0.5, 0.25), one and zeroed (0.5, 0), one alone (0, 1)."""
+    rows = {1: [0.0, 1.0], 2: [0.5, 0.0], 3: [0.5, 0.25]}
+    gates, asked = np.array([[rows[number] for number in states]]), []
+
+    def noted(name: str) -> None:
+        right = getattr(Table, name)
+        monkeypatch.setattr(Table, name, lambda self, gates: asked.append(name) or right(self, gates))
+
+    noted("_by_terms")
+    noted("_by_contraction")
+    monkeypatch.setattr(table_module, "_are_one_hot", lambda gates: False)
+    found = table.gradients(gates, gates * 0 + 1)
+    assert asked == ["_by_contraction" if contracted else "_by_terms"]
+    assert table.loss(gates) == found.loss
+    assert asked[1:] == asked[:1]
+
+
+def test_chunks_of_a_contraction_do_not_matter(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine mixtures at once, and two at a time: 27 numbers a table, 3 states an edge, so 18 of 27 by 3 are two."""
+    gates = np.random.default_rng(0).uniform(size=(9, 3, 2))
+    whole, counted = table.gradients(gates, gates * 0 + 1), []
+    monkeypatch.setattr(table_module, "CHUNK_NUMBERS", 18)
+    right = table_module._weigh
+    monkeypatch.setattr(table_module, "_weigh", lambda w, v: counted.append(len(w)) or right(w, v))
+    parts = table.gradients(gates, gates * 0 + 1)
+    assert counted == [2, 2] * 4 + [1, 1]
+    np.testing.assert_allclose(parts.loss, whole.loss, rtol=1e-12)
+    np.testing.assert_allclose(parts.gate_gradient, whole.gate_gradient, rtol=1e-12)
+    assert (parts.output_gradient == 0).all()
+    assert parts.output_gradient.shape == (9, 3)
+
+
+def test_a_gradient_of_what_runs_alone(table: Table) -> None:
+    """Sparse where the gates themselves run, by lookup and by both sums: the dense one where an operation ran."""
+    rng = np.random.default_rng(1)
+    one_hot = architectures.one_hot(architectures.choices(3, 2), 2)
+    for gates in (one_hot, one_hot * rng.uniform(0.2, 0.9, (8, 3, 1)), rng.uniform(size=(8, 3, 2))):
+        dense, runs = table.gradients(gates, gates * 0 + 1), gates != 0
+        np.testing.assert_allclose(table.gradients(gates, runs).gate_gradient, dense.gate_gradient * runs, rtol=1e-12)
+        np.testing.assert_array_equal(table.slopes(gates), dense.gate_gradient)
+    sparse = table.gradients(one_hot, one_hot)
+    np.testing.assert_allclose(sparse.gate_gradient, table.slopes(one_hot) * one_hot, rtol=1e-12)
+    assert not table.compiles
