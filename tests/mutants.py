@@ -187,6 +187,12 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.copy_location(ast.Pass(), node)
 
 
+def _is_reshaped(node: ast.AST, value: ast.AST) -> bool:
+    """Whether a value is the -1 of a reshape: any other number below zero means the same to NumPy."""
+    name = getattr(getattr(node, "func", None), "attr", "")
+    return name == "reshape" and isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub)
+
+
 def _is_call(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
 
@@ -207,7 +213,11 @@ def _places(tree: ast.Module) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
                     yield from walk(value, (*path, field), function)
             elif isinstance(value, list):
                 for index, item in enumerate(value):
-                    if isinstance(item, ast.AST) and not isinstance(item, ast.JoinedStr):
+                    if (
+                        isinstance(item, ast.AST)
+                        and not isinstance(item, ast.JoinedStr)
+                        and not _is_reshaped(node, item)
+                    ):
                         yield from walk(item, (*path, (field, index)), function)
 
     return walk(tree, (), "<module>")

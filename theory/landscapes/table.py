@@ -69,11 +69,11 @@ class Table(Affine):
     # -------------------------------------------------------------- one-hot and zeroed rows
 
     def _by_lookup(self, gates: Any, sparse: bool) -> tuple[Any, Any]:
-        """Loss and gradient; sparse: of the operations that run only."""
+        """Loss and gradient; sparse: of the operation that runs alone, (..., E, 1)."""
         flat, number, steps = self.table.reshape(-1), self._numbers(gates), self._steps_like(gates)
         zeroed = number[..., None] + (_whole(gates) * steps).sum(axis=-1)
         if sparse:
-            return flat[number], gates * (flat[number[..., None]] - flat[zeroed])[..., None]
+            return flat[number], (flat[number[..., None]] - flat[zeroed])[..., None]
         return flat[number], flat[zeroed[..., None] - steps] - flat[zeroed][..., None]
 
     def _numbers(self, gates: Any) -> Any:
@@ -105,7 +105,8 @@ class Table(Affine):
         flat, states = self.table.reshape(-1), _with_zero_state(gates.reshape(-1, self.edges, self.candidates))
         slopes = []
         for edge in range(self.edges):
-            owner, weight, number = np.arange(len(states)), states[:, 0, 0] * 0 + 1, np.zeros(len(states), np.int64)
+            owner, number = np.arange(len(states)), np.zeros(len(states), np.int64)
+            weight = np.ones(len(states), states.dtype)
             for other in set(range(self.edges)) - {edge}:
                 row, state = np.nonzero(states[owner, other])
                 weight = weight[row] * states[owner[row], other, state]
@@ -113,10 +114,10 @@ class Table(Affine):
                 owner = owner[row]
             columns = []
             for own in range(self.candidates + 1):
-                column = 0 * states[:, 0, 0]
+                column = np.zeros(len(states), states.dtype)
                 np.add.at(column, owner, weight * flat[number + own * self._strides[edge]])
                 columns.append(column)
-            slopes.append(np.stack(columns, axis=-1))
+            slopes.append(np.stack(columns, axis=1))
         return self._from_slopes(gates, states, np.stack(slopes, axis=-2))
 
     def _by_contraction(self, gates: Any) -> tuple[Any, Any]:
@@ -130,7 +131,7 @@ class Table(Affine):
             partial = [self.table.reshape(1, size, -1)]
             for edge in range(self.edges - 1):
                 partial.append(_weigh(rows[:, edge], partial[-1]).reshape(len(rows), size, -1))
-            back = rows[:, :1, 0] * 0 + 1
+            back = np.ones((len(rows), 1), rows.dtype)
             slope = []
             for edge in range(self.edges - 1, -1, -1):
                 slope.append(_pair_up(partial[edge], back))
@@ -139,7 +140,7 @@ class Table(Affine):
         return self._from_slopes(gates, states, np.concatenate(slopes))
 
     def _from_slopes(self, gates: Any, states: Any, slopes: Any) -> tuple[Any, Any]:
-        loss = (states[:, 0] * slopes[:, 0]).sum(axis=-1).reshape(gates.shape[:-2])
+        loss = (states[:, 0] * slopes[:, 0]).sum(axis=1).reshape(gates.shape[:-2])
         return loss, (slopes[..., :-1] - slopes[..., -1:]).reshape(gates.shape)
 
 
