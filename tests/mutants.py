@@ -7,8 +7,9 @@
 
 A change is made in the syntax tree: an operator or a comparison turned, a term dropped, a condition negated, a number
 moved, a minus removed, a statement or a refusal deleted, min and max exchanged. Docstrings, annotations, decorators and
-texts are left alone. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py) and
-those that `ALSO` names.
+texts are left alone, and so are drawings (`@styled`), which are looked at, and the -1 of a reshape, for which any
+number below zero stands. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py)
+and those that `ALSO` names; a test that is run claim by claim is asked for its own claim's file alone.
 
 A test that never comes to the changed lines runs as it did before, and need not run again. So every test runs once on
 the unchanged file, in a fork of its own, and the lines that it comes to are written down. A change is tried on the
@@ -33,6 +34,7 @@ import json
 import mmap
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -59,7 +61,10 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "nas/samples.py": ["tests/nas/test_step.py"],
     "nas/methods.py": ["tests/nas/test_step.py"],
     "nas/objective.py": ["tests/nas/test_step.py"],
-    "theory/quantities.py": ["tests/theory/test_claims.py"],
+    "theory/quantities.py": ["tests/theory/claims/test_t13_sampled_steps.py", "tests/theory/test_claims.py"],
+    "theory/repairs.py": ["tests/theory/claims/test_t16_budgeted.py"],
+    "theory/exact.py": ["tests/theory/test_own_policies.py"],
+    "theory/landscapes/truth.py": ["tests/theory/landscapes/test_kinds.py"],
     "theory/symbols.py": ["tests/theory/test_claims.py"],
     "theory/architectures.py": ["tests/theory/test_exact.py"],
     "theory/cases.py": ["tests/theory/test_claims.py"],
@@ -67,6 +72,14 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "theory/__main__.py": ["tests/theory/test_ledger.py", "tests/theory/test_card.py"],
     "theory/properties.py": ["tests/theory/test_testing.py"],
     "theory/outcomes.py": ["tests/theory/test_exact.py"],
+    "simulate/__main__.py": ["tests/simulate/test_searchers.py", "tests/simulate/test_study.py"],
+    "simulate/experiments.py": ["tests/simulate/test_demo.py", "tests/simulate/test_study.py"],
+    "simulate/plot.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
+    "simulate/report.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
+    "nas/found.py": ["tests/nas/test_search.py"],
+    "nas/supernets/alone.py": ["tests/nas/tasks/digits/test_scratch.py"],
+    "nas/supernets/parent.py": ["tests/nas/test_search.py"],
+    "nas/supernets/recorded.py": ["tests/nas/supernets/test_cuda.py"],
     "nas/supernets/supernet.py": ["tests/nas/supernets/test_own_networks.py"],
     "nas/supernets/descent.py": ["tests/nas/supernets/test_supernet.py"],
     "nas/supernets/batches.py": ["tests/nas/supernets/test_supernet.py"],
@@ -188,7 +201,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_reshaped(node: ast.AST, value: ast.AST) -> bool:
-    """Whether a value is the -1 of a reshape: any other number below zero means the same to NumPy."""
+    """Whether a value is the -1 of a reshape."""
     name = getattr(getattr(node, "func", None), "attr", "")
     return name == "reshape" and isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub)
 
@@ -201,6 +214,8 @@ def _places(tree: ast.Module) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
     """(path from the root, node, enclosing function) of everything that may be changed."""
 
     def walk(node: ast.AST, path: tuple[Any, ...], function: str) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(word) == "styled" for word in node.decorator_list):
+            return
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             function = node.name if function == "<module>" else f"{function}.{node.name}"
         if isinstance(node, ast.Call | ast.Expr | ast.stmt | ast.expr):
@@ -450,6 +465,9 @@ def _host(file: str, changed: Sequence[Mutant], jobs: int, report: Any) -> None:
     trace = _writes_down(ROOT / file, loading)
 
     class Host:
+        def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+            items[:] = [item for item in items if not _is_of_another_claim(item.name, file)]
+
         def pytest_runtestloop(self, session: Any) -> bool | None:
             threading.settrace(None)
             sys.settrace(None)
@@ -477,6 +495,13 @@ def _host(file: str, changed: Sequence[Mutant], jobs: int, report: Any) -> None:
     sys.settrace(trace)
     _pytest(tests_of(file), Host())
     report.close()
+
+
+def _is_of_another_claim(test: str, file: str) -> bool:
+    """Whether a test that is run for each claim, test_it_holds[T5], is run for another one than this file's."""
+    claim = re.match(r"theory/claims/t(\d+)_", file)
+    named = re.findall(r"\bT(\d+)\b", test)
+    return claim is not None and bool(named) and claim[1] not in named
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,20 @@ def test_the_changes_of_a_small_function() -> None:
         ("check(a)", ["check(a) -> pass"]),
         ("x += a", ["x += a -> x -= a", "x += a -> pass"]),
         ("x: int = f('text', f'{a + 1}')", []),
+        ("x = a.reshape(-1, 2)", ["a.reshape(-1, 2) -> a.reshape(-1, 3)"]),
+        ("@styled\ndef figure(a):\n    return a + 1", []),
     ],
 )
 def test_each_kind_of_change(line: str, expected: list[str]) -> None:
     assert changes(line) == expected
+
+
+def test_a_test_of_one_claim_is_asked_for_its_file() -> None:
+    others = [mutants._is_of_another_claim(f"test_it_holds[{name}]", "theory/claims/t1_monotone.py")
+              for name in ("T1", "T1-control", "T2", "T11", "T2-T1")]  # fmt: skip
+    assert others == [False, False, True, True, False]
+    assert not mutants._is_of_another_claim("test_by_hand", "theory/claims/t1_monotone.py")
+    assert not mutants._is_of_another_claim("test_it_holds[T2]", "theory/exact.py")
 
 
 def test_a_change_leaves_everything_else_alone() -> None:

@@ -1,6 +1,7 @@
 """A user's landscape under one name in every program: three forms, one protocol, refusals in one line."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ def build(edges: int, candidates: int, seed: int, *, scale: float = 1.0) -> Land
     return Cheapest(scale * np.random.default_rng(seed).random((edges, candidates)))
 
 
+made_in_c = math.hypot
 BUILT = Cheapest(np.array([[1.0, 2.0], [4.0, 3.0]]))
 
 
@@ -59,6 +61,17 @@ def through_numpy(gates: Any) -> Any:
 
 def without_batch(gates: Any) -> Any:
     return gates.sum()
+
+
+def at_even_gates_alone(gates: Any) -> Any:
+    """Refuses what is not at the middle of the simplex, where it is tried first."""
+    if not bool((gates == 1 / gates.shape[-1]).all()):
+        raise ValueError("not in the middle")
+    return gates.sum(-1).sum(-1)
+
+
+def broken(edges: int, candidates: int, seed: int) -> Any:
+    raise KeyError("no such file")
 
 
 def strange(gates: Any, edges: int) -> Any:
@@ -124,6 +137,10 @@ def test_options_reach_it() -> None:
         ("hill", {"exact": True}, "it has no exact form"),
         ("through_numpy", {}, r"through_numpy on torch gates \(2, 3, 6, 4\) fails"),
         ("without_batch", {}, r"must return a loss \(2, 3\), one of each architecture, not \(\)"),
+        ("broken", {}, r"landscape 'test_own:broken' failed: .*no such file".replace("test_own", HERE)),
+        ("build", {"tail": 2}, "landscape '.*:build': got an unexpected keyword argument 'tail'"),
+        ("made_in_c", {}, "is a function of Python itself, not one of yours"),
+        ("build", {"candidates": 0}, "at least one edge and one candidate, not 6 x 0"),
     ],
 )
 def test_refusals_of_theory(own: str, arguments: dict[str, Any], message: str) -> None:
@@ -145,6 +162,11 @@ def test_refusals_of_simulate(own: str, arguments: dict[str, Any], message: str)
     with pytest.raises(ValueError, match=message) as caught:
         simulated.make(f"{HERE}:{own}", **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_one_edge_and_one_candidate_are_enough_and_the_middle_is_asked() -> None:
+    assert make(f"{HERE}:build", 1, 1).shape == (1, 1)
+    assert from_function(at_even_gates_alone, 2, 4).shape == (2, 4)
 
 
 def test_an_environment_of_ones_own_runs_in_simulate() -> None:

@@ -25,6 +25,12 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert truth.of_table(losses) == whole
 
 
+def test_the_first_of_equals_also_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    ties = Bilinear(np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 5.0]]))
+    monkeypatch.setattr(truth, "CHUNK", 1)
+    assert truth.by_enumeration(ties, 9) == Truth((1, 0), 2.0, 6.0)
+
+
 def test_blocks_are_searched_one_by_one() -> None:
     """Thirty edges in blocks of three: no sum over 2^30 architectures, and the same as by hand."""
     land = make("plateau", 30, 5, seed=1, block=3)
