@@ -7,8 +7,8 @@
 
 A change is made in the syntax tree: an operator or a comparison turned, a term dropped, a condition negated, a number
 moved, a minus removed, a statement or a refusal deleted, min and max exchanged. Docstrings, annotations, decorators and
-texts are left alone, and so are drawings (`@styled`), which are looked at, and the -1 of a reshape, for which any
-number below zero stands. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py)
+texts are left alone, and so are drawings (`@styled`), which are looked at, the -1 of a reshape, for which any number
+below zero stands, and the `strict` of a zip, which speaks of lengths that are equal by construction. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py)
 and those that `ALSO` names; a test that is run claim by claim is asked for its own claim's file alone.
 
 A test that never comes to the changed lines runs as it did before, and need not run again. So every test runs once on
@@ -200,8 +200,10 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.copy_location(ast.Pass(), node)
 
 
-def _is_reshaped(node: ast.AST, value: ast.AST) -> bool:
-    """Whether a value is the -1 of a reshape."""
+def _is_left_alone(node: ast.AST, value: ast.AST) -> bool:
+    """Whether a value is the -1 of a reshape, or the `strict` of a zip."""
+    if isinstance(value, ast.keyword):
+        return value.arg == "strict"
     name = getattr(getattr(node, "func", None), "attr", "")
     return name == "reshape" and isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub)
 
@@ -231,7 +233,7 @@ def _places(tree: ast.Module) -> Iterator[tuple[tuple[Any, ...], Any, str]]:
                     if (
                         isinstance(item, ast.AST)
                         and not isinstance(item, ast.JoinedStr)
-                        and not _is_reshaped(node, item)
+                        and not _is_left_alone(node, item)
                     ):
                         yield from walk(item, (*path, (field, index)), function)
 

@@ -49,6 +49,7 @@ def test_the_changes_of_a_small_function() -> None:
         ("x += a", ["x += a -> x -= a", "x += a -> pass"]),
         ("x: int = f('text', f'{a + 1}')", []),
         ("x = a.reshape(-1, 2)", ["a.reshape(-1, 2) -> a.reshape(-1, 3)"]),
+        ("x = zip(a, b, strict=True)", []),
         ("@styled\ndef figure(a):\n    return a + 1", []),
     ],
 )

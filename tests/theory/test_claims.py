@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -47,6 +48,23 @@ def test_the_claim_holds_exactly(claim: Claim, data: st.DataObject) -> None:
 def test_the_claim_holds_in_floats(claim: Claim, data: st.DataObject) -> None:
     case = data.draw(cases(claim.domain))
     assert holds(try_case(claim.slack, case, False), False), case
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.id)
+def test_how_the_sums_over_architectures_are_cut_does_not_matter(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same slacks, of the claim and its controls, where all architectures are one chunk and where they are two."""
+    rng, domain = np.random.default_rng(4), claim.exact_domain or claim.domain
+    cases = [random_case(rng, replace(domain, edges=(edges, edges), candidates=(2, 2))) for edges in (1, 2)
+             if domain.edges[0] <= edges <= domain.edges[1]]  # fmt: skip
+
+    def slacks() -> list[Any]:
+        checkers = [(claim.exact_slack or claim.slack, True), (claim.slack, False)]
+        checkers += [(control.slack, control.exact) for control in claim.controls]
+        return [float(try_case(slack, case, exactly)) for slack, exactly in checkers for case in cases]
+
+    whole, right = slacks(), exact.weighted_losses
+    monkeypatch.setattr(exact, "weighted_losses", lambda problem, p, size=0: right(problem, p, 3 if len(p) > 1 else 1))
+    assert slacks() == pytest.approx(whole, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize(("name", "control"), CONTROLS, ids=lambda value: value if isinstance(value, str) else "")

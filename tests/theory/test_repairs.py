@@ -91,3 +91,40 @@ def test_the_method_is_the_rule() -> None:
     bias, variance = repairs.rule_moments(land, p, *repairs.RULES["Gauss, 2 nodes"])
     np.testing.assert_allclose(found.bias, bias, atol=1e-12)
     assert found.total_variance == pytest.approx(variance)
+
+
+# ------------------------------------------------------------------ edges of the formulas
+
+
+def test_what_costs_nothing_is_looked_up_for_sure_and_what_misses_nothing_never() -> None:
+    """The rest shares the budget as roots 1 and 3; a budget for everything looks everything up."""
+    found = repairs.best_chances(np.array([5.0, 1, 9, 0]), np.array([0.0, 1, 1, 1]), 0.4)
+    np.testing.assert_allclose(found, [1, 0.1, 0.3, 0])
+    np.testing.assert_allclose(repairs.best_chances(np.array([5.0, 1]), np.ones(2), 2.0), [1, 1])
+    np.testing.assert_allclose(repairs.best_chances(np.array([-1e-18, 4]), np.ones(2), 0.5), [0, 0.5])
+
+
+def test_the_choice_is_even_where_nothing_is_missed() -> None:
+    assert repairs.best_choice(np.zeros(4)).tolist() == [0.25] * 4
+    assert repairs.best_choice(np.array([F(1), F(9)])).tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        repairs.debiased_variance(repairs.Residuals([F(1)], F(0), 0.0), [F(1, 2), F(1, 2)])
+
+
+def test_how_the_sums_are_cut_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    land = make("quadratic", 2, 2, seed=1, exact=True)
+
+    def everything() -> list[Any]:
+        left, found = repairs.residuals(land, P), repairs.corrections(land, P, [[0, 1]])
+        bias, variance = repairs.rule_moments(land, P, *repairs.RULES["midpoint"])
+        rational = [left.squares, left.exact_variance, found.worth, found.product, found.control, found.exact_variance]
+        return [
+            *(np.asarray(value).tolist() for value in rational),
+            round(left.joint, 9),
+            bias.tolist(),
+            round(variance, 9),
+        ]
+
+    whole, right = everything(), exact.weighted_losses
+    monkeypatch.setattr(exact, "weighted_losses", lambda problem, p, size=0: right(problem, p, 3))
+    assert everything() == whole
