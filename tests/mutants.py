@@ -8,8 +8,9 @@
 A change is made in the syntax tree: an operator or a comparison turned, a term dropped, a condition negated, a number
 moved, a minus removed, a statement or a refusal deleted, min and max exchanged. Docstrings, annotations, decorators and
 texts are left alone, and so are drawings (`@styled`), which are looked at, the -1 of a reshape, for which any number
-below zero stands, and the `strict` of a zip, which speaks of lengths that are equal by construction. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py)
-and those that `ALSO` names; a test that is run claim by claim is asked for its own claim's file alone.
+below zero stands, and the `strict` of a zip, which speaks of lengths that are equal by construction. The tests of a
+file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py) and those that `ALSO` names; a test that is
+run claim by claim is asked for its own claim's file alone.
 
 A test that never comes to the changed lines runs as it did before, and need not run again. So every test runs once on
 the unchanged file, in a fork of its own, and the lines that it comes to are written down. A change is tried on the
