@@ -49,10 +49,9 @@ SEARCH = ["network.corpus=embedded", "network.units=6", "network.batch=400", "ne
 SEARCH += ["network.threads=1", "network.precision=float32", "search.epochs=2", "search.warmup_epochs=1"]
 JUDGED = ["--randoms", "1", "--epochs", "1"]
 TOY = ["trials=2", "iterations=30", "block=1", "network.edges=2", "network.candidates=2", "network.batch=4"]
-COMPARED = [*SEARCH, "network.final_epochs=1"]
 CELLS = ["edges=2", "candidates=2", "steps=200", "replicates=4", "every=50"]
 SHARED = ["network.channels=2", "network.cells=1", "network.batch=4", "network.held_out=8", "network.augment=none"]
-SHARED += ["search.epochs=4", "search.warmup_epochs=1"]
+SHARED += ["search.epochs=4", "search.warmup_epochs=1", "network.final_epochs=1"]
 PATIENCE = 120.0  # seconds after which a try is a fault: it hangs
 MOST = 1 << 30  # bytes of memory of a process
 BATCH = 2000  # inputs of one process
@@ -77,7 +76,7 @@ COMMANDS: dict[str, Callable[[Path], int]] = {
     "audit": of_run("audit", "--samples", "4", "--along", "1", "--methods", "reinforce"),
     "report": of_run("report"),
     "compare": lambda root: nas(
-        ["compare", "ptb", "--methods", "advantage", "--seeds", "1", *sets(COMPARED), "--runs", str(root)]
+        ["compare", "images", "--methods", "advantage", "--seeds", "1", *sets(SHARED), "--runs", str(root)]
     ),
     "fetch": lambda root: nas(["fetch", "cifar10", "--data", str(root)]),
 }
@@ -148,10 +147,7 @@ def baselines(place: Path, chosen: list[str], commands: list[str]) -> dict[str, 
         needed = [name for name in needed if name in GROUPS]
     if {"damage", "clock", "races"} & set(chosen):
         needed = [*needed, *RUNS]
-    write_images(place / "images.npz")
-    COMMANDS_OF_GROUPS["ranks"] = lambda root: nas(
-        ["search", "images", *sets([f"network.path={place / 'images.npz'}", *SHARED]), "--runs", str(root)]
-    )
+    SHARED.append(f"network.path={write_images(place / 'images.npz')}")
     whole: dict[str, Any] = {}
     for name in dict.fromkeys(needed):
         whole[name] = uninterrupted(name, place / name, whole)
@@ -422,12 +418,15 @@ def compared_by_two(root: Path) -> int:
     """A comparison with two workers, real ones, in a process group of its own."""
     os.setsid()
     pool.workers = REAL_WORKERS  # type: ignore[assignment]
-    words = ["compare", "ptb", "--methods", "advantage", "--seeds", "1", "--jobs", "2"]
-    return nas([*words, *sets(COMPARED), "--runs", str(root)])
+    words = ["compare", "images", "--methods", "advantage", "--seeds", "1", "--jobs", "2"]
+    return nas([*words, *sets(SHARED), "--runs", str(root)])
 
 
 GROUPS = ("ranks", "group")
-COMMANDS_OF_GROUPS: dict[str, Callable[[Path], int]] = {"group": compared_by_two}  # ranks: where its images lie
+COMMANDS_OF_GROUPS: dict[str, Callable[[Path], int]] = {
+    "ranks": lambda root: nas(["search", "images", *sets(SHARED), "--runs", str(root)]),
+    "group": compared_by_two,
+}
 
 
 def two_ranks(root: Path) -> "list[fork]":
@@ -447,10 +446,11 @@ def two_ranks(root: Path) -> "list[fork]":
     return [fork(ranked(number), root) for number in range(2)]
 
 
-def write_images(file: Path) -> None:
-    """A few images of noise, of two classes."""
+def write_images(file: Path) -> Path:
+    """A few images of noise, of two classes. Returns the file."""
     dice = np.random.default_rng(0)
     np.savez(file, x=dice.integers(0, 256, (60, 8, 8), np.uint8), y=np.arange(60) % 2)
+    return file
 
 
 def watch_writes(deadly: Callable[[str, int], bool], told: Path | None = None) -> None:
@@ -567,7 +567,7 @@ def left_by(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for file in root.rglob(runs.CHECKPOINT):
         where = file.parent.relative_to(root)
-        if where.parts[0] == "ptb-final":
+        if where.parts[0].endswith("-final"):
             continue
         for name, tensor in runs.read_checkpoint(file)[0].items():
             content = tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
