@@ -77,8 +77,9 @@ def _search(options: argparse.Namespace) -> int:
         return 0
     folder = runs.folder_of(options.runs, tasks.find(options.task).name, experiment, options.seed)
     begun = warmup.folder_of(options.runs, experiment, options.seed)
-    stop, result, trackers = program.Stop(), None, _trackers(options)
+    result, trackers = None, _trackers(options)
     with processes.joined(options.device) as device:
+        stop = program.Stop()  # not before: while others are waited for, a signal ends this process
         network = experiments.build(experiment, options.data, device, options.seed)
         tell = print if processes.rank() == 0 else lambda line: None
         tell(network.about)

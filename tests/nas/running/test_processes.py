@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from torch.multiprocessing.spawn import spawn
 from nas.data.places import VARIABLE
 from nas.running import processes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def free_port() -> int:
@@ -87,6 +89,25 @@ def test_torchrun_leaves_one_run_folder(tmp_path: Path) -> None:
     refused = subprocess.run(text, env=environment, capture_output=True, text=True)
     assert refused.returncode != 0
     assert "search on text with one" in refused.stderr
+
+
+def test_sigterm_ends_a_process_that_waits_for_another(tmp_path: Path) -> None:
+    """It has written nothing yet, and the call in which it waits hears no Python."""
+    port = free_port()
+    alone = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    search = [sys.executable, "-m", "nas", "search", "digits", "--preset", "quick", "--runs", str(tmp_path / "runs")]
+    with subprocess.Popen(search, env={**os.environ, **alone, "PYTHONPATH": str(ROOT)}) as waiting:
+        try:
+            while waiting.poll() is None:  # until the place where they meet is open
+                with socket.socket() as other:
+                    if other.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            waiting.terminate()
+            assert waiting.wait(timeout=30) == -signal.SIGTERM
+        finally:
+            waiting.kill()
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(("device", "made_current"), [("cuda", []), ("cuda:1", [1])])
