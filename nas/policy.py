@@ -77,7 +77,7 @@ def perturbed_given(probabilities: A, gates: A, uniforms: A) -> A:
     xp = namespace(probabilities)
     noise: Any = gumbel(uniforms)
     top = (gates * noise).sum(axis=-1, keepdims=True)
-    below = -xp.logaddexp(-noise - logits(probabilities), -top + 0 * noise)
+    below = -xp.logaddexp(-noise - logits(probabilities), -top)
     return xp.where(gates > 0, top, below)  # type: ignore[operator]
 
 
@@ -93,10 +93,10 @@ def draw_another(probabilities: A, gates: A, uniforms: A) -> A:
     xp = namespace(probabilities)
     kept = (probabilities * gates).sum(axis=-1)
     others = (probabilities * (1 - gates)).sum(axis=-1)
-    misses = [0 * kept[..., 0]]
+    misses = [xp.zeros_like(kept[..., 0])]
     for edge in range(gates.shape[-2] - 1, 0, -1):
         misses.insert(0, others[..., edge] + kept[..., edge] * misses[0])
-    same, drawn = 0 * kept[..., 0] + 1, []
+    same, drawn = xp.ones_like(kept[..., 0]), []
     for edge, miss in enumerate(misses):
         p, a = probabilities[..., edge, :], gates[..., edge, :]
         apart = p * (1 - a) + a * p * miss[..., None]
@@ -196,8 +196,7 @@ def simplex_step(probabilities: A, gradient: A) -> A:
 def _x_log_y(x: A, y: A) -> A:
     xp = namespace(x)
     positive = x > 0  # type: ignore[operator]
-    one = xp.ones_like(x)
-    return xp.where(positive, x * xp.log(xp.where(positive, y, one)), 0 * one)
+    return xp.where(positive, x * xp.log(xp.where(positive, y, xp.ones_like(x))), xp.zeros_like(x))
 
 
 def _as(mask: Any, like: Any) -> Any:

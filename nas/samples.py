@@ -104,8 +104,7 @@ def _several(logits: Any, uniforms: Any, temperature: Any) -> Sample:
 def _one_hot_and_edge(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     xp = namespace(logits)
     sample = _one_hot(logits, uniforms[..., :-1], temperature)
-    edges = logits.shape[-2]
-    even = xp.ones_like(logits[..., 0]) / edges
+    even = xp.ones_like(logits[..., 0])  # weights: `draw` takes rows of any sum
     return replace(sample, chosen=policy.draw(even, uniforms[..., -1]))
 
 
@@ -188,7 +187,7 @@ def _pair(logits: Any, uniforms: Any, temperature: Any) -> Sample:
     first, second = policy.draw_pair(p, uniforms[..., :2])
     pair = namespace(p).stack((first, second), axis=-2)
     q = (pair * p[..., None, :]).sum(axis=-1)
-    active = policy.draw(q / q.sum(axis=-1, keepdims=True), uniforms[..., 2])
+    active = policy.draw(q, uniforms[..., 2])
     return Sample(p, (active[..., None] * pair).sum(axis=-2), first + second, pair=pair)
 
 

@@ -61,6 +61,7 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "nas/policy.py": ["tests/nas/test_samples.py"],
     "nas/samples.py": ["tests/nas/test_step.py"],
     "nas/methods.py": ["tests/nas/test_step.py"],
+    "nas/step.py": ["tests/nas/test_controller.py", "tests/nas/test_population.py"],
     "nas/objective.py": ["tests/nas/test_step.py"],
     "theory/quantities.py": ["tests/theory/claims/test_t13_sampled_steps.py", "tests/theory/test_claims.py"],
     "theory/repairs.py": ["tests/theory/claims/test_t16_budgeted.py"],

@@ -300,6 +300,24 @@ def test_an_optimiser_has_its_name_and_starts_from_zero_moments(name: str) -> No
     assert (moved != logits).any()
 
 
+@pytest.mark.parametrize("name", optimisers.OPTIMISERS)
+def test_elementwise_optimisers_and_no_others_move_each_number_by_its_own_gradient(name: str) -> None:
+    """Three steps of a row of numbers, and of each number in a row of its own."""
+    ours, rng = optimisers.OPTIMISERS[name](), np.random.default_rng(0)
+    gradients = rng.normal(size=(3, 1, 4)) / 20
+    gradients -= gradients.mean(axis=-1, keepdims=True)
+
+    def moved(logits: Any, columns: slice) -> Any:
+        moments = ours.start(logits)
+        for number, gradient in enumerate(gradients[..., columns], 1):
+            logits, moments = ours.update(logits, gradient, moments, 0.1, number)
+        return logits
+
+    start = np.log([[0.1, 0.2, 0.3, 0.4]])
+    alone = [moved(start[:, k : k + 1], slice(k, k + 1)) for k in range(4)]
+    assert np.allclose(moved(start, slice(None)), np.concatenate(alone, axis=-1), rtol=1e-12) == ours.elementwise
+
+
 def test_clip_takes_the_norm_over_all_edges() -> None:
     """(3, 0) and (0, 4): norm 5, though no edge is longer than 4."""
     gradient = np.array([[3.0, 0.0], [0.0, 4.0]])

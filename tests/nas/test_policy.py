@@ -319,3 +319,34 @@ def test_pairs_of_a_batch_are_those_of_its_members() -> None:
         assert (first[index] @ second[index], second[index].sum()) == (0, 1)
     one, other = policy.draw_pair(np.full((3, 4, 2), 0.5), rng.random((3, 4, 2)))
     assert (one + other == 1).all()
+
+
+# ------------------------------------------------------------------ a second architecture
+
+
+def test_another_architecture_of_three_edges_has_its_share_of_what_is_left() -> None:
+    """P(b | a) = P_b / (1 - P_a) for all 56 ordered pairs: the edge that differs first may be any of the three."""
+    n, p = 40, np.array([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875]])
+    every = [np.array([[1 - i, i], [1 - j, j], [1 - k, k]]) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    law = [float((p * b).sum(axis=-1).prod()) for b in every]
+    for number, a in enumerate(every):
+        drawn = policy.draw_another(
+            np.broadcast_to(p, (n**3, 3, 2)), np.broadcast_to(1.0 * a, (n**3, 3, 2)), grid(n, 3)
+        )
+        found = np.bincount(drawn[..., 1].astype(int) @ [4, 2, 1], minlength=8) / n**3
+        expected = [0 if b == number else law[b] / (1 - law[number]) for b in range(8)]
+        assert found[number] == 0
+        assert np.abs(found - expected).max() < 0.5 / n
+
+
+def test_what_cannot_be_drawn_leaves_all_the_others_their_probabilities() -> None:
+    """Given an architecture of probability zero, another one is a plain draw."""
+    p, a = np.array([[0.0, 0.25, 0.75]]), np.array([[1.0, 0.0, 0.0]])
+    drawn = policy.draw_another(np.broadcast_to(p, (8, 1, 3)), np.broadcast_to(a, (8, 1, 3)), grid(8, 1))
+    assert drawn[:, 0].argmax(axis=-1).tolist() == [1, 1, 2, 2, 2, 2, 2, 2]
+
+
+def test_gates_of_choices_have_any_number_of_edges() -> None:
+    for edges in (1, 2, 3):
+        like, choice = np.zeros((4, edges, 5)), np.arange(4 * edges).reshape(4, edges) % 3
+        np.testing.assert_array_equal(policy.gates_of(choice, 3, like), np.eye(3)[choice])

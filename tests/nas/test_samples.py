@@ -161,6 +161,7 @@ def test_an_antithetic_pair_is_each_alone_the_policy_and_differs_as_often_as_it_
     for refused in (
         lambda: samples.ANTITHETIC.noise(2, 3),
         lambda: drawn(samples.ANTITHETIC, LOGITS[:, :1], grid(2, 2)),
+        lambda: samples.ANTITHETIC.sample(LOGITS, np.zeros(2), None),
     ):
         with pytest.raises(ValueError, match=r"for binary choices: 2 candidate operations an edge, not [13]$"):
             refused()
