@@ -340,9 +340,12 @@ def _load_libraries() -> None:
     ours = {name.split(".")[0] for name in sys.modules} & {"nas", "theory", "simulate"}
     if ours:
         raise ValueError(f"{', '.join(sorted(ours))} is loaded already: changes to it would not be seen")
-    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=phases)
+    phases, checks = [hypothesis.Phase.explicit, hypothesis.Phase.generate], list(hypothesis.HealthCheck)
+    hypothesis.settings.register_profile(  # no deadlines: a busy machine and a trace take longer
+        "mutants", derandomize=True, database=None, phases=phases, deadline=None, suppress_health_check=checks
+    )
     hypothesis.settings.load_profile("mutants")
+    gc.freeze()  # a fork that collects would look at all of it, and copy it by doing so
 
 
 def in_forks(works: Iterable[tuple[Any, Callable[[], int], float]], jobs: int) -> Iterator[tuple[Any, str, float]]:
@@ -477,10 +480,11 @@ def _host(file: str, changed: Sequence[Mutant], jobs: int, report: Any) -> None:
             sys.settrace(None)
             if session.testsfailed:
                 return None  # pytest says so
+            swap = _swapping(file)
+            gc.freeze()
             tests = _recorded(session.items, ROOT / file, lines, jobs)
             report.send(("tests", [(test.seconds, test.item.nodeid, test.verdict) for test in tests]))
             if all(test.verdict == "passed" for test in tests):
-                swap = _swapping(file)
                 for number, verdict, _ in in_forks(works(tests, swap), jobs):
                     report.send((number, verdict))
             return True
