@@ -7,10 +7,10 @@
 
 A change is made in the syntax tree: an operator or a comparison turned, a term dropped, a condition negated, a number
 moved, a minus removed, a statement or a refusal deleted, min and max exchanged. Docstrings, annotations, decorators and
-texts are left alone, and so are drawings (`@styled`), which are looked at, the -1 of a reshape, for which any number
-below zero stands, and the `strict` of a zip, which speaks of lengths that are equal by construction. The tests of a
-file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py) and those that `ALSO` names; a test that is
-run claim by claim is asked for its own claim's file alone.
+texts are left alone, and so are drawings (`@styled`) and the looks of progress bars, which are looked at, the -1 of a
+reshape, for which any number below zero stands, and the `strict` of a zip, which speaks of lengths that are equal by
+construction. The tests of a file are those that mirror its path (nas/step.py -> tests/nas/test_step*.py) and those that
+`ALSO` names; a test that is run claim by claim is asked for its own claim's file alone.
 
 A test that never comes to the changed lines runs as it did before, and need not run again. So every test runs once on
 the unchanged file, in a fork of its own, and the lines that it comes to are written down. A change is tried on the
@@ -203,9 +203,9 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_left_alone(node: ast.AST, value: ast.AST) -> bool:
-    """Whether a value is the -1 of a reshape, or the `strict` of a zip."""
+    """Whether a value is the -1 of a reshape, the `strict` of a zip, or how a progress bar looks."""
     if isinstance(value, ast.keyword):
-        return value.arg == "strict"
+        return value.arg == "strict" or getattr(getattr(node, "func", None), "id", "") == "tqdm"
     name = getattr(getattr(node, "func", None), "attr", "")
     return name == "reshape" and isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub)
 

@@ -50,6 +50,7 @@ def test_the_changes_of_a_small_function() -> None:
         ("x: int = f('text', f'{a + 1}')", []),
         ("x = a.reshape(-1, 2)", ["a.reshape(-1, 2) -> a.reshape(-1, 3)"]),
         ("x = zip(a, b, strict=True)", []),
+        ("x = tqdm(a, leave=False)", []),
         ("@styled\ndef figure(a):\n    return a + 1", []),
     ],
 )

@@ -233,24 +233,31 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
     rooms: list[Any] = []
     for name in TRIED:
         found = exact.moments(METHODS[name], problem, p)
-        weights, away, bound, largest = spread(name, problem, p)
-        variance = max(0.0, float(found.total_variance))  # where all losses agree, rounding may leave it below zero
-        chances, errors = means(weights, away, samples)
-        squares = (errors * errors).sum(axis=(1, 2))
-        norms = np.sqrt((away * away).sum(axis=(1, 2)).astype(float))
-        for part in (Fraction(1, 4), Fraction(1, 2), Fraction(9, 10)):
-            radius = part * Fraction(round(bound * 4096), 4096)
-            square = radius * radius if p.dtype == object else float(radius) ** 2
-            chance = float(chances[squares >= square].sum())
-            for promised in (
-                bernstein(variance, bound, float(radius), samples),
-                bousquet(variance, largest, bound, float(radius), samples),
-                float(pinelis(weights.astype(float), norms, float(radius), samples)),
-            ):
-                rooms.append(promised * (1 + MARGIN) + MARGIN - chance)
+        law = spread(name, problem, p)
+        rooms += _tail_rooms(found, *law, samples)
         for part in {share, share**0}:
-            rooms += _step_rooms(problem, found, weights, away + found.mean, samples, part)
+            rooms += _step_rooms(problem, found, law[0], law[1] + found.mean, samples, part)
     return min(rooms) if p.dtype != object else Fraction(min(rooms))
+
+
+def _tail_rooms(found: Any, weights: Any, away: Any, bound: float, largest: float, samples: int) -> list[Any]:
+    """Room in (2), (3) and (4) for errors of a quarter, a half and nine tenths of B; what `spread` tells is given."""
+    variance = max(0.0, float(found.total_variance))  # where all losses agree, rounding may leave it below zero
+    chances, errors = means(weights, away, samples)
+    squares = (errors * errors).sum(axis=(1, 2))
+    norms = np.sqrt((away * away).sum(axis=(1, 2)).astype(float))
+    rooms = []
+    for part in (Fraction(1, 4), Fraction(1, 2), Fraction(9, 10)):
+        radius = part * Fraction(round(bound * 4096), 4096)
+        square = radius * radius if away.dtype == object else float(radius) ** 2
+        chance = float(chances[squares >= square].sum())
+        for promised in (
+            bernstein(variance, bound, float(radius), samples),
+            bousquet(variance, largest, bound, float(radius), samples),
+            float(pinelis(weights.astype(float), norms, float(radius), samples)),
+        ):
+            rooms.append(promised * (1 + MARGIN) + MARGIN - chance)
+    return rooms
 
 
 def _step_rooms(problem: Landscape, found: Any, weights: Any, gradients: Any, samples: int, share: Any) -> list[Any]:

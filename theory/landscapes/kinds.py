@@ -214,7 +214,7 @@ class Blocks(Affine):
             differing = [_first_of_equals(self.unary[edge], self.factor[edge]) for edge in block]
             if np.prod([float(len(operations)) for operations in differing]) > most:
                 return None
-            grid = np.stack([axis.ravel() for axis in np.meshgrid(*differing, indexing="ij")], axis=-1)
+            grid = np.stack([axis.ravel() for axis in np.meshgrid(*differing, indexing="ij")], axis=1)
             choice = np.zeros((len(grid), self.edges), dtype=int)
             choice[:, block] = grid
             loss = self.loss(architectures.one_hot(choice, self.candidates, self.exact))

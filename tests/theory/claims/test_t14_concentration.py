@@ -1,5 +1,6 @@
 """Samples that suffice: the tail by hand, both inequalities in order, and bounds that are too small noticed."""
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction as F
@@ -27,6 +28,7 @@ from theory.claims.t14_concentration import (
     tail,
 )
 from theory.landscapes import make
+from theory.quantities import expected_loss
 from theory.sampled import failure_probability, samples_for_full_step
 
 CLAIM = CLAIMS["T14"]
@@ -140,6 +142,92 @@ def test_no_number_of_samples_helps_where_the_mean_step_climbs() -> None:
     land, p = FLIP.problem(False), FLIP.policy(False)
     law = t14_concentration.law("advantage", land, p)
     assert math.isinf(samples_needed(*law, exact.truth(land, p).gradient, 0.5))
+
+
+# ------------------------------------------------------------------ every room, over all draws in order
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+@pytest.mark.parametrize("name", t14_concentration.TRIED)
+def test_the_rooms_are_what_is_promised_less_what_happens(name: str, exactly: bool) -> None:
+    """Three samples of two binary edges: 64 ordered draws, each with its chance; the bounds are those tested above."""
+    case, samples = Case("quadratic", np.array([[3], [-1], [2], [5], [3]]), np.array([[1, 2], [3, 4]]), F(1, 2), 0), 3
+    land, p = case.problem(exactly), case.policy(exactly)
+    found = exact.moments(METHODS[name], land, p)
+    law = spread(name, land, p)
+    q, x = t14_concentration.law(name, land, p)
+    drawn = [(math.prod(q[list(a)]), sum(x[list(a)]) / samples) for a in itertools.product(range(4), repeat=samples)]
+    g, m = found.gradient, found.mean
+    away = [float(((row - m) ** 2).sum()) ** 0.5 for row in x]
+    bound, variance = max(away), sum(float(a) * n**2 for a, n in zip(q, away, strict=True))
+    flat = np.array([(row - m).ravel() for row in x], dtype=float)
+    covariance = sum(float(a) * np.outer(row, row) for a, row in zip(q, flat, strict=True))
+    assert law[2:] == (pytest.approx(bound), pytest.approx(np.linalg.eigvalsh(covariance)[-1]))
+    expected = []
+    for part in (0.25, 0.5, 0.9):
+        radius = part * round(bound * 4096) / 4096
+        chance = float(sum(a for a, mean in drawn if float(((mean - m) ** 2).sum()) >= radius**2))
+        promises = [
+            bernstein(variance, bound, radius, samples),
+            bousquet(variance, law[3], bound, radius, samples),
+            float(pinelis(q.astype(float), np.array(away), radius, samples)),
+        ]
+        expected += [promise - chance for promise in promises]
+    assert t14_concentration._tail_rooms(found, *law, samples) == pytest.approx(expected, abs=1e-8)
+    delta = (land.max_loss - land.min_loss) / 4  # C of two edges
+    for share in (F(3, 7), F(6, 7)):  # at which no draw is a tie, which floats would break
+        part = share if exactly else float(share)
+        rooms = t14_concentration._step_rooms(land, found, law[0], law[1] + m, samples, part)
+        fails = [2 * (mean * g).sum() <= part * (mean * mean).sum() for _, mean in drawn]
+        most = failure_bound(q.astype(float), x.astype(float), g.astype(float), samples, float(share))
+        assert rooms[0] == pytest.approx(
+            most - float(sum(a for (a, _), f in zip(drawn, fails, strict=True) if f)), abs=1e-8
+        )
+        if exactly:
+            assert len(rooms) == 2
+            continue
+        moved = [p * np.exp(-float(share) / float(delta) * mean) for _, mean in drawn]
+        after = [expected_loss(land, row / row.sum(axis=-1, keepdims=True)) for row in moved]
+        worse = sum(a for (a, _), j in zip(drawn, after, strict=True) if j >= found.expected_loss)
+        assert rooms[2] == pytest.approx(
+            float(sum(a for (a, _), f in zip(drawn, fails, strict=True) if f)) - worse, abs=1e-8
+        )
+        assert rooms[3] == math.inf  # the step is the one that is named
+
+
+def test_what_the_statements_number_leaves_by_hand() -> None:
+    """One fair edge, exact advantages 0 and (-1/2, 1/2): |g|^2 = 1/8, B^2 = V = 1/8, so V / g^2 = B / g = 1.
+
+    n = ceil((2 + 2/3) ln 40) = ceil(9.837) = 10: 2 exp(-10 / (8/3)) is below 1/20, 2 exp(-9 / (8/3)) above.
+    """
+    land, p = Case("table", np.array([0, 1, 0]), np.array([[1, 1]]), F(1), 0).problem(False), np.full((1, 2), 0.5)
+    found = exact.moments(METHODS["exact_advantage"], land, p)
+    law = t14_concentration.law("exact_advantage", land, p)
+    room = t14_concentration._promise(found, *law, found.gradient)
+    at = [2 * math.exp(-n * 3 / 8) for n in (9, 10)]
+    assert at[1] < 0.05 < at[0]
+    assert room == pytest.approx(
+        min(0.05 - at[1], at[0] - 0.05, 0.05 - failure_bound(*law, found.gradient, 10)), abs=1e-8
+    )
+    assert t14_concentration._promise(found, *law, 0 * found.gradient) == math.inf  # no room, no promise
+
+
+def test_nothing_to_step_along_is_no_room() -> None:
+    """All losses equal, and a saddle, where the gradient vanishes though the losses differ."""
+    flat = Case("table", np.full((3, 3), 7), np.array([[1, 2], [3, 4]]), F(1), 0)
+    saddle = Case("table", np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]), np.ones((2, 2), dtype=int), F(1), 0)
+    for case in (flat, saddle):
+        for exactly in (True, False):
+            land, p = case.problem(exactly), case.policy(exactly)
+            found = exact.moments(METHODS["reinforce"], land, p)
+            law = t14_concentration.law("reinforce", land, p)
+            assert t14_concentration._step_rooms(land, found, *law, 2, 1) == []
+
+
+def test_means_by_hand() -> None:
+    """Two of (0, 4) with chances 3/4, 1/4: 0, 2 and 4 with 9/16, 6/16, 1/16."""
+    chances, found = t14_concentration.means(np.array([F(3, 4), F(1, 4)]), np.array([F(0), F(4)]).reshape(2, 1, 1), 2)
+    assert dict(zip(found.ravel().tolist(), chances.tolist(), strict=True)) == {0: F(9, 16), 2: F(6, 16), 4: F(1, 16)}
 
 
 # ------------------------------------------------------------------ teeth

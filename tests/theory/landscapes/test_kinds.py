@@ -371,3 +371,21 @@ def _as(kind: Callable[..., Landscape], name: str, **options: Any) -> Landscape:
 def test_control_a_wrong_kind_is_caught(kind: Callable[..., Landscape], name: str, caught: str) -> None:
     assert failures(_as(type(make(name, 3, 2, 3)), name)) == []
     assert caught in failures(_as(kind, name))
+
+
+def test_blocks_by_hand() -> None:
+    """1/2 + (1 + 4) + 3 (5 * 2) - 1 * 7: edges 0 and 1 in one block, edge 2 alone in the other, of operations 0, 1, 0."""
+    unary, factor = np.array([[1.0, 9], [9, 4], [0, 9]]), np.array([[5.0, 8], [8, 2], [7, 8]])
+    blocks = Blocks(0.5, unary, factor, np.array([3.0, -1.0]), np.array([[1.0, 1, 0], [0, 0, 1]]))
+    gates = np.array([[1.0, 0], [0, 1], [1, 0]])
+    assert blocks.loss(gates) == 0.5 + 5 + 30 - 7
+    # slopes: unary + factor times what the rest of its block is worth: 3 * 2, 3 * 5, -1
+    np.testing.assert_array_equal(blocks.slopes(gates), unary + factor * np.array([[6.0], [15], [-1]]))
+
+
+def test_a_quadratic_has_nothing_extra_unless_asked() -> None:
+    """(3 - 1)^2, and with extra 2: 4 + 2 * 3^2; slopes 2 * 2 * 3 and, more, 2 * 2 * 3 * 3."""
+    plain, extra = Quadratic(np.array([[[3.0]]]), np.array([1.0])), Quadratic(np.array([[[3.0]]]), np.array([1.0]), 2)
+    one = np.ones((1, 1))
+    assert (plain.loss(one), extra.loss(one)) == (4, 22)
+    assert (plain.slopes(one).item(), extra.slopes(one).item()) == (12, 48)
