@@ -374,7 +374,7 @@ def test_control_a_wrong_kind_is_caught(kind: Callable[..., Landscape], name: st
 
 
 def test_blocks_by_hand() -> None:
-    """1/2 + (1 + 4) + 3 (5 * 2) - 1 * 7: edges 0 and 1 in one block, edge 2 alone in the other, of operations 0, 1, 0."""
+    """1/2 + (1 + 4) + 3 (5 * 2) - 1 * 7: edges 0 and 1 in one block, edge 2 in the other, operations 0, 1, 0."""
     unary, factor = np.array([[1.0, 9], [9, 4], [0, 9]]), np.array([[5.0, 8], [8, 2], [7, 8]])
     blocks = Blocks(0.5, unary, factor, np.array([3.0, -1.0]), np.array([[1.0, 1, 0], [0, 0, 1]]))
     gates = np.array([[1.0, 0], [0, 1], [1, 0]])
