@@ -1,7 +1,7 @@
 """How long does one step of the CIFAR-10 parent network take, beside plain GDAS-style PyTorch?
 
     python benchmarks/cifar_step.py [--rounds 12] [--threads 2] [--batch 64] [--cells 5] [--device cpu|cuda]
-        [--cpu-time] [--static]
+        [--cpu-time] [--static] [--profile] [--growth]
 
 Every round draws one random cell and times every variant on it, in turn, so that all meet the same cells and the same
 machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
@@ -9,7 +9,9 @@ adds the other operations' zero gates as scalars; default memory format, separat
 computes weight gradients in the architecture step too. Share of peak: multiply-adds of the convolutions that ran, over
 what one large matrix product reaches here in the same precision and threads. Then, each variant in a process of its
 own: seconds of the first call of each step, after how many steps what that takes longer than plain's is won back, and
-the peak memory of both steps beyond what the process held before (on the CPU resident, on CUDA allocated).
+the peak memory of both steps beyond what the process held before (on the CPU resident, on CUDA allocated). `--profile`
+prints which kernels a step of this toolkit spends its time in, by PyTorch's profiler, over the first four cells;
+`--growth` how a step in float32 grows with channels, cells, images and operations on an edge, and as which power.
 """
 
 import argparse
@@ -18,8 +20,9 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,30 +145,53 @@ class Plain:
 
 @dataclass
 class Ours:
-    """The two steps of this repository's network; the architecture step ends with the gate gradients."""
+    """The two steps of this repository's network; the architecture step ends with the gate gradients.
+
+    operations: how many run on an edge, the chosen one and those after it: in a weight step each with an equal share,
+    in an architecture step all but the chosen one with gate zero.
+    """
 
     supernet: Supernet
+    operations: int = 1
 
     def weight_step(self, chosen: list[int]) -> None:
-        gates = self.gates(chosen)
-        self.supernet.weight_step(gates, 0.0)
+        self.supernet.weight_step(self.running(chosen) / self.operations, 0.0)
 
     def architecture_step(self, chosen: list[int]) -> None:
+        self.supernet.objective().gradients(self.gates(chosen), self.running(chosen))
+
+    def running(self, chosen: list[int]) -> Tensor:
         gates = self.gates(chosen)
-        self.supernet.objective().gradients(gates, gates)
+        return torch.stack([gates.roll(shift, 1) for shift in range(self.operations)]).sum(dim=0)
 
     def gates(self, chosen: list[int]) -> Tensor:
         return functional.one_hot(torch.tensor(chosen, device=self.supernet.device), CANDIDATES).float()
 
 
-def ours(precision: str, batch: int, cells: int, device: str, static: bool = False) -> Ours:
+def ours(
+    precision: str,
+    batch: int,
+    cells: int,
+    device: str,
+    static: bool = False,
+    channels: int = CHANNELS,
+    operations: int = 1,
+) -> Ours:
     random = np.random.default_rng(0)
     count = 4 * batch
     images = Images(
         random.integers(0, 256, (count, 3, 32, 32), np.uint8), random.integers(0, 10, count).astype(np.uint8)
     )
-    settings = Settings(cells=cells, batch=batch, images=2 * batch, held_out=1, precision=precision, static=static)  # type: ignore[arg-type]
-    return Ours(assemble(settings, images, device, 0))
+    settings = Settings(
+        channels=channels,
+        cells=cells,
+        batch=batch,
+        images=2 * batch,
+        held_out=1,
+        precision=precision,  # type: ignore[arg-type]
+        static=static,
+    )
+    return Ours(assemble(settings, images, device, 0), operations)
 
 
 # ------------------------------------------------------------------ the measurement
@@ -204,6 +230,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
     parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
+    parser.add_argument("--profile", action="store_true", help="also print where a step's time goes")
+    parser.add_argument("--growth", action="store_true", help="also grow channels, cells, images and operations")
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds must be at least 2: a spread is printed")
@@ -218,8 +246,10 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     seconds: dict[tuple[str, str], list[float]] = {}
     work: list[float] = []
+    cells: list[list[int]] = []
     for count in range(options.rounds + 2):
         chosen = torch.randint(0, CANDIDATES, (len(EDGES),), generator=generator).tolist()
+        cells.append(chosen)
         for name, (timed_one, _) in variants.items():
             for step in STEPS:
                 took = timed(lambda v=timed_one, s=step, c=chosen: getattr(v, s)(c), options.device, clock)  # type: ignore[misc]
@@ -241,6 +271,12 @@ def main() -> None:
         mean = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
         of_plain = f"{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(f"{name:15} {step:18} {mean:>20} {of_plain:>27} {share:8.1%}")
+    if options.growth:
+        print_growth(options.rounds, options.device, clock)
+    if options.profile:
+        for name in names[1:]:
+            for step in STEPS:
+                print_profile(f"{name}, {step}", getattr(variants[name][0], step), cells[:4])
     print(f"{'variant':15} {'first weight':>13} {'first architecture':>19} {'pays after steps':>17} {'peak, MiB':>10}")
     first: dict[str, tuple[list[float], float]] = {}
     for name in names:
@@ -249,6 +285,52 @@ def main() -> None:
         usual, plain = (sum(statistics.mean(seconds[one, step]) for step in STEPS) for one in (name, names[0]))
         steps = pays_after(sum(calls), usual, sum(first[names[0]][0]), plain)
         print(f"{name:15} {calls[0]:>13.3f} {calls[1]:>19.3f} {steps:>17} {peak_memory / 2**20:>10.0f}")
+
+
+# ------------------------------------------------------------------ how it grows
+
+GROWN = {"channels": (8, 16, 32, 64), "cells": (1, 2, 4, 8), "batch": (16, 32, 64, 128), "operations": (1, 2, 4)}
+
+
+def print_growth(rounds: int, device: str, clock: Callable[[], float]) -> None:
+    """Seconds of both steps while one size grows and the others stay small, and the power that fits the logarithms."""
+    usual = {"channels": 16, "cells": 1, "batch": 32, "operations": 1}
+    print("grown from 16 channels, one cell a stage, 32 images, one operation an edge; seconds are medians")
+    for name, sizes in GROWN.items():
+        networks = {size: ours("float32", device=device, **{**usual, name: size}) for size in sizes}
+        for step in STEPS:
+            taken: dict[int, list[float]] = {size: [] for size in sizes}
+            for count in range(rounds + 1):  # the first warms up
+                chosen = torch.randint(0, CANDIDATES, (len(EDGES),), generator=torch.Generator().manual_seed(count))
+                for size, network in networks.items():
+                    took = timed(partial(getattr(network, step), chosen.tolist()), device, clock)
+                    taken[size] += [took] if count else []
+            medians = [statistics.median(taken[size]) for size in sizes]
+            shown = ", ".join(f"{seconds:.4f}" for seconds in medians)
+            print(f"{name:10} {sizes!s:20} {step:18} power {power_of(sizes, medians):.2f}, seconds {shown}")
+
+
+def power_of(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """The exponent p of seconds = c sizes^p, by least squares on logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+# ------------------------------------------------------------------ where the time goes
+
+
+def print_profile(name: str, step: Callable[[list[int]], object], cells: Sequence[list[int]], most: int = 8) -> None:
+    """The kernels that take most of a step: their share of its time in kernels, their calls a step."""
+    with torch.profiler.profile() as profiler:
+        for chosen in cells:
+            step(chosen)
+    kernels = {
+        event.key: (event.self_cpu_time_total + event.self_device_time_total, event.count)
+        for event in profiler.key_averages()
+    }
+    total = sum(taken for taken, _ in kernels.values())
+    print(f"{name}: share of time, calls a step")
+    for kernel, (taken, calls) in sorted(kernels.items(), key=lambda item: -item[1][0])[:most]:
+        print(f"{taken / total:>8.1%} {calls / len(cells):>7.1f}  {kernel}")
 
 
 # ------------------------------------------------------------------ the first call, and memory

@@ -63,6 +63,24 @@ def test_when_a_first_call_pays_by_hand() -> None:
     assert pays_after(10.0, 2.0, 3.0, 2.0) == "never"
 
 
+def test_the_power_of_growth_by_hand() -> None:
+    power_of = loaded("cifar_step").power_of
+    assert power_of((1, 4, 16), (3.0, 24.0, 192.0)) == pytest.approx(1.5)  # eight times for four times the size
+    assert power_of((2, 4), (5.0, 5.0)) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("operations", [1, 2, 4])
+def test_growing_operations_run(operations: int) -> None:
+    """As many convolutions' weights move as the chosen and the following operations have."""
+    benchmark = loaded("cifar_step")
+    network = benchmark.ours("float32", 4, 1, "cpu", channels=4, operations=operations)
+    chosen = [2] * 6  # 3 × 3, then pooling, skip, 1 × 1
+    assert [sum(row) for row in network.running(chosen).tolist()] == [operations] * 6
+    moved = len(network.supernet.reached(network.running(chosen)))
+    alone = len(network.supernet.reached(network.gates(chosen)))
+    assert moved - alone == (18 if operations == 4 else 0)  # the six 1 × 1 of three cells
+
+
 # ------------------------------------------------------------------ torture.py and inputs.py
 
 
