@@ -50,3 +50,12 @@ def test_uniforms_are_uniform_and_uncorrelated_between_neighbours() -> None:
     next_step = uniforms(1, 2, np.arange(20_000), 1, (5,), np.float64)
     for other in (np.roll(values, 1, axis=0), np.roll(values, 1, axis=1), next_step):
         assert abs(np.corrcoef(values.ravel(), other.ravel())[0, 1]) < 4.9 / np.sqrt(values.size)
+
+
+def test_every_word_stands_where_it_is_counted() -> None:
+    """Number 4 b + w of replicate r is word w of the counter (r, b, step, stream), under the two halves of the seed."""
+    found = uniforms(5 + (7 << 32), 9, np.array([3, 11]), 2, (3, 2), np.float64)
+    for row, replicate in zip(found, (3, 11), strict=True):
+        counters = [tuple(np.array([number]) for number in (replicate, block, 2, 9)) for block in (0, 1)]
+        words = [int(word[0]) for counter in counters for word in philox(counter, (5, 7))]  # type: ignore[arg-type]
+        assert row.ravel().tolist() == [(word >> 8) / 2**24 for word in words[:6]]

@@ -54,6 +54,20 @@ def test_zero_gives_zeros_of_the_right_shape() -> None:
         assert model(torch.ones(size), choose(gates, gates)).tolist() == [0.0] * size
 
 
+def test_a_zeroed_edge_still_tells_the_gradient_of_its_output() -> None:
+    """Every element of an edge's output moves with its probe: four of each."""
+    gates = torch.tensor([[0.0, 0, 1], [0, 0, 1]])
+    choice = choose(gates, gates, gradients=True)
+    (probe,) = torch.autograd.grad(EdgeNetwork(Two())(torch.ones(4), choice).sum(), choice.probe)
+    assert probe.tolist() == [4, 4]
+
+
+def test_a_chain_of_edges_in_which_every_operation_is_used() -> None:
+    space = EdgeNetwork(nn.Sequential(Edge([nn.ReLU(), None], "x"), Edge([nn.ReLU(), None], "y"))).space("mine", "ab")
+    assert space.read("x=a,y=b") == (0, 1)
+    assert space.edges == ((0, 1), (1, 2))
+
+
 def test_zeros_have_the_type_of_the_output() -> None:
     """For every kind of input anew: a batch of the same shape in another type is another kind."""
     model = EdgeNetwork(Two())
