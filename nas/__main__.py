@@ -220,8 +220,7 @@ def _add_compare(commands: program.Commands) -> None:
         help="default: those of the paper that run sparsely; A+rate=0.1+… searches with settings of its own",
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each method (default: 3)")
-    parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
+    _add_places(parser)
     _add_text(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     _add_trackers(parser)
@@ -254,7 +253,7 @@ def _add_sweep(commands: program.Commands) -> None:
         epilog="example: %(prog)s rates.toml --jobs 2",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="TOML: task, seeds, [base], [grid], [[cases]]")
-    parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
+    _add_places(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="print the searches and stop")
     _add_trackers(parser)
@@ -267,11 +266,11 @@ def _sweep(options: argparse.Namespace) -> int:
 
     settings, cells = sweep.load(options.file)
     stop = program.Stop()
-    machine = (options.data, options.device, stop, options.jobs, _trackers(options))
+    machine = (options.data, options.device, stop, options.jobs, options.scheduler, _trackers(options))
     asked = sweep.Sweep(settings, cells, options.runs, *machine)
     if options.dry_run:
-        for number, cell in enumerate(cells):
-            print(asked.folder(number, 0), sweep.named(cell.varied))
+        for cell, one in zip(cells, asked.searches(), strict=False):  # those of the first seed
+            print(asked.root / one.folder, sweep.set_as(cell.varied))
         return 0
     answer = sweep.sweep(asked)
     if answer is None:
@@ -474,6 +473,12 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="text: your own UTF-8 text, one file or three (train, valid, test)",
     )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Where several searches are done."""
+    parser.add_argument("--jobs", type=int, default=1, help="searches side by side (default: 1)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster instead, e.g. tcp://host:8786")
 
 
 def _add_trackers(parser: argparse.ArgumentParser) -> None:

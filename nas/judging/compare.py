@@ -24,13 +24,12 @@ from matplotlib.figure import Figure
 from nas import methods, tasks
 from nas.judging import statistics
 from nas.judging.colours import of_method
+from nas.judging.searches import Search, named, ready, search_all
 from nas.judging.statistics import Estimate
 from nas.judging.style import WIDTH, save, styled
-from nas.running import config, files, runs, trackers, warmup
-from nas.running.pool import answers, side_by_side
-from nas.running.searching import search_in
+from nas.running import config, runs
+from nas.running.pool import side_by_side
 from nas.settings import SearchSettings
-from nas.supernets.parent import ParentNetwork
 from nas.tasks import experiments
 from nas.tasks.task import Comparison, Experiment, Measure, Points, Row
 
@@ -50,23 +49,18 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     labels = {name: label(name) for name in names}  # unknown ones are refused before any search
     for name in names:
         experiments.served(_with_method(comparison.experiment, name))  # so are those that no form of the network serves
-    searches = [(name, seed) for seed in range(comparison.seeds) for name in names]
-    if comparison.scheduler is not None:
-        answers(comparison.scheduler)
-    if comparison.root.exists():
-        files.ready(comparison.root)
+    searched = [name for _ in range(comparison.seeds) for name in names]
+    ready(comparison)
     data = measure.describe(comparison)
-    if side_by_side(_warm_up, comparison, _one_of_each_warm_up(comparison, searches)) is None:
-        return None
-    folders = side_by_side(_search, comparison, searches, _needed)
+    folders = search_all(comparison, _searches(comparison, names))
     if folders is None:
         return None
-    equal = equal_time({name: [f for (n, _), f in zip(searches, folders, strict=True) if n == name] for name in names})
+    equal = equal_time({name: [f for n, f in zip(searched, folders, strict=True) if n == name] for name in names})
     trained = side_by_side(_train, comparison, measure.trainings(comparison, folders, equal))
     if trained is None:
         return None
     curves: dict[str, list[Points]] = {name: [] for name in names}
-    for (name, _), folder in zip(searches, folders, strict=True):
+    for name, folder in zip(searched, folders, strict=True):
         curves[name].append(measure.points(comparison, folder, equal))
     compared = {
         "task": comparison.experiment.task,
@@ -75,7 +69,7 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
         "larger_is_better": measure.larger_is_better,
         "settings": config.dump(comparison.experiment),
         **summary(curves, equal),
-        **_without_warm_ups(curves, searches, folders),
+        **_without_warm_ups(curves, searched, folders),
         "references": {name: spread(values) for name, values in measure.references(comparison).items()},
         "labels": labels,
         "curves": curves,
@@ -228,59 +222,26 @@ def figure(compared: dict[str, Any]) -> Figure:
 # ------------------------------------------------------------------ helpers
 
 
-def _search(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
-    """The run folder of one finished search; None if stopped. Times under other circumstances are not taken for these.
+def _searches(comparison: Comparison[Any], names: Sequence[str]) -> list[Search]:
+    """Seed after seed, all methods. Times under other circumstances lie elsewhere, and are not taken for these.
 
     A method that the network's form cannot serve runs on the form that can.
     """
-    experiment = experiments.served(_with_method(comparison.experiment, name))
-    folder = runs.folder_of(comparison.root / "compare", _circumstances(comparison), experiment, seed)
-    if (folder / runs.RESULT).exists():
-        return folder
-    network, begun = _build(comparison, experiment, seed), _warm_up_folder(comparison, experiment, seed)
-    try:
-        with trackers.open_run(folder, experiment, comparison.device, comparison.trackers) as run:
-            searched = search_in(run, network, experiment.search, seed, comparison.stopped, begun)
-    except runs.RunError:
-        if not (folder / runs.RESULT).exists():  # another comparison may have finished it until now
-            raise
-        return folder
-    return folder if searched is not None else None
-
-
-def _warm_up(comparison: Comparison[Any], name: str, seed: int) -> Path | None:
-    """The run folder of the finished warm-up that a method's search goes on from; None if stopped."""
-    experiment = experiments.served(_with_method(comparison.experiment, name))
-    folder = _warm_up_folder(comparison, experiment, seed)
-    if folder is None or (folder / runs.RESULT).exists():
-        return folder
-    network = _build(comparison, experiment, seed)
-    done = warmup.warm_up(folder, experiment, network, seed, comparison.device, comparison.stopped)
-    return folder if done else None
-
-
-def _one_of_each_warm_up(comparison: Comparison[Any], searches: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """One search of each shared warm-up: one a seed, where all methods are served by one form of the network."""
-    first: dict[Path, tuple[str, int]] = {}
-    for name, seed in searches:
-        experiment = experiments.served(_with_method(comparison.experiment, name))
-        if (folder := _warm_up_folder(comparison, experiment, seed)) is not None:
-            first.setdefault(folder, (name, seed))
-    return list(first.values())
-
-
-def _warm_up_folder(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) -> Path | None:
-    return warmup.folder_of(comparison.root / "compare", experiment, seed, f"{_circumstances(comparison)}-warmup")
+    served = [experiments.served(_with_method(comparison.experiment, name)) for name in names]
+    where = comparison.jobs if comparison.scheduler is None else "cluster"
+    kind = f"{tasks.find(comparison.experiment.task).name}-{comparison.device}-{where}"
+    seeds = range(comparison.seeds)
+    return [named(one, seed, Path("compare"), kind, f"{kind}-warmup") for seed in seeds for one in served]
 
 
 def _without_warm_ups(
-    curves: dict[str, list[Points]], searches: Sequence[tuple[str, int]], folders: Sequence[Path]
+    curves: dict[str, list[Points]], searched: Sequence[str], folders: Sequence[Path]
 ) -> dict[str, Any]:
     """The summary again, with the time of the shared warm-ups left out, under "after_warm_up"; nothing without them."""
     if any("forked_from" not in runs.result(folder) for folder in folders):
         return {}
     begun: dict[str, list[float]] = {name: [] for name in curves}
-    for (name, _), folder in zip(searches, folders, strict=True):
+    for name, folder in zip(searched, folders, strict=True):
         begun[name].append(runs.result(folder)["forked_from"]["seconds"])
     later = {
         name: [
@@ -290,22 +251,6 @@ def _without_warm_ups(
     }
     equal = min(float(np.mean([points[-1][0] for points in own])) for own in later.values())
     return {"after_warm_up": summary(later, equal)}
-
-
-def _build(comparison: Comparison[Any], experiment: Experiment[Any], seed: int) -> ParentNetwork:
-    return experiments.build(experiment, comparison.data, comparison.device, seed)
-
-
-def _needed(comparison: Comparison[Any], name: str, seed: int) -> list[Path]:
-    """What a search reads: its warm-up, if it shares one."""
-    experiment = experiments.served(_with_method(comparison.experiment, name))
-    folder = _warm_up_folder(comparison, experiment, seed)
-    return [] if folder is None else [folder]
-
-
-def _circumstances(comparison: Comparison[Any]) -> str:
-    where = comparison.jobs if comparison.scheduler is None else "cluster"
-    return f"{tasks.find(comparison.experiment.task).name}-{comparison.device}-{where}"
 
 
 def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:

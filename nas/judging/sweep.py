@@ -17,10 +17,9 @@ from typing import Any
 from nas import tasks
 from nas.derive import JUDGED_BY
 from nas.judging.compare import spread
-from nas.running import config, files, plugins, runs, trackers, warmup
-from nas.running.pool import side_by_side
-from nas.running.runs import Diverged, RunError
-from nas.running.searching import search_in
+from nas.judging.searches import Search, named, ready, search, search_all
+from nas.running import config, plugins, pool, runs
+from nas.running.runs import Diverged
 from nas.tasks import experiments
 from nas.tasks.task import Experiment, never
 
@@ -71,7 +70,8 @@ class Cell:
 class Sweep:
     """What is searched, where, and on what.
 
-    jobs: searches side by side, each in a process of its own. trackers: that are told of each (`nas.running.trackers`).
+    jobs: searches side by side, each in a process of its own. scheduler: the address of a Dask cluster instead.
+    trackers: that are told of each (`nas.running.trackers`).
     """
 
     settings: SweepSettings
@@ -81,16 +81,17 @@ class Sweep:
     device: str = "cpu"
     stopped: Callable[[], bool] = never
     jobs: int = 1
+    scheduler: str | None = None
     trackers: tuple[str, ...] = ()
-    scheduler: None = None  # what `side_by_side` asks: this machine
 
     def __post_init__(self) -> None:
-        config.within(self, jobs=(1, 1024))
+        pool.one_place(self.jobs, self.scheduler)
 
-    def folder(self, number: int, seed: int) -> Path:
-        """The run folder of one search: the same as that of `python -m nas search`."""
-        experiment = self.cells[number].experiment
-        return runs.folder_of(self.root, tasks.find(experiment.task).name, experiment, seed)
+    def searches(self) -> list[Search]:
+        """Seed after seed, all cells, in the run folders of `python -m nas search`."""
+        kind = tasks.find(self.settings.task).name
+        seeds = range(self.settings.seeds)
+        return [named(cell.experiment, seed, Path(), kind) for seed in seeds for cell in self.cells]
 
 
 def load(file: Path) -> tuple[SweepSettings, tuple[Cell, ...]]:
@@ -127,7 +128,7 @@ def cells(settings: SweepSettings) -> tuple[Cell, ...]:
             experiment = experiments.load(settings.task, settings.preset, over)
             experiments.check(experiment)
             if (digest := config.digest(experiment)) in found:
-                raise ValueError(f"two cells are the same search: {named(varied) or 'equal cases'}; keep one")
+                raise ValueError(f"two cells are the same search: {set_as(varied) or 'equal cases'}; keep one")
             found[digest] = Cell(varied, experiment)
     return tuple(found.values())
 
@@ -138,18 +139,11 @@ def sweep(asked: Sweep) -> dict[str, Any] | None:
     Returns: None if stopped; the same call goes on from there.
     Raises: ValueError in one line, for anything but a search that diverged, which is told in its row.
     """
-    searches = [(number, seed) for seed in range(asked.settings.seeds) for number in range(len(asked.cells))]
-    if asked.root.exists():
-        files.ready(asked.root)
-    if side_by_side(_warm_up, asked, _one_of_each_warm_up(asked, searches)) is None:
-        return None
-    ends = side_by_side(_search, asked, searches)
+    ready(asked)
+    ends = search_all(asked, asked.searches(), _search)
     if ends is None:
         return None
-    rows = [
-        _row(asked, number, [end for (of, _), end in zip(searches, ends, strict=True) if of == number])
-        for number in range(len(asked.cells))
-    ]
+    rows = [_row(cell, ends[number :: len(asked.cells)]) for number, cell in enumerate(asked.cells)]
     answer = {
         "name": asked.settings.name,
         "about": asked.settings.about,
@@ -183,10 +177,10 @@ def table(answer: Mapping[str, Any]) -> str:
     return "\n".join([*head, *text, after, f"python -m nas evaluate {first['runs'][0]}{allow}"])
 
 
-def named(varied: Mapping[str, Any]) -> str:
+def set_as(varied: Mapping[str, Any]) -> str:
     """The settings of a cell as `--set` takes them.
 
-    >>> named({"search.rate": 0.1, "search.method": "gdas"})
+    >>> set_as({"search.rate": 0.1, "search.method": "gdas"})
     'search.rate=0.1, search.method=gdas'
     """
     return ", ".join(f"{name}={_short(value)}" for name, value in varied.items())
@@ -195,58 +189,28 @@ def named(varied: Mapping[str, Any]) -> str:
 # ------------------------------------------------------------------ helpers
 
 
-def _search(asked: Sweep, number: int, seed: int) -> dict[str, Any] | None:
-    """Where one search lies and, if it diverged, what was said; None if stopped."""
-    experiment, folder = asked.cells[number].experiment, asked.folder(number, seed)
-    told = {"run": str(folder)}
-    if (folder / runs.RESULT).exists():
-        return told
-    network = experiments.build(experiment, asked.data, asked.device, seed)
-    begun = warmup.folder_of(asked.root, experiment, seed)
+def _search(asked: Sweep, one: Search) -> Path | str | None:
+    """The run folder of one search, or what was said where it diverged; None if stopped."""
     try:
-        with trackers.open_run(folder, experiment, asked.device, asked.trackers) as run:
-            searched = search_in(run, network, experiment.search, seed, asked.stopped, begun)
+        return search(asked, one)
     except Diverged as error:
-        return {**told, "diverged": str(error)}
-    except RunError:
-        if not (folder / runs.RESULT).exists():  # another program may have finished it until now
-            raise
-        return told
-    return told if searched is not None else None
+        return str(error)
 
 
-def _warm_up(asked: Sweep, number: int, seed: int) -> Path | None:
-    """The run folder of the finished warm-up that a search goes on from; None if stopped."""
-    experiment = asked.cells[number].experiment
-    folder = warmup.folder_of(asked.root, experiment, seed)
-    if folder is None or (folder / runs.RESULT).exists():
-        return folder
-    network = experiments.build(experiment, asked.data, asked.device, seed)
-    return folder if warmup.warm_up(folder, experiment, network, seed, asked.device, asked.stopped) else None
-
-
-def _one_of_each_warm_up(asked: Sweep, searches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    first: dict[Path, tuple[int, int]] = {}
-    for number, seed in searches:
-        if (folder := warmup.folder_of(asked.root, asked.cells[number].experiment, seed)) is not None:
-            first.setdefault(folder, (number, seed))
-    return list(first.values())
-
-
-def _row(asked: Sweep, number: int, ends: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _row(cell: Cell, ends: Sequence[Path | str]) -> dict[str, Any]:
     """What the searches of one cell say."""
-    finished = [Path(end["run"]) for end in ends if "diverged" not in end]
+    finished = [end for end in ends if isinstance(end, Path)]
     results = [runs.result(folder) for folder in finished]
     names = list(results[0]["figures"]) if results else []
     entropies = [runs.records(folder)[-1]["entropy"] for folder in finished]
     return {
-        "varied": asked.cells[number].varied,
+        "varied": cell.varied,
         "n": len(finished),
         "seconds": spread([result["seconds"] for result in results]) if results else None,
         "figures": {name: spread([result["figures"][name] for result in results]) for name in names},
         "entropy": spread(entropies) if results else None,
         "architectures": [result["architecture"] for result in results],
-        "diverged": [end["diverged"] for end in ends if "diverged" in end],
+        "diverged": [end for end in ends if isinstance(end, str)],
         "runs": [str(folder) for folder in finished],
     }
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nas.running import plugins
+from nas.running import config, plugins
 
 DEATHS = 3  # times that work may lose its workers before it gives up
 KILLED = "KilledWorker"  # what Dask raises for a work whose workers died again and again
@@ -128,6 +128,13 @@ def answers(address: str) -> None:
     """Raises: ValueError in one line if no Dask scheduler answers there, to be known before anything is written."""
     with cluster(address, 0):
         pass
+
+
+def one_place(jobs: int, scheduler: str | None) -> None:
+    """Raises: ValueError in one line for a number of jobs that cannot be, or for several jobs and a scheduler."""
+    config.bounded("jobs", jobs, 1, 1024)
+    if scheduler is not None and jobs != 1:
+        raise ValueError(f"{jobs} jobs are processes of this machine, a scheduler has workers: ask for one of them")
 
 
 def lost(error: BaseException) -> bool:

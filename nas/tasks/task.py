@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from torch import Tensor
 
 from nas.methods import Method
-from nas.running import config
+from nas.running import config, pool
 from nas.settings import SearchSettings
 from nas.spaces.space import Space
 from nas.supernets.parent import ParentNetwork
@@ -90,11 +90,8 @@ class Comparison(Generic[S]):
     trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        config.within(self, seeds=(1, MOST), jobs=(1, 1024))
-        if self.scheduler is not None and self.jobs != 1:
-            raise ValueError(
-                f"{self.jobs} jobs are processes of this machine, a scheduler has workers: ask for one of them"
-            )
+        config.within(self, seeds=(1, MOST))
+        pool.one_place(self.jobs, self.scheduler)
 
 
 # ------------------------------------------------------------------ what a task answers

@@ -121,7 +121,7 @@ def test_one_seed_has_no_spread() -> None:
 def test_without_the_table_that_judges_nothing_is_searched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_search", lambda *_: pytest.fail("searched"))
+    monkeypatch.setattr(compare, "search_all", lambda *_: pytest.fail("searched"))
     assert program.main(["compare", "cifar10", "--data", str(tmp_path), "--runs", str(tmp_path / "runs")]) == 2
     assert "the NAS-Bench-201 table not found" in capsys.readouterr().err
 
@@ -239,26 +239,3 @@ def _kill_who_records(root: Path, victims: set[int]) -> None:
                     if lock in map(os.readlink, Path(f"/proc/{victim}/fd").iterdir()):
                         os.kill(victim, signal.SIGKILL)
                         return
-
-
-def test_a_search_that_another_comparison_has_finished_is_not_searched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two comparisons on one root: what the other is at is refused in one line, what it has finished is taken."""
-    asked = Comparison(experiments.load("ptb", "quick", None, ["search.epochs=2"]), ("advantage",), 1, tmp_path)
-    monkeypatch.setattr(compare, "_build", lambda *_: None)
-    folder = runs.folder_of(
-        tmp_path / "compare", "ptb-cpu-1", experiments.served(compare._with_method(asked.experiment, "advantage")), 0
-    )
-    with (
-        runs.open_run(folder, compare._with_method(asked.experiment, "advantage")),
-        pytest.raises(runs.RunError, match="is in use by another process"),
-    ):
-        compare._search(asked, "advantage", 0)
-
-    def finished_meanwhile(*given: object) -> None:
-        (folder / runs.RESULT).write_text("{}")
-        raise runs.RunError("is finished")
-
-    monkeypatch.setattr(compare, "search_in", finished_meanwhile)
-    assert compare._search(asked, "advantage", 0) == folder

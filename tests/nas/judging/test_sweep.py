@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nas.__main__ import main
-from nas.judging import sweep
+from nas.judging import searches, sweep
 from nas.judging.sweep import Sweep, SweepSettings, cells
 from nas.running import runs
 from nas.running.runs import Diverged
@@ -163,14 +163,14 @@ def test_stopped_and_side_by_side_it_says_the_same(tmp_path: Path) -> None:
 
 
 def test_a_search_that_diverges_is_a_row_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sweep.search_in
+    real = searches.search_in
 
     def diverges(run: Any, network: Any, settings: Any, *more: Any) -> Any:
         if settings.rate == 0.001:
             raise Diverged("the loss is not finite at step 7")
         return real(run, network, settings, *more)
 
-    monkeypatch.setattr(sweep, "search_in", diverges)
+    monkeypatch.setattr(searches, "search_in", diverges)
     answer = sweep.sweep(asked(tmp_path))
     assert answer is not None
     assert [row["n"] for row in answer["rows"]] == [0, 0, 2, 2]
@@ -181,7 +181,7 @@ def test_a_search_that_diverges_is_a_row_and_ends_nothing(tmp_path: Path, monkey
     def wrong(*_: Any) -> Any:
         raise ValueError("something else")
 
-    monkeypatch.setattr(sweep, "search_in", wrong)
+    monkeypatch.setattr(searches, "search_in", wrong)
     with pytest.raises(ValueError, match="something else"):  # the control: it does end all
         sweep.sweep(replace(asked(tmp_path), root=tmp_path / "other"))
 
