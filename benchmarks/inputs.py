@@ -21,7 +21,7 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from nas.settings import SearchSettings
 from nas.spaces import nasbench201 as cells
 from nas.spaces import recurrent
 from nas.tasks import experiments
-from simulate import study
+from simulate import prices, study
 from simulate.run import Machine, Setting, problem_of
 from theory import card, ledger
 
@@ -107,6 +107,11 @@ def a_study() -> bytes:
 
 def a_cell() -> bytes:
     return study.run_cell(Setting(edges=2, candidates=2, steps=2, every=1, replicates=2), Machine("numpy"))
+
+
+def some_seconds() -> bytes:
+    price = prices.Price("advantage", 2, 2, 1, 0.1, 0.1, 0.2, 15, "a CPU")
+    return json.dumps({"steps": [asdict(price)]}).encode()
 
 
 def a_text() -> bytes:
@@ -317,6 +322,7 @@ READERS = {
     "audit": Reader("x", read_audit, an_audit, ("nas/judging/report.py",)),
     "study": Reader("x", lambda folder: study.load(folder / "x"), a_study, ("simulate/study.py",)),
     "cell": Reader("x", read_cell, a_cell, ("simulate/study.py",)),
+    "seconds": Reader(prices.FILE, prices.read, some_seconds, ("simulate/prices.py",)),
     "text": Reader("x", lambda folder: ptb.from_files([str(folder / "x")]), a_text, ("nas/data/ptb.py",)),
     "policy": Reader("x", lambda folder: card.read_policy(str(folder / "x"), 2, 2), a_policy, ("theory/card.py",)),
     "proofs": Reader("x", read_proofs, some_proofs, ("theory/ledger.py",)),

@@ -125,12 +125,17 @@ def _demo(options: argparse.Namespace) -> int:
 
 # ------------------------------------------------------------------ compare, study, plot, report
 
+PRICED = (
+    "methods are compared after equally many steps and, where steps cost differently, after equal passes (forward and\n"
+    "backward) and equal seconds: a step's, measured on this machine on the toy regression of the landscape's size"
+)
+
 
 def _add_compare(commands: program.Commands) -> None:
     parser = commands.add_parser(
         "compare",
         help="some methods on one landscape, as a table and a page",
-        epilog="every setting, with its default and meaning: python -m simulate settings\n\n"
+        epilog=f"{PRICED}\nevery setting, with its default and meaning: python -m simulate settings\n\n"
         "example: %(prog)s quadratic advantage reinforce --set rate=0.03 --set replicates=200",
     )
     parser.add_argument("landscape", help="a name (`compare list` prints them), or your own package.module:name")
@@ -175,7 +180,7 @@ def _add_study(commands: program.Commands) -> None:
     parser = commands.add_parser(
         "study",
         help="run a grid of cells in parallel, draw it, write its report",
-        epilog="what a study holds: docs/howto/studies.md, and python -m simulate settings\n\n"
+        epilog=f"{PRICED}\nwhat a study holds: docs/howto/studies.md, and python -m simulate settings\n\n"
         "example: %(prog)s monotone_exact --dry-run",
     )
     parser.add_argument(
@@ -192,7 +197,7 @@ def _study(options: argparse.Namespace) -> int:
     from simulate import study
 
     if options.file == Path("list"):
-        print("\n".join(f"{name:<18}{study.load(file).about}" for name, file in study.bundled().items()))
+        print("\n".join(f"{name:<18}{study.about(file)}" for name, file in study.bundled().items()))
         return 0
     return _run_study(study.load(study.find(options.file)), options)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from theory import exact, landscapes, sampled
 
 WORLD = ("edges", "candidates", "landscape_seed", "options")  # settings that make another landscape of a name
 IDENTITY = ("method", "landscape", "seed", "replicates")
+Unit = Literal["step", "passes", "seconds"]  # in which cost is counted
 SURE = 0.95  # an edge is decided when one operation has this probability
 
 
@@ -96,15 +97,31 @@ def passes(cell: Cell) -> tuple[int, int] | None:
     return None if counted is None else (setting.samples * counted[0], setting.samples * counted[1])
 
 
-def after_passes(cell: Cell, budget: int) -> Estimate:
-    """J when so many passes were spent, or somewhat fewer: at the last recorded step that they pay for.
+def price(cell: Cell, unit: Unit) -> float | None:
+    """What one step costs in a unit; None where it is not known."""
+    if unit == "step":
+        return 1.0
+    if unit == "seconds":
+        return None if cell.price is None else cell.price.seconds
+    counted = passes(cell)
+    return None if counted is None else float(sum(counted))
+
+
+def equal(cells: Sequence[Cell], unit: Unit) -> float | None:
+    """What every cell has spent by its end; None where all spend the same, or nobody knows."""
+    spent = {cell.setting.steps * known for cell in cells if (known := price(cell, unit)) is not None}
+    return min(spent) if len(spent) > 1 else None
+
+
+def after(cell: Cell, budget: float, unit: Unit) -> Estimate:
+    """J when so much was spent, or somewhat less: at the last recorded step that it pays for.
 
     Raises: ValueError if it is not known what a step costs.
     """
-    counted = passes(cell)
-    if counted is None:
-        raise ValueError(f"what a step of {cell.setting.method} costs is not known: it is not loaded")
-    paid = int((cell.steps * sum(counted) <= budget).sum())
+    known = price(cell, unit)
+    if known is None:
+        raise ValueError(f"what a step of {cell.setting.method} costs in {unit} is not known")
+    paid = int((cell.steps * known <= budget).sum())
     return t_interval(cell.values["expected_loss"][paid - 1])
 
 

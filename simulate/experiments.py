@@ -9,7 +9,7 @@ from pathlib import Path
 from nas.judging import style
 from nas.running import runs
 from nas.tasks.task import never
-from simulate import plot, report, study, toy
+from simulate import plot, prices, report, study, toy
 from simulate.run import Setting
 from simulate.study import StudySettings
 from simulate.toy import ToySettings
@@ -61,6 +61,7 @@ def study_in(
         result = study.run_study(cells, settings.machine, run, executor, stopped)
         if result is None:
             return None
+        prices.write(folder, cells)
         report.write(folder)
         run.finish(result)
     return folder

@@ -5,7 +5,7 @@ The band is a stated interval, its n is in the caption; theory is a thin black l
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ OPTIMISER_DASHES = {
     "asng": (0, (6, 1.5, 1.5, 1.5, 1.5, 1.5)),
     "exponentiated": "dashdot",
 }
+AXES = {"step": "step", "passes": "forward + backward passes", "seconds": "processor seconds of steps"}
 DASHES = {"sparse": "solid", "two-path": (0, (5, 1.5)), "dense": (0, (1.5, 1.2))}
 
 
@@ -83,15 +84,12 @@ def toy_caption(result: Mapping[str, Any], command: str) -> str:
 
 
 @styled
-def curves_figure(
-    cells: Sequence[Cell], quantity: str, axis: str, against: Literal["step", "passes"] = "step"
-) -> Figure:
+def curves_figure(cells: Sequence[Cell], quantity: str, axis: str, against: evidence.Unit = "step") -> Figure:
     """Median and quartiles of a recorded quantity: a panel a landscape, each method at its best rate.
 
-    against: steps, or forward and backward passes on a log axis, with methods alone of which it is known what they ask.
+    against: steps; or passes or seconds on a log axis, with methods alone of which it is known what a step costs.
     """
-    if against == "passes":
-        cells = [cell for cell in cells if evidence.passes(cell) is not None]
+    cells = [cell for cell in cells if evidence.price(cell, against) is not None]
     panels = evidence.by(evidence.best_rates(cells), lambda cell: evidence.world(cell, cells))
     figure, axes = _panels(len(panels), height=2.3)
     many = max(len(group) for group in panels.values()) > MANY
@@ -101,10 +99,10 @@ def curves_figure(
             if against == "step":
                 band(axes_, cell.setting.method, cell.steps, cell.values[quantity].T, told)
             else:  # without the start, which has no place on a log axis
-                spent = cell.steps[1:] * sum(evidence.passes(cell) or ())
+                spent = cell.steps[1:] * evidence.price(cell, against)
                 band(axes_, cell.setting.method, spent, cell.values[quantity][1:].T, told)
-        axes_.set(title=landscape, xlabel="step" if against == "step" else "forward + backward passes")
-        if against == "passes":
+        axes_.set(title=landscape, xlabel=AXES[against])
+        if against != "step":
             axes_.set_xscale("log")
     figure.supylabel(axis, fontsize=9)
     _legend(figure, axes)

@@ -17,9 +17,12 @@ from nas.judging.statistics import Estimate, t_interval
 from nas.judging.style import save
 from nas.running import config, runs
 from simulate import evidence, plot, toy
+from simulate.evidence import Unit
+from simulate.prices import INPUTS, Price
 from simulate.study import Cell, StudySettings, read, truth_of
 
 _CELLS = "A cell is one setting with all its replicates; numbers in brackets are 95 % intervals."
+COSTS: tuple[Unit, ...] = ("passes", "seconds")
 _SORT = "A click, or Enter, on a column's head sorts."
 
 
@@ -79,6 +82,11 @@ def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Cal
             lambda: plot.curves_figure(cells, "expected_loss", "expected loss J", against="passes"),
             "The same against forward and backward passes: what a step asks is another number for another method.",
         )
+    if (timed := [cell.price for cell in cells if cell.price is not None]) and evidence.equal(cells, "seconds"):
+        drawn["seconds"] = (
+            lambda: plot.curves_figure(cells, "expected_loss", "expected loss J", against="seconds"),
+            f"The same against seconds of one processor. {_timed(timed)}",
+        )
     if known:
         drawn["probability"] = (
             lambda: plot.curves_figure(known, "optimal_probability", "P(best architecture)"),
@@ -90,6 +98,16 @@ def _curves(cells: Sequence[Cell], known: Sequence[Cell]) -> dict[str, tuple[Cal
             "its 95 % interval; an arrow where fewer than half got there before the run ended.",
         )
     return drawn
+
+
+def _timed(prices: Sequence[Price]) -> str:
+    """How seconds were measured, in words."""
+    rounds = min(price.rounds for price in prices)
+    return (
+        "A step's seconds were measured, not on the landscape, which knows its losses, but on the toy regression of "
+        f"each cell's size, a network of E edges with K convolutions each, on {INPUTS:,} inputs and one "
+        f"{prices[0].machine}: the median of {rounds} steps. The table has their quartiles."
+    )
 
 
 def _rates_vary(cells: Sequence[Cell]) -> bool:
@@ -268,16 +286,11 @@ def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         others = tuple(str(getattr(setting, name)) for name in evidence.varying(cells))
         return setting.landscape, setting.method, setting.optimiser, setting.rate, setting.samples, others
 
-    return [_row(cell, evidence.varying(cells), _equal(cells)) for cell in sorted(cells, key=place)]
+    budgets = {unit: budget for unit in COSTS if (budget := evidence.equal(cells, unit)) is not None}
+    return [_row(cell, evidence.varying(cells), budgets) for cell in sorted(cells, key=place)]
 
 
-def _equal(cells: Sequence[Cell]) -> int | None:
-    """The passes that every cell has spent by its end; None where all spend the same, or nobody knows."""
-    spent = {cell.setting.steps * sum(known) for cell in cells if (known := evidence.passes(cell)) is not None}
-    return min(spent) if len(spent) > 1 else None
-
-
-def _row(cell: Cell, varying: Sequence[str], equal: int | None) -> dict[str, Any]:
+def _row(cell: Cell, varying: Sequence[str], budgets: Mapping[Unit, float]) -> dict[str, Any]:
     setting, truth, told = cell.setting, truth_of(cell), ("optimiser", "rate", "bound", "samples")
     row: dict[str, Any] = {
         "method": methods.label(setting.method),
@@ -293,8 +306,11 @@ def _row(cell: Cell, varying: Sequence[str], equal: int | None) -> dict[str, Any
     }
     passes = evidence.passes(cell)
     row["passes a step"] = "" if passes is None else f"{passes[0]} + {passes[1]}"
-    if equal is not None:
-        row[f"J at {equal:,} passes"] = "" if passes is None else _text(evidence.after_passes(cell, equal))
+    took = cell.price
+    row["ms a step, quartiles"] = "" if took is None else _milliseconds(took)
+    for unit, budget in budgets.items():
+        name = f"J at {budget:,.0f} passes" if unit == "passes" else f"J at {budget:.3g} s"
+        row[name] = "" if evidence.price(cell, unit) is None else _text(evidence.after(cell, budget, unit))
     unknown = truth.optimum is None
     row["best found"] = "" if unknown else _text(evidence.best_found(cell))
     row["decided, wrong"] = "" if unknown else _text(evidence.wrongly_committed(cell))
@@ -308,6 +324,10 @@ def _row(cell: Cell, varying: Sequence[str], equal: int | None) -> dict[str, Any
     bound = evidence.rise_bound(cell) if setting.watch else math.nan
     row["bound"] = "" if math.isnan(bound) else f"{bound:.3g}"
     return row
+
+
+def _milliseconds(price: Price) -> str:
+    return f"{1e3 * price.seconds:.3g} [{1e3 * price.lower:.3g}, {1e3 * price.upper:.3g}]"
 
 
 def _text(estimate: Estimate) -> str:

@@ -28,6 +28,8 @@ from nas.running import config, plugins, runs
 from nas.running.files import parse_json
 from nas.running.pool import DEATHS, lost
 from nas.running.runs import Run, RunError
+from simulate import prices
+from simulate.prices import Price
 from simulate.run import Machine, Setting, check_method, problem_of, record_steps, simulate, try_estimator
 from theory.landscapes import UNKNOWN, Truth
 
@@ -78,6 +80,11 @@ def find(word: Path) -> Path:
     if (name := str(word)) not in bundled():
         raise ValueError(f"no study {name!r}: neither a file, nor one of {', '.join(bundled())}")
     return bundled()[name]
+
+
+def about(file: Path) -> str:
+    """The question of a study file, whose landscapes need not be at hand."""
+    return config.load(StudySettings, file).about
 
 
 def load(file: Path) -> StudySettings:
@@ -260,7 +267,7 @@ class Cell:
     """One finished cell: its setting, the recorded steps (P,), and arrays (P, R) by name.
 
     seeds: those of its replicates; cells that differ in nothing else are one cell with the replicates of all. truth: of
-    the landscape, as the worker knew it; None in older files.
+    the landscape, as the worker knew it; None in older files. price: of a step, where it was measured.
 
     >>> Cell(Setting(), np.array([0]), {"entropy": np.ones((1, 2))}).values["entropy"].mean()
     np.float64(1.0)
@@ -271,6 +278,7 @@ class Cell:
     values: Mapping[str, Any]
     seeds: tuple[int, ...] = ()
     truth: Truth | None = None
+    price: Price | None = None
 
 
 def read(folder: Path) -> list[Cell]:
@@ -294,7 +302,8 @@ def read(folder: Path) -> list[Cell]:
     for cell in map(_read_cell, files):
         same = config.digest(dataclasses.replace(cell.setting, seed=0))
         pooled[same] = _pooled(pooled[same], cell) if same in pooled else cell
-    return list(pooled.values())
+    known = prices.read(folder)
+    return [dataclasses.replace(cell, price=known.get(prices.key_of(cell.setting))) for cell in pooled.values()]
 
 
 def _whole(file: Path) -> bool:

@@ -10,7 +10,8 @@ import pytest
 
 from nas.running import config
 from nas.samples import SAMPLES
-from simulate import evidence, plot, report, study
+from simulate import evidence, plot, prices, report, study
+from simulate.prices import Price
 from simulate.run import Machine, Setting
 from simulate.study import Cell
 
@@ -87,10 +88,27 @@ def test_a_cheap_method_has_taken_more_steps_at_equal_passes() -> None:
         cell(Setting(method=name, steps=20, replicates=4, edges=5, candidates=3), expected_loss=losses)
         for name in ("reinforce", "advantage", "exact_advantage")
     )
-    assert [evidence.after_passes(one, 20).value for one in (cheap, credit, dear)] == [2, 4, 8]
-    assert [evidence.after_passes(one, 320).value for one in (cheap, credit, dear)] == [2, 2, 2]
-    with pytest.raises(ValueError, match="what a step of nobody:knows costs is not known"):
-        evidence.after_passes(cell(Setting(method="nobody:knows"), expected_loss=losses), 20)
+    assert [evidence.after(one, 20, "passes").value for one in (cheap, credit, dear)] == [2, 4, 8]
+    assert [evidence.after(one, 320, "passes").value for one in (cheap, credit, dear)] == [2, 2, 2]
+    unknown = cell(Setting(method="nobody:knows"), expected_loss=losses)
+    for unit in ("passes", "seconds"):
+        with pytest.raises(ValueError, match=f"what a step of nobody:knows costs in {unit} is not known"):
+            evidence.after(unknown, 20, unit)
+
+
+def test_seconds_are_steps_times_what_was_measured() -> None:
+    """A second pays for 20 steps of 50 ms, 10 of 100 ms, and one of 1 s: before its first record."""
+    losses = [[8.0, 8, 8, 8], [4.0, 4, 4, 4], [2.0, 2, 2, 2]]
+    plain = cell(Setting(steps=20, replicates=4), expected_loss=losses)
+    fast, middle, slow = (dataclasses.replace(plain, price=priced(plain.setting, s)) for s in (0.05, 0.1, 1.0))
+    assert evidence.equal([fast, middle, slow], "seconds") == 1.0
+    assert [evidence.after(one, 1.0, "seconds").value for one in (fast, middle, slow)] == [2, 4, 8]
+    assert evidence.equal([fast, fast], "seconds") is None
+    assert evidence.equal([fast, plain], "seconds") is None  # control: of one alone it is not known
+
+
+def priced(setting: Setting, seconds: float) -> Price:
+    return Price(*prices.key_of(setting), seconds, 0.9 * seconds, 1.1 * seconds, 15, "some CPU")
 
 
 def test_a_report_compares_at_equal_passes() -> None:
@@ -107,6 +125,25 @@ def test_a_report_compares_at_equal_passes() -> None:
     alike = report.rows(cells[:1] * 2)  # the control: nothing to compare
     assert not any(name.startswith("J at 40") for name in alike[0])
     assert "passes" not in report.figures(cells[:1])
+
+
+def test_a_report_compares_at_equal_seconds() -> None:
+    machine = Machine(world="numpy", dtype="float64")
+    settings = [Setting(method=m, steps=40, every=4, replicates=5) for m in ("reinforce", "advantage")]
+    cells = [Cell(s, *dataclasses.astuple(study.simulate(s, machine))) for s in settings]
+    timed = [dataclasses.replace(c, price=priced(c.setting, s)) for c, s in zip(cells, (0.01, 0.04), strict=True)]
+    cheap, credit = sorted(report.rows(timed), key=lambda row: row["ms a step, quartiles"])
+    assert (cheap["ms a step, quartiles"], credit["ms a step, quartiles"]) == ("10 [9, 11]", "40 [36, 44]")
+    assert cheap["J at 0.4 s"] == cheap["J at the end"]
+    assert credit["J at 0.4 s"] != credit["J at the end"]
+    make, shows = report.figures(timed)["seconds"]
+    assert "toy regression" in shows
+    assert "some CPU" in shows
+    axes = make().axes[0]
+    assert sorted(float(line.get_xdata()[-1]) for line in axes.lines) == pytest.approx([0.4, 1.6])
+    assert axes.get_xlabel() == "processor seconds of steps"
+    assert "seconds" not in report.figures(cells)  # the control: nothing was measured
+    assert "ms a step, quartiles" not in report.text(cells)
 
 
 @pytest.fixture(scope="module")

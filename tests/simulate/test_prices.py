@@ -1,0 +1,53 @@
+"""A step's seconds: measured on the network that it says, of the work alone, and read back or refused in a line."""
+
+import itertools
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.running.runs import RunError
+from simulate import prices
+from simulate.prices import Price
+from simulate.run import Setting
+
+
+def test_every_kind_of_step_has_a_price_once() -> None:
+    """Sparse, dense, with samples, with further passes, without a gradient; what costs the same is one."""
+    kinds = [("advantage", 1), ("advantage", 3), ("darts", 1), ("exact_advantage", 1), ("random", 1), ("rebar", 1)]
+    asked = [Setting(method=name, samples=samples, edges=2, candidates=3) for name, samples in kinds]
+    found = prices.measured([*asked, Setting(edges=2, candidates=3, rate=0.5)])
+    assert [price.key for price in found] == [(name, 2, 3, samples) for name, samples in kinds]
+    assert all(0 < price.lower <= price.seconds <= price.upper and price.rounds >= prices.ENOUGH for price in found)
+
+
+def test_what_no_network_serves_has_none() -> None:
+    assert prices.measured([Setting(method="exact"), Setting(edges=40, candidates=40)]) == []
+
+
+def test_seconds_are_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for a busy machine is no work: a clock that stands still but for work, and one that runs ahead."""
+    work, waited = itertools.count(), itertools.count(step=20)
+    monkeypatch.setattr(time, "thread_time", lambda: float(next(work)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(waited)))
+    (price,) = prices.measured([Setting(edges=2, candidates=2)])
+    assert (price.seconds, price.lower, price.upper) == (1, 1, 1)
+    assert price.rounds == prices.ENOUGH  # patience is of the clock on the wall
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    assert prices.read(tmp_path) == {}  # an older study
+    prices.write(tmp_path, [Setting(edges=2, candidates=2)])
+    ((key, price),) = prices.read(tmp_path).items()
+    assert key == price.key == ("advantage", 2, 2, 1)
+    assert json.loads((tmp_path / prices.FILE).read_text())["about"]["machine"] in price.machine
+    (tmp_path / prices.FILE).write_text('{"steps": [{"method": "advantage"}]}')
+    with pytest.raises(RunError, match="delete it: without it a report has no seconds"):
+        prices.read(tmp_path)
+
+
+def test_a_price_of_another_size_is_not_taken() -> None:
+    price = Price("advantage", 2, 2, 1, 0.1, 0.1, 0.1, 15, "some CPU")
+    assert price.key == prices.key_of(Setting(edges=2, candidates=2))
+    assert price.key != prices.key_of(Setting(edges=2, candidates=2, samples=2))
