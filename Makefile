@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test mutants mutants-coq verify proofs check bench gpu docs notebook clean
+.PHONY: help demo test lowest mutants mutants-coq verify proofs check bench gpu docs notebook clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -12,6 +12,14 @@ demo: $(VENV)    ## the toy experiment, searches on digits and on text, and one 
 
 test: $(VENV)    ## all tests (about 11 minutes on two cores)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
+
+# uv resolves each lower bound of pyproject.toml to the oldest release it admits, torch among them.
+LOWEST := .venv-lowest
+lowest:          ## the fast tests beside the oldest releases that pyproject.toml admits (for Python 3.11)
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/python -m uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto -m 'not slow'
 
 # MUTANTS= tries every change (hours); MUTANTS="--sample 40 --seed 1" another sample.
 MUTANTS ?= --sample 40
@@ -60,4 +68,4 @@ $(VENV): pyproject.toml
 	touch $(VENV)
 
 clean:           ## remove the environment and everything generated
-	rm -rf $(VENV) demo runs site tutorial.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) demo runs site tutorial.ipynb .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
     estimators   advantage, reinforce, exact_advantage, debiased_advantage: plain functions of arrays
     methods      Method, METHODS, find_method; start, architecture_step: one step of any method
-    networks     Edge, EdgeNetwork, Batches, Stored, Supernet, Space: a network of your own becomes searchable
+    networks     Edge, EdgeNetwork, Batches, Stored, Supernet, Descent, Space: a network of your own becomes searchable
     tasks        Task: a network with its data, for every command of `python -m nas`
     search       search, SearchSettings, Found
 
@@ -18,6 +18,7 @@ from nas.front_door import opened
 __all__ = [
     "METHODS",
     "Batches",
+    "Descent",
     "Edge",
     "EdgeNetwork",
     "Found",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from nas.spaces.space import Space
     from nas.step import architecture_step, start
     from nas.supernets.batches import Batches
+    from nas.supernets.descent import Descent
     from nas.supernets.edge import Edge, EdgeNetwork
     from nas.supernets.supernet import Supernet
     from nas.tasks.task import Task
@@ -60,6 +62,7 @@ else:
         {
             "METHODS": "nas.methods",
             "Batches": "nas.supernets.batches",
+            "Descent": "nas.supernets.descent",
             "Edge": "nas.supernets.edge",
             "EdgeNetwork": "nas.supernets.edge",
             "Found": "nas.found",

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -78,6 +79,14 @@ def test_control_a_name_without_an_example_and_a_wrong_one_are_found() -> None:
     door.bare, door.wrong = bare, wrong  # type: ignore[attr-defined]
     assert examples(door, "bare") == []
     assert "Expected:\n    2\nGot:\n    1" in failures(examples(door, "wrong")[0])
+
+
+def test_what_pages_call_by_its_short_name_is_there() -> None:
+    """Also in running text, which nothing runs."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    named = {name for page in pages for name in re.findall(r"\bnas\.([A-Z]\w+)", page.read_text(encoding="utf-8"))}
+    assert {"Descent", "Supernet"} <= named
+    assert named <= {*nas.__all__}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

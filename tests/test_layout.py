@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -153,3 +154,12 @@ def test_importing_the_house_changes_no_setting_of_the_process() -> None:
 def test_control_a_changed_setting_is_named(tmp_path: Path, line: str, setting: str) -> None:
     (tmp_path / "intruder.py").write_text(line + "\n")
     assert setting in changed_by_importing("intruder", path=tmp_path)
+
+
+def test_every_dependency_says_the_oldest_release_that_serves() -> None:
+    """What `make lowest` installs: without a bound that would be the first release there ever was."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    needed = [one for group in groups for one in group if not one.startswith(project["name"])]
+    assert len(needed) > 20
+    assert not [one for one in needed if ">=" not in one]

@@ -19,6 +19,11 @@ class Descent:
     """Nesterov SGD with a cosine rate that ends at zero. clip: the largest norm of the whole gradient, before decay.
 
     Raises: ValueError in one line for numbers with which nothing descends.
+
+    >>> weight, slope, velocity = torch.ones(1), torch.ones(1), torch.zeros(1)
+    >>> Descent(rate=0.1, momentum=0.5, decay=0.0).step([weight], [slope], [velocity], at=0.0)
+    >>> weight  # 1 - 0.1 (1 + 0.5)
+    tensor([0.8500])
     """
 
     rate: float = 0.1

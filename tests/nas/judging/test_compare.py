@@ -94,7 +94,7 @@ def test_a_row_may_have_settings_of_its_own() -> None:
 def test_a_wrong_row_is_refused_before_any_search(
     name: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_search", lambda *_: pytest.fail("searched"))
+    monkeypatch.setattr(compare, "search_all", lambda *_: pytest.fail("searched"))
     assert program.main(["compare", "digits", "--methods", f"advantage,{name}", "--runs", str(tmp_path / "runs")]) == 2
     said = capsys.readouterr().err
     assert says in said
