@@ -55,6 +55,11 @@ def test_the_chosen_edge_is_even_and_independent_of_the_gates() -> None:
     np.testing.assert_allclose(law, np.einsum("j,k,e->jke", P[0], P[1], [0.5, 0.5]), atol=1e-12)
 
 
+def test_an_edge_is_chosen_where_no_operation_can_be() -> None:
+    found = drawn(samples.ONE_HOT_AND_EDGE, np.zeros((3, 1)), np.array([[0.5, 0.5, 0.5, u] for u in (0.1, 0.5, 0.9)]))
+    np.testing.assert_array_equal(found.chosen, np.eye(3))
+
+
 def test_gumbel_draws_are_the_relaxed_sample_and_its_argmax() -> None:
     u = grid(3, 2, 3)
     hard, soft = (drawn(d, LOGITS, u, 0.7) for d in (samples.GUMBEL_HARD, samples.GUMBEL_SOFT))
