@@ -13,6 +13,7 @@ for every try, `--jobs` of them side by side; a study's cells run in a thread in
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -636,7 +637,7 @@ class Slow(BaseHTTPRequestHandler):
 def unclean(status: int, said: str) -> str | None:
     """What is wrong with how a process ended: a traceback, more than a line about an error, an unknown end."""
     if "Traceback" in said or "unexpected:" in said:
-        return f"a traceback: {said[-500:]}"
+        return f"a traceback, or worse: {said[-500:]}"
     if status not in (0, 2, 130, 128 + signal.SIGTERM, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         return f"exit status {status}: {said[-300:]}"
     if status == 2 and (lines := [line for line in said.splitlines() if line.startswith("python -m ")]) and lines[1:]:
@@ -645,22 +646,25 @@ def unclean(status: int, said: str) -> str | None:
 
 
 class fork:
-    """work(root) in a child of this process, which has imported everything; its words go to a file."""
+    """work(root) in a child of this process, which has imported everything; its words go to a pipe, which has room."""
 
     kills = 0  # processes that a signal ended, since it was set to 0
     largest = 0  # bytes of memory of the largest
 
     def __init__(self, work: Callable[[Path], int], root: Path) -> None:
-        self.words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `wait`)
+        self.words, end = os.pipe2(os.O_NONBLOCK)
+        os.set_blocking(end, True)
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
         held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until Python itself has taken note of the fork
         self.pid = os.fork()
         if self.pid != 0:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            os.close(end)
         else:
             status = 70
             try:
-                os.dup2(self.words.fileno(), 1)
-                os.dup2(self.words.fileno(), 2)
+                os.dup2(end, 1)
+                os.dup2(end, 2)
                 sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), line_buffering=True)
                 sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), line_buffering=True)
                 torch.set_num_threads(1)
@@ -681,9 +685,12 @@ class fork:
             if time.monotonic() > end:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.002)
-        self.words.seek(0)
-        said = self.words.read().decode(errors="replace")
-        self.words.close()
+        content = b""
+        with contextlib.suppress(BlockingIOError):  # where a process of its own still lives
+            while part := os.read(self.words, 1 << 16):
+                content += part
+        os.close(self.words)
+        said = content.decode(errors="replace")
         status, size = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_maxrss << 10
         if time.monotonic() > end:
             said += f"unexpected: it was not done after {patience:.0f} s"
