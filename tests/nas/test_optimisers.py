@@ -363,3 +363,37 @@ def test_without_being_asked_nothing_decays() -> None:
     logits, still = np.array([[3.0, -1.0]]), np.zeros((1, 2))
     for ours in (optimisers.sgd(), optimisers.adam()):
         assert ours.update(logits, still, ours.start(logits), 0.1, 1)[0].tolist() == [[3.0, -1.0]]
+
+
+@pytest.mark.parametrize("name", optimisers.OPTIMISERS)
+def test_a_batch_of_two_axes_moves_as_its_members_do(name: str) -> None:
+    ours, rng = optimisers.OPTIMISERS[name](), np.random.default_rng(0)
+    logits, gradient = rng.normal(size=(2, 2, 3, 4)) / 4, rng.normal(size=(2, 2, 3, 4))
+    gradient -= gradient.mean(axis=-1, keepdims=True)
+    moved, moments = ours.update(logits, gradient, ours.start(logits), 0.1, 1)
+    for i in np.ndindex(2, 2):
+        alone, own = ours.update(logits[i], gradient[i], ours.start(logits[i]), 0.1, 1)
+        np.testing.assert_allclose(moved[i], alone, rtol=1e-12)
+        for moment, values in own.items():
+            np.testing.assert_allclose(moments[moment][i] + 0 * values, values, rtol=1e-12)
+        np.testing.assert_allclose(optimisers.clip_norm(gradient, 0.5)[i], optimisers.clip_norm(gradient[i], 0.5))
+
+
+def test_the_smallest_game_has_one_degree_of_freedom() -> None:
+    """E = 1, K = 2: n = 1, so a rate of 1/2 is beta = 1/2, and gamma = beta (2 - beta) = 3/4."""
+    ours, logits = optimisers.asng(), np.zeros((1, 2))
+    _, moments = ours.update(logits, np.array([[0.5, -0.5]]), ours.start(logits), 0.5, 1)
+    np.testing.assert_allclose(moments["weight"], 0.75, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_an_optimiser_that_is_built_has_the_defaults_of_its_own(name: str) -> None:
+    built, ours = optimisers.build(name), optimisers.OPTIMISERS[name]()
+    found = []
+    for optimiser in (built, ours):
+        logits = np.ones((1, 2))
+        moments = optimiser.start(logits)
+        for number, gradient in enumerate(([[1.0, -2.0]], [[3.0, 1.0]]), 1):
+            logits, moments = optimiser.update(logits, np.array(gradient), moments, 0.1, number)
+        found.append(logits)
+    np.testing.assert_array_equal(*found)
