@@ -86,6 +86,7 @@ OF_NO_MODULE = {
     "tests/test_mirror.py": "tests",
     "tests/test_mutants.py": "tests/mutants.py",
     "tests/theory/test_claims.py": "theory/claims",
+    "tests/theory/test_claims_again.py": "theory/claims",
     "tests/theory/test_claims_teeth.py": "theory/claims",
 }
 
