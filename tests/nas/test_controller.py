@@ -374,6 +374,26 @@ def test_replicates_are_independent_and_each_is_itself_alone() -> None:
     assert np.abs(state.kept["readout"] - begun(3).kept["readout"]).max() > 0.01
 
 
+def test_weights_move_with_the_logits_each_against_its_own_gradient() -> None:
+    """Plain descent at rates 0 and 1/4, by the method's own parts; what comes out is in memory of its own."""
+    sgd = optimisers.sgd()
+    state = step.start(
+        ENAS, sgd, np.zeros((2, 2, 3)), np.random.default_rng(0).random((2, step.start_noise(ENAS, 2, 3)))
+    )
+    uniforms = np.array([[0.2, 0.9], [0.6, 0.1]])
+    sample = step.measure(ENAS, step.draw(ENAS, state.logits, uniforms, kept=state.kept), Table())
+    gradient = step.gradient_of(ENAS, sample, state.memory)
+    of_logits, of_weights = controller.pull_back(state.logits, state.kept, sample, gradient)
+    for rate in (0.0, 0.25):
+        after, _ = step.architecture_step(ENAS, sgd, state, Table(), uniforms, rate)
+        np.testing.assert_allclose(after.logits, state.logits - rate * of_logits, rtol=1e-12)
+        assert after.kept.keys() == state.kept.keys()
+        for name, array in after.kept.items():
+            np.testing.assert_allclose(array, state.kept[name] - rate * of_weights[name], rtol=1e-12, err_msg=name)
+        assert all(array.flags.owndata for array in (after.logits, *after.kept.values()))
+    assert all(np.abs(array).max() > 1e-6 for array in (of_logits, *of_weights.values()))
+
+
 def test_a_step_of_several_samples_is_the_mean_of_their_gradients() -> None:
     state, sgd = begun(2), optimisers.sgd()
     uniforms = np.random.default_rng(2).random((2, 3, 2))

@@ -397,3 +397,24 @@ def test_an_optimiser_that_is_built_has_the_defaults_of_its_own(name: str) -> No
             logits, moments = optimiser.update(logits, np.array(gradient), moments, 0.1, number)
         found.append(logits)
     np.testing.assert_array_equal(*found)
+
+
+def test_asngs_own_threshold_is_one_and_a_half() -> None:
+    """E = 1, K = 2, beta = 1/2: gamma = |s|^2 = 3/4, so ln Delta = 1/2 (3/4 - 3/4 / (3/2)) = 1/8."""
+    ours, logits = optimisers.asng(), np.zeros((1, 2))
+    _, moments = ours.update(logits, np.array([[0.5, -0.5]]), ours.start(logits), 0.5, 1)
+    np.testing.assert_allclose(moments["log_delta"], 0.125, rtol=1e-12)
+
+
+def test_asng_takes_no_probability_for_more_than_one_above_its_floor() -> None:
+    """E = 5, K = 3: n = 10, floor 1/10. The longest step, sqrt 10, along (-1, 0, 1) / sqrt 6 on one uniform edge.
+
+    There it leads to 1/3 + sqrt(10/6) (1, 0, -1) = (1.62, 0.33, -0.96). Above the floor that is (1, 7/30, 0), bounded;
+    its sum is 37/30 and 1 - 3/10 = 7/10 is there to share: (21/37, 4.9/37, 0) above the floor.
+    """
+    ours, logits, gradient = optimisers.asng(), np.zeros((5, 3)), np.zeros((5, 3))
+    gradient[2] = [-1, 0, 1]
+    moved, _ = ours.update(logits, gradient, ours.start(logits), 10**0.5, 1)
+    expected = np.full((5, 3), 1 / 3)
+    expected[2] = [0.1 + 21 / 37, 0.1 + 4.9 / 37, 0.1]
+    np.testing.assert_allclose(policy.softmax(moved), expected, rtol=1e-12)

@@ -177,6 +177,11 @@ def test_propagation_counts_the_operations_that_run() -> None:
         assert (running == expected).all(), method.name
 
 
+def test_only_what_keeps_something_needs_uniforms_to_start() -> None:
+    assert [step.start_noise(method, EDGES, CANDIDATES) for method in METHODS.values()] == [0] * len(METHODS)
+    assert step.start_noise(methods.ENAS, EDGES, CANDIDATES) > 0  # the control
+
+
 # ------------------------------------------------------------------ memory
 
 
@@ -195,6 +200,27 @@ def test_moving_average_is_a_mean_first_then_exponential() -> None:
         seen.append(float(memory["loss"]))
     assert seen[:4] == pytest.approx([0, 0.5, 1.0, 1.5])  # plain means of 0, 1, 2, 3
     assert seen[39] == pytest.approx(0.95 * seen[38] + 0.05 * 39)
+
+
+def test_after_twenty_updates_the_newest_counts_a_twentieth_also_where_updates_are_fractions() -> None:
+    """Averages over several samples count fractions of updates. From 19 on the rate is 1/20, not 1 / (19.5 + 1)."""
+    method, gates = METHODS["advantage"], np.array([[1.0, 0.0]])
+    for count, rate in ((18.0, 1 / 19), (18.5, 1 / 19.5), (19.0, 1 / 20), (19.5, 1 / 20), (20.0, 1 / 20)):
+        memory = {"gate_gradient": np.array([[10.0, 7.0]]), "gate_gradient.count": np.array([[count, 3.0]])}
+        after = step.remember(method, memory, sampled(gates, 30 * gates, np.float64(0)))
+        np.testing.assert_allclose(after["gate_gradient"], [[10 + 20 * rate, 7.0]], rtol=1e-12)
+        assert after["gate_gradient.count"].tolist() == [[count + 1, 3.0]]
+
+
+def test_a_critic_of_one_edge_takes_the_first_loss_for_all_operations_and_only_the_first() -> None:
+    """Losses 5 at operation 0, then 3 at operation 1: the table is (5, 5), then (5, 3)."""
+    method = METHODS["actor_critic"]
+    memory = step.start(method, optimisers.sgd(), np.zeros((1, 2))).memory
+    tables = []
+    for gates, loss in (([[1.0, 0.0]], 5.0), ([[0.0, 1.0]], 3.0)):
+        memory = step.remember(method, memory, sampled(np.array(gates), None, np.float64(loss)))
+        tables.append(memory["critic"].tolist())
+    assert tables == [[[5.0, 5.0]], [[5.0, 3.0]]]
 
 
 def test_gate_averages_move_only_where_sampled() -> None:
@@ -477,6 +503,26 @@ def test_nan_of_an_estimator_is_refused_at_the_first_step_and_that_of_a_loss_is_
     lost = problem(world)
     lost.target = lost.target + math.nan
     assert math.isnan(first(lost)[0, 0])
+
+
+def test_one_nan_is_enough_in_a_gradient_and_in_what_was_measured() -> None:
+    method, gates = METHODS["reinforce"], np.eye(2)[None].repeat(2, axis=0)
+    values = np.zeros((2, 2, 2))
+    step.check_numbers(method, values, sampled(gates, gates, np.zeros(2)))  # the control
+    values[1, 0, 1] = math.nan
+    whole = sampled(gates, gates, np.zeros(2))
+    with pytest.raises(ValueError, match="estimator reinforce returned a gradient with NaN"):
+        step.check_numbers(method, values, whole)
+    for name in ("loss", "gate_gradient", "output_gradient", "zeroed_loss"):
+        step.check_numbers(method, values, replace(whole, **{name: np.array([0.0, math.nan])}))
+
+
+def test_what_is_not_on_the_processor_is_not_read() -> None:
+    """A tensor of the device `meta` has no numbers: to look at one is an error."""
+    values = torch.zeros((2, 2), device="meta")
+    step.check_numbers(METHODS["reinforce"], values, sampled(values, values, values[..., 0, 0]))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        bool((values != values).any())  # the control
 
 
 # ------------------------------------------------------------------ a price on operations
