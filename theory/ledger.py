@@ -32,6 +32,7 @@ DEFAULT_CASES = 2000  # float cases a claim: with the exact ones about 100 s of 
 PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 PROOF_RECORD = PROOFS.parent / "runs" / "proofs.json"
 NOT_CHECKED = "not checked here"
+NO_PROOF = "none"  # which proofs/README.md says why
 EXACT_SHARE = 12  # float cases that cost about as much as one exact case
 STARTS_SHARE = 100  # float cases for one start of T8's search on each of its sizes
 FEWEST_EXACT, FEWEST_EXISTS, PROPERTY_EXAMPLES, CONTROL_TRIES = 10, 300, 25, 2000
@@ -89,10 +90,11 @@ def verify(only: Sequence[str], seed: int = 0, cases: int = DEFAULT_CASES, proof
     if cases < 1:
         raise ValueError(f"a claim needs at least one case, not {cases}")
     recorded = _recorded_proofs(proofs)
+    otherwise = NO_PROOF if recorded else NOT_CHECKED
     processes = max(1, min(os.cpu_count() or 1, len(only)))
     rows: dict[str, Row] = {}
     with workers(processes) as executor:
-        running = [executor.submit(examine, name, seed, cases, recorded.get(name, NOT_CHECKED)) for name in only]
+        running = [executor.submit(examine, name, seed, cases, recorded.get(name, otherwise)) for name in only]
         for done in tqdm(as_completed(running), total=len(running), desc="claims", leave=False, disable=None):
             rows[done.result().id] = done.result()
     return [rows[name] for name in only]

@@ -174,6 +174,9 @@ def test_the_proofs_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert ledger._recorded_proofs(None) == {}
     record = _record(tmp_path, {"T4": True, "T2": False})
     assert ledger._recorded_proofs(None) == {"T4": "proved", "T2": "not proved"}
+    rows = ledger.verify(["T2", "T15"], cases=20)
+    assert [row.proofs for row in rows] == ["not proved", ledger.NO_PROOF]
+    assert "make proofs" not in ledger.table(rows)
     row = ledger.examine("T4", 0, 100)
     assert row.proofs == ledger.NOT_CHECKED
     assert "make proofs" in ledger.table([row])
