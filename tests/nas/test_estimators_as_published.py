@@ -296,6 +296,8 @@ def test_the_unordered_set_by_its_papers_formula() -> None:
         assert (found == expected).all(), pair
     certain = np.array([[F(0), F(1), F(0)], [F(1), F(0), F(0)]])  # then the draw returns one architecture twice
     assert (estimators.unordered_set(certain, np.array([certain, certain]), np.array([F(1), F(1)])) == 0).all()
+    half, same = np.array([[F(1, 2), F(1, 2)]]), np.array([[F(1), F(0)]])  # twice the same, by whatever chance
+    assert (estimators.unordered_set(half, np.array([same, same]), np.array([F(3), F(5)])) == 0).all()
 
 
 @pytest.mark.parametrize("success", [(F(1, 3), F(3, 4)), (F(1, 2), F(1, 5))])
