@@ -282,3 +282,130 @@ def test_zero_is_charged_in_the_paper_methods_alone() -> None:
     }
     with pytest.raises(ValueError, match="reads no gate gradient"):
         replace(METHODS["reinforce"], zero_policy="worst")
+
+
+# ------------------------------------------------------------------ what stands between a sample and an estimator
+
+# Two replicates of one sample: three edges, two operations, credits (2, 3, 5); only losses and the zeroed edge differ.
+GATES = np.array([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]] * 2)
+SLOPES = np.array([[[2.0, 9.0], [9.0, 3.0], [5.0, 9.0]]] * 2)
+HALF = np.full((2, 3, 2), 0.5)
+SAMPLE = samples.Sample(
+    HALF,
+    GATES,
+    GATES,
+    chosen=np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+    log_probability=np.array([-20_000.0, -10_000.0]),  # times the weight 1e-4: -2 and -1
+    loss=np.array([7.0, 1.0]),
+    zeroed_loss=np.array([4.0, 6.0]),
+    gate_gradient=SLOPES,
+)
+
+
+def twice(rows: Any) -> Any:
+    """Numbers of edges (..., E), once for each of the two operations."""
+    return np.repeat(np.array(rows, dtype=float)[..., None], 2, axis=-1)
+
+
+def test_what_is_remembered_by_hand() -> None:
+    """L - zeroed is 3 and -5; of the credits (2, 3, 5) that leaves (-1, 0, 2) and (7, 8, 10)."""
+    expected = {
+        methods.loss_of: [7, 1],
+        methods.credit_of: [[2, 3, 5], [2, 3, 5]],
+        methods.residual_of: twice([[-1, 0, 2], [7, 8, 10]]),
+        methods.zeroed_gates_of: [[[1, 0], [0, 0], [0, 0]], [[0, 0], [0, 1], [0, 0]]],
+        methods.regularised_loss_of: [5, 0],
+        methods.loss_of_operations: twice([[7, 7, 7], [1, 1, 1]]),
+        methods.regularised_loss_of_operations: twice([[5, 5, 5], [0, 0, 0]]),
+    }
+    for value, numbers in expected.items():
+        found = value(SAMPLE)
+        assert found.shape == np.shape(numbers), value
+        np.testing.assert_allclose(found, numbers, atol=1e-12, err_msg=value.__name__)
+    every = replace(SAMPLE, zeroed_loss=np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    assert methods.exact_credit_of(every).tolist() == [[6, 5, 4], [-3, -4, -5]]
+
+
+def test_the_tabulated_credit_by_hand() -> None:
+    """Controls (2, 3, 5) - (1, -1, 2) = (1, 4, 3); the zeroed edge, of three, adds 3 (worth - control).
+
+    Worth 3 on edge 0: 1 + 3 (3 - 1) = 7. Worth -5 on edge 1: 4 + 3 (-5 - 4) = -23.
+    """
+    table = np.array([[[1.0, 50.0], [50.0, -1.0], [2.0, 50.0]]] * 2)
+    found = METHODS["tabulated_advantage"].estimate(SAMPLE, {"residual": table})
+    np.testing.assert_allclose(found, twice([[7, 4, 3], [1, -23, 3]]) * (GATES - HALF), rtol=1e-12)
+
+
+def test_quadrature_takes_the_mean_of_its_two_nodes() -> None:
+    """Slopes of 1 and 3 times the credits (2, 3, 5): their means are (4, 6, 10)."""
+    paths = np.stack((SLOPES, 3 * SLOPES), axis=1)
+    found = METHODS["quadrature_advantage"].estimate(replace(SAMPLE, path_gradients=paths), {})
+    np.testing.assert_allclose(found, twice([[4, 6, 10]] * 2) * (GATES - HALF), rtol=1e-12)
+
+
+def test_enas_is_paid_for_entropy_by_hand() -> None:
+    """L + 1e-4 ln P is 5 and 0. The critic (1, 3) on each edge expects 2, and the others' surprises are -1, 1, -1."""
+    found = methods.ENAS.estimate(SAMPLE, {"regularised_loss": np.array([1.0, 2.0])})
+    np.testing.assert_allclose(found, twice([[4, 4, 4], [-2, -2, -2]]) * (GATES - HALF), atol=1e-12)
+    critic = np.array([[[1.0, 3.0]] * 3] * 2)
+    found = methods.ENAS_CRITIC.estimate(SAMPLE, {"critic": critic})
+    others = np.array([0, -2, 0])  # -1 + 1, as seen from edges 0 and 2; -1 - 1, from edge 1
+    np.testing.assert_allclose(found, twice([5 - 2 - others, 0 - 2 - others]) * (GATES - HALF), atol=1e-12)
+
+
+def test_parsecs_weights_by_hand() -> None:
+    """exp(0) : exp(-ln 3) = 3 : 1."""
+    np.testing.assert_allclose(methods.parsec_weights(np.array([[0.0, math.log(3)]])), [[0.75, 0.25]], rtol=1e-12)
+
+
+def test_two_paths_of_a_batch_are_those_of_its_members() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), size=(2, 3))
+    pair = np.eye(4)[np.array([[[0, 1], [2, 3], [1, 3]], [[3, 0], [1, 2], [0, 2]]])]
+    slopes = rng.normal(size=(2, 3, 4))
+    found = methods.proxyless(p, pair, slopes)
+    for r, e in np.ndindex(2, 3):
+        i, j = pair[r, e].argmax(axis=-1)
+        pull = p[r, e, i] * p[r, e, j] / (p[r, e, i] + p[r, e, j]) ** 2 * (slopes[r, e, i] - slopes[r, e, j])
+        expected = np.zeros(4)
+        expected[i], expected[j] = pull, -pull
+        np.testing.assert_allclose(found[r, e], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_counts_of_two_edges_by_hand() -> None:
+    """K = 3, success 1/2 and 0, counts 2 and 1: credits times 2 - 2/2 = 1 and 1 - 0 = 1. Of one trial 1 - 3/4 = 1/4."""
+    p, gates = np.array([[0.25, 0.5, 0.25], [1.0, 0.0, 0.0]]), np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    slopes = np.array([[9.0, 9.0, 3.0], [9.0, 5.0, 9.0]])
+    assert methods.binomial_advantage(p, gates, slopes).tolist() == [[3, 0, 0], [5, 0, 0]]
+    both = np.array([p, p]), np.array([gates, gates])
+    found = methods.binomial_reinforce(*both, np.array([7.0, 1.0]), np.array([2.0, 4.0]))
+    assert found.tolist() == [[[5, 0, 0], [5, 0, 0]], [[-3, 0, 0], [-3, 0, 0]]]
+    one = methods.binomial_advantage(np.array([[0.25, 0.75]]), np.array([[0.0, 1.0]]), np.array([[9.0, 4.0]]))
+    assert one.tolist() == [[1, 0]]
+    assert methods.binomial_advantage(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1))).tolist() == [[0]]
+
+
+def test_a_drawn_pair_keeps_its_weight_by_hand() -> None:
+    """1 + 1 before, 3 + 1 after: both are halved. So also a thousand higher, where exp has no numbers."""
+    old = np.array([[0.0, 0.0, 5.0], [1000.0, 5.0, 1000.0]])
+    new = np.array([[math.log(3), 0.0, 9.0], [1000.0, 9.0, 1000 + math.log(3)]])
+    runs = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    found = methods.rescale_pair(old, new, samples.Sample(HALF, runs, runs))
+    up, down = math.log(3 / 2), math.log(1 / 2)
+    np.testing.assert_allclose(found, [[up, down, 5.0], [1000 + down, 5.0, 1000 + up]], rtol=1e-12)
+
+
+def test_nasps_box_by_hand() -> None:
+    assert methods.box(None, np.array([-1.0, 0.5, 1.5]), SAMPLE).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_what_has_no_gradient_and_what_says_nothing_of_itself_are_refused() -> None:
+    with pytest.raises(ValueError, match="method random has no gradient"):
+        METHODS["random"].estimate(SAMPLE, {})
+
+    def silent(probabilities: Any, gates: Any) -> Any:
+        return gates
+
+    silent.__signature__ = 3  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="estimator mine does not say what it takes"):
+        methods.method_of(silent, "mine")
