@@ -253,6 +253,8 @@ def test_proxyless_by_hand() -> None:
     pair = np.array([[[1, 0, 0], [0, 1, 0]]], dtype=object)
     found = methods.proxyless(p, pair, np.array([[F(4), F(8), F(0)]]))
     assert found.tolist() == [[F(-8, 9), F(8, 9), 0]]
+    p = np.array([[F(1, 2), F(1, 2), F(0)]])  # q = (1/2, 1/2), <q, g> = 6; a path of no probability is in no one's way
+    assert methods.proxyless(p, pair, np.array([[F(4), F(8), F(0)]])).tolist() == [[-1, 1, 0]]
 
 
 def test_the_temperatures_are_the_papers() -> None:
@@ -409,3 +411,23 @@ def test_what_has_no_gradient_and_what_says_nothing_of_itself_are_refused() -> N
     silent.__signature__ = 3  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="estimator mine does not say what it takes"):
         methods.method_of(silent, "mine")
+
+
+def test_credits_of_zero_are_no_special_case_and_fractions_stay_fractions() -> None:
+    """Controls 0, so that the zeroed edge alone is paid: 3 times worth, 3 and -5. Slopes of 0 have credit 0."""
+    exact_sample = replace(
+        SAMPLE,
+        **{
+            name: np.vectorize(F, otypes=[object])(getattr(SAMPLE, name))
+            for name in ("probabilities", "gates", "loss", "zeroed_loss", "gate_gradient", "chosen")
+        },
+    )
+    table = np.array([[[F(2), F(50)], [F(50), F(3)], [F(5), F(50)]]] * 2)
+    found = METHODS["tabulated_advantage"].estimate(exact_sample, {"residual": table})
+    assert (found == twice([[9, 0, 0], [0, -15, 0]]) * (GATES - HALF)).all()
+    paths = np.stack((exact_sample.gate_gradient, 0 * exact_sample.gate_gradient), axis=1)
+    halves = METHODS["quadrature_advantage"].estimate(replace(exact_sample, path_gradients=paths), {})
+    assert (halves == twice([[1, 1.5, 2.5]] * 2) * (GATES - HALF)).all()
+    nothing = METHODS["quadrature_advantage"].estimate(replace(exact_sample, path_gradients=0 * paths), {})
+    assert (nothing == 0).all()
+    assert {type(number) for array in (found, halves, nothing) for number in array.ravel()} == {F}
