@@ -21,7 +21,8 @@ lowest:          ## the fast tests beside the oldest releases that pyproject.tom
 	$(LOWEST)/bin/python -m uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto -m 'not slow'
 
-# MUTANTS= tries every change (hours); MUTANTS="--sample 40 --seed 1" another sample.
+# MUTANTS= tries every change: of nas/estimators.py, optimisers.py and step.py 864 in about five minutes of one core; theory
+# has 9,700 more. MUTANTS="--json all.jsonl" goes on where it was stopped; MUTANTS="--sample 40 --seed 1" is another sample.
 MUTANTS ?= --sample 40
 MUTATED := $(addprefix nas/,estimators.py policy.py optimisers.py samples.py objective.py methods.py step.py) theory
 mutants: $(VENV) ## would the tests notice? A sample of 40 small changes to the algorithm and the theory, and what survives

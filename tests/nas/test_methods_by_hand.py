@@ -389,12 +389,12 @@ def test_counts_of_two_edges_by_hand() -> None:
 
 def test_a_drawn_pair_keeps_its_weight_by_hand() -> None:
     """1 + 1 before, 3 + 1 after: both are halved. So also a thousand higher, where exp has no numbers."""
-    old = np.array([[0.0, 0.0, 5.0], [1000.0, 5.0, 1000.0]])
-    new = np.array([[math.log(3), 0.0, 9.0], [1000.0, 9.0, 1000 + math.log(3)]])
-    runs = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    old = np.array([[[0.0, 0.0, 5.0], [1000.0, 5.0, 1000.0]]])
+    new = np.array([[[math.log(3), 0.0, 9.0], [1000.0, 9.0, 1000 + math.log(3)]]])
+    runs = np.array([[[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]])
     found = methods.rescale_pair(old, new, samples.Sample(HALF, runs, runs))
     up, down = math.log(3 / 2), math.log(1 / 2)
-    np.testing.assert_allclose(found, [[up, down, 5.0], [1000 + down, 5.0, 1000 + up]], rtol=1e-12)
+    np.testing.assert_allclose(found, [[[up, down, 5.0], [1000 + down, 5.0, 1000 + up]]], rtol=1e-12)
 
 
 def test_nasps_box_by_hand() -> None:
