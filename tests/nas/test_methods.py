@@ -257,6 +257,19 @@ def test_the_expected_gradient_is_for_landscapes(own: str) -> None:
             methods.find(name)
 
 
+def test_what_searches_networks_is_no_method_of_landscapes_and_has_its_label_all_the_same(own: str) -> None:
+    for name in ("enas", "evolution", "darts_second_order"):
+        assert methods.find(name) is methods.ASIDE[name]
+        with pytest.raises(ValueError, match=f"method {name} .*: it searches networks"):
+            methods.find(name, landscape=True)
+        assert methods.label(name) == methods.ASIDE[name].label
+    assert methods.find("disarm", landscape=True) is methods.DISARM  # the control
+    for name, label in (("mine", "My method"), ("truth", "truth")):
+        assert methods.known_as(f"{own}:{name}") is not None
+        assert methods.label(f"{own}:{name}") == label
+    assert methods.known_as(f"{own}:none") is None
+
+
 SIZE = ["--edges", "2", "--candidates", "3"]
 CELLS = ["edges=2", "candidates=3", "steps=20", "replicates=6", "every=10"]
 TINY = ["network.units=6", "network.batch=20", "network.window=8", "network.least=60", "search.epochs=1"]
