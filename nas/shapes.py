@@ -56,7 +56,7 @@ def shaped(**shapes: str) -> Callable[[F], F]:
             return function(*arguments, **named)
 
         shown = ", ".join(f"{rule.name} {rule.written}" for rule in rules)
-        checked.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n    Shapes: {shown}.\n    "
+        checked.__doc__ = f"{inspect.getdoc(function) or ''}\n\nShapes: {shown}."
         checked.shapes = shapes  # type: ignore[attr-defined]
         return cast(F, checked)
 

@@ -3,8 +3,9 @@
 A landscape's own time says nothing of a search: it knows all losses. So the shipped step is timed on the toy regression
 (simulate/regression.py): E edges of K convolutions, `INPUTS` inputs, only the operations that run computed and stored.
 Seconds are those of one processor's work, so that waiting for a busy machine does not count, and methods take turns,
-round after round. Times belong to a machine, and no two measurements agree to the digit: they lie beside the cells, in
-seconds.json, and a cell holds none, so that its records are the same anywhere.
+round after round. A busy machine still slows some methods more than others, by a fifth or so (docs/howto/simulate.md).
+Times belong to a machine, and no two measurements agree to the digit: they lie beside the cells, in seconds.json, and a
+cell holds none, so that its records are the same anywhere.
 """
 
 import dataclasses
