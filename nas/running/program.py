@@ -61,14 +61,21 @@ def parser(name: str, about: str | None, adders: Iterable[Callable[[Commands], N
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse `arguments` and run the command they name; a device or a seed that cannot be is refused before.
 
-    Returns: its exit status; 2 for what was refused or found no memory (one line says why), 1 for what nobody expected
-    (one line says where its traceback is kept), 130 for Ctrl-C.
+    Returns: its exit status; 2 for what was refused, found no memory or could not be shown on standard output (one line
+    says why), 1 for what nobody expected (one line says where its traceback is kept), 130 for Ctrl-C.
     """
     before = {number: signal.getsignal(number) for number in STOPPING}
     _degrade_output()
     named = parser.prog
     try:
-        options = parser.parse_args(arguments)
+        try:
+            options = parser.parse_args(arguments)
+        except SystemExit:  # after its help, its version or what it refuses
+            if lost := _lost():
+                return _say(named, lost, 2)
+            raise
+        except OSError as error:
+            return _refuse(named, error)
         named = f"{parser.prog} {options.command}"
         if util.find_spec("fcntl") is None:
             return _say(named, NEEDS_POSIX, 2)
@@ -78,7 +85,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
                 _check_words(sys.argv[1:] if arguments is None else arguments)
                 _find_own_modules()
                 _check_machine(options)
-                return command(options)
+                status = command(options)
+                return _say(named, lost, 2) if (lost := _lost()) and not status else status
         except (Exception, SystemExit) as error:  # the one place that turns an error into a line
             if options.debug:
                 raise
@@ -186,6 +194,7 @@ def _check_machine(options: argparse.Namespace) -> None:
 
 
 def _refuse(command: str, error: BaseException) -> int:
+    _lost()
     if isinstance(error, OSError):
         path = f": {error.filename}" if error.filename and str(error.filename) not in str(error) else ""
         return _say(command, f"{error}{path}", 2)
@@ -195,6 +204,18 @@ def _refuse(command: str, error: BaseException) -> int:
         return _say(command, "no memory is left; ask for a smaller network or batch", 2)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return _say(command, f"unexpected: {shortened(what, 300)} (traceback: {_kept(error)})", 1)
+
+
+def _lost() -> str:
+    """Why standard output does not take what is still to be written, which is then dropped; empty where it does."""
+    if sys.stdout is None:  # it was closed before: nobody wants to read
+        return ""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more at its end
+        return f"standard output: {error.strerror}"
+    return ""
 
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # RuntimeErrors of PyTorch's allocators

@@ -134,6 +134,58 @@ def test_a_terminal_that_cannot_show_a_character_shows_another(monkeypatch: pyte
     assert raw.getvalue() == b"1 ? 2 ?\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["do"], "python -m test do: "),
+        (["do", "--named", "refused"], "python -m test do: the rule\n"),
+        (["do", "--named", "failed"], ""),
+        (["--version"], "python -m test: "),
+    ],
+)
+def test_a_full_disk_on_standard_output_is_one_line(words: list[str], says: str, buffered: str) -> None:
+    """Buffered, Python writes at its end, and would say so itself, in two lines and with a status of its own."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffered}
+
+    def answer(*words: str, to: str) -> subprocess.CompletedProcess[str]:
+        with open(to, "w") as output:
+            command = [sys.executable, "-c", SHOWS, *words]
+            return subprocess.run(
+                command, stdout=output, stderr=subprocess.PIPE, text=True, env=environment, check=False
+            )
+
+    lost = answer(*words, to="/dev/full")
+    assert lost.returncode == (3 if "failed" in words and not buffered else 2)
+    if lost.returncode == 2:
+        assert lost.stderr.startswith("python -m test do: " if buffered and words[0] == "do" else says)
+        assert lost.stderr.count("\n") == 1
+    else:
+        assert lost.stderr == ""  # the command has said its own
+    taken = answer(*words, to=os.devnull)
+    assert taken.returncode == {"refused": 2, "failed": 3}.get(words[-1], 0)  # control: a file that takes all
+
+
+SHOWS = """
+import sys
+from nas.running import program
+
+def show(options):
+    print("shown")
+    if options.named == "refused":
+        raise ValueError("the rule")
+    return 3 if options.named == "failed" else 0
+
+def add(commands):
+    made = commands.add_parser("do")
+    made.add_argument("--named", default="")
+    made.set_defaults(run_command=show)
+
+sys.exit(program.run(program.parser("test", None, [add]), sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("words", [["--named", ""], ["--named="], ["--path", ""]])
 def test_an_empty_word_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What a shell makes of "$METHOD" where METHOD is not set."""
