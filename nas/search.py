@@ -112,6 +112,7 @@ def search(
     >>> search(network, method="advantage", epochs=8, seed=0).architecture
     'layer=seen'
     """
+    seed = int(seed)  # a NumPy integer, too
     credited, chosen = _chosen(network, method, epochs, settings)
     derive.check(network, credited, chosen.derive)
     check_zero(network.space, credited, chosen)

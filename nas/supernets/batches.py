@@ -33,6 +33,11 @@ class Batches:
     shuffle: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Tensor | Stored):
+            raise ValueError(
+                f"inputs are one tensor or nas.Stored, not a {type(self.inputs).__name__}: put several into one, "
+                "and take it apart in the network"
+            )
         if not 1 <= self.size <= len(self.targets):
             raise ValueError(f"a minibatch of {self.size} does not fit {len(self.targets)} examples")
         if isinstance(self.inputs, Stored) and len(self.inputs) != len(self.targets):

@@ -76,14 +76,13 @@ class TorchDescent:
 
     def __init__(self, factory: "Factory", parameters: Mapping[str, Tensor]) -> None:
         self.parameters = dict(parameters)
+        if not callable(factory):
+            raise _no_descent(factory)
         self.optimiser = factory(list(self.parameters.values())) if self.parameters else None
         if not isinstance(self.optimiser, torch.optim.Optimizer | None) or isinstance(
             self.optimiser, torch.optim.LBFGS
         ):
-            made = type(self.optimiser).__name__
-            raise ValueError(
-                f"descent is a Descent or makes an optimiser of torch.optim that steps once a minibatch, not {made}"
-            )
+            raise _no_descent(self.optimiser)
         self.rates = [float(group["lr"]) for group in self._groups()]
         told = [{name: part for name, part in group.items() if name != "params"} for group in self._groups()]
         self.about = f"{type(self.optimiser).__name__} {told}"
@@ -133,3 +132,10 @@ Factory = Callable[[Iterable[Any]], torch.optim.Optimizer]
 def _clip_scale(norm: Tensor, largest: float) -> Tensor:
     """As `nas.optimisers.clip_scale`, with PyTorch's 1e-6 on the norm, as the published weights' SGD clips."""
     return (largest / (norm + 1e-6)).clamp(max=1.0)
+
+
+def _no_descent(given: object) -> ValueError:
+    made = type(given).__name__
+    return ValueError(
+        f"descent is a Descent or makes an optimiser of torch.optim that steps once a minibatch, not {made}"
+    )

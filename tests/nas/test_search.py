@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ def test_a_call_finds_what_a_run_folder_finds(tmp_path: Path) -> None:
     settings = SearchSettings(epochs=12, warmup_epochs=3, rate=0.1, record_every=7)
     with open_run(tmp_path / "run", settings) as run:
         result = search_in(run, Tiny(), settings, 4)
-    called = nas.search(Tiny(), "advantage", 12, 4, rate=0.1, record_every=7)  # a quarter is warm-up
+    called = nas.search(Tiny(), "advantage", 12, np.int64(4), rate=0.1, record_every=7)  # a quarter is warm-up
     assert result is not None
     assert {**called.result, "seconds": 0} == {**result, "seconds": 0}
     assert without_seconds(called.records) == without_seconds(records(tmp_path / "run"))

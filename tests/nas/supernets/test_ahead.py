@@ -270,7 +270,7 @@ def test_stopped_and_resumed_ends_bit_identical(tmp_path: Path, stop_at: int) ->
 
 
 TINY = {
-    "ptb": ["network.units=6", "network.batch=20", "network.window=8", "network.least=60"],
+    "ptb": ["network.units=6", "network.batch=400", "network.window=8", "network.least=60"],
     "digits": ["network.channels=2", "network.batch=100"],
 }
 

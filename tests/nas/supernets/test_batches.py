@@ -72,3 +72,11 @@ def test_a_size_that_does_not_fit_is_refused(size: int) -> None:
         Batches(NUMBERS.float(), NUMBERS, size)
     assert Batches(NUMBERS.float(), NUMBERS, 7).steps == 1
     assert Batches(NUMBERS.float(), NUMBERS, 1).steps == 7
+
+
+def test_several_inputs_are_refused_in_one_line() -> None:
+    with pytest.raises(
+        ValueError, match=r"inputs are one tensor or nas\.Stored, not a tuple: put several into one"
+    ) as refused:
+        Batches((NUMBERS, NUMBERS), NUMBERS, 2)
+    assert "\n" not in str(refused.value)

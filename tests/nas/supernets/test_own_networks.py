@@ -284,7 +284,7 @@ def test_control_forgotten_moments_end_elsewhere() -> None:
 
 
 def test_what_is_no_optimiser_is_refused_when_made() -> None:
-    for wrong in (torch.optim.LBFGS, lambda parameters: 3):
+    for wrong in (torch.optim.LBFGS, lambda parameters: 3, torch.optim.SGD([torch.zeros(1)], lr=0.1)):
         with pytest.raises(ValueError, match=r"makes an optimiser of torch\.optim that steps once a minibatch"):
             made(descent=wrong)
 
