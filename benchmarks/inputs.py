@@ -359,6 +359,7 @@ READERS = {
 OWN = {
     "nas/running/trackers.py": "trackers.json of a run, which can only lose its tracker",
     "nas/tasks/cells/source.py": "config.toml of a run, by `config.read_toml`",
+    "nas/running/program.py": "the null device, which takes what a full disk does not",
     "nas/running/elsewhere.py": "run folders as bytes, to and from a worker that may run anything anyway",
     "simulate/demo.py": "what the same demo wrote a moment ago",
     "theory/results.py": "the toolkit's own figures on file",
