@@ -80,10 +80,10 @@ def asng(threshold: float = 1.5) -> Optimiser:
 
     Delta follows the signal: steps grow while the accumulated whitened steps, `path`, are longer than a random walk's
     times `threshold` (in squares), and shrink otherwise. The published rate is 1. Only the gradient's direction counts:
-    with the leave-one-out gradient of two samples this is ASNG-NAS itself, whose utilities are their ranks.
+    with the leave-one-out gradient of two samples this is ASNG-NAS, whose utilities are their ranks, but for one bound.
     No probability falls below 1 / (E (K - 1)), at which one edge a sample explores; where that is more than half of the
-    uniform probability, in the smallest games, that half is the floor. A step beyond one above the floor counts as
-    one; the published code has no such bound. A gradient of zero changes nothing.
+    uniform probability, in the smallest games, that half is the floor. The bound: a step beyond one above the floor
+    counts as one, which the published code does not do. A gradient of zero changes nothing.
     """
 
     def update(logits: Any, gradient: Any, moments: Moments, rate: Any, step: Any) -> tuple[Any, Moments]:

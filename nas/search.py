@@ -7,6 +7,7 @@ loop: `nas.running.searching`.
 """
 
 import math
+import operator
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ def search(
     >>> search(network, method="advantage", epochs=8, seed=0).architecture
     'layer=seen'
     """
-    seed = int(seed)  # a NumPy integer, too
+    seed = operator.index(seed)  # a NumPy integer is one, too; 0.5 is not
     credited, chosen = _chosen(network, method, epochs, settings)
     derive.check(network, credited, chosen.derive)
     check_zero(network.space, credited, chosen)

@@ -198,6 +198,8 @@ def test_a_call_with_what_does_not_go_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=says):
             nas.search(Tiny(), **asked)
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        nas.search(Tiny(), epochs=2, seed=0.5)  # type: ignore[arg-type]
     assert nas.search(Tiny(), epochs=2, optimiser="natural", rate=0.01).steps == 20  # the control
 
 
