@@ -61,7 +61,7 @@ def study_in(
         result = study.run_study(cells, settings.machine, run, executor, stopped)
         if result is None:
             return None
-        prices.write(folder, cells)
+        prices.write(folder, cells, tell)
         report.write(folder)
         run.finish(result)
     return folder

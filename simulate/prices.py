@@ -12,7 +12,7 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 
 from nas import methods, optimisers, step
 from nas.judging.statistics import quartiles
-from nas.running import config, files, runs
+from nas.running import config, files, plugins, runs
 from nas.running.runs import RunError
 from simulate import regression
 from simulate.run import Setting
@@ -63,11 +63,11 @@ def key_of(setting: Setting) -> Key:
     return setting.method, setting.edges, setting.candidates, setting.samples
 
 
-def measured(settings: Sequence[Setting]) -> list[Price]:
+def measured(settings: Sequence[Setting], tell: Callable[[str], None] = print) -> list[Price]:
     """The price of a step of every method, size and number of samples among the settings.
 
     Left out are networks of more than `LARGEST` operations, and methods that no network serves, such as the exact
-    gradient. An estimator of a user's own that fails on this network has no price either.
+    gradient. A method of a user's own that fails on this network has no price either, and `tell` hears why.
 
     >>> [price] = measured([Setting(edges=2, candidates=2)])
     >>> price.method, price.lower <= price.seconds <= price.upper
@@ -79,8 +79,10 @@ def measured(settings: Sequence[Setting]) -> list[Price]:
             try:
                 steps[key] = _step(*key)
                 steps[key]()  # the first call of a kernel is not its price
-            except Exception:  # whatever a user's own function does, that worked on its landscape
+            except Exception as error:  # whatever a user's own function does, that worked on its landscape
                 steps.pop(key, None)
+                if plugins.is_own(key[0]):
+                    tell(_without(*key, plugins.why(error)))
         taken: dict[Key, list[float]] = {key: [] for key in steps}
         begun = time.perf_counter()
         for number in range(ROUNDS if steps else 0):
@@ -97,9 +99,10 @@ def measured(settings: Sequence[Setting]) -> list[Price]:
     return prices
 
 
-def write(folder: Path, settings: Sequence[Setting]) -> None:
+def write(folder: Path, settings: Sequence[Setting], tell: Callable[[str], None] = print) -> None:
     """Measure, into a study's run folder."""
-    told = {"about": runs.about_this_program(), "steps": [dataclasses.asdict(price) for price in measured(settings)]}
+    steps = [dataclasses.asdict(price) for price in measured(settings, tell)]
+    told = {"about": runs.about_this_program(), "steps": steps}
     files.write_atomically(folder / FILE, json.dumps(told, indent=1) + "\n")
 
 
@@ -123,7 +126,7 @@ def read(folder: Path) -> dict[Key, Price]:
 def _step(method: str, edges: int, candidates: int, samples: int) -> Any:
     """A call that takes one step, halfway through a search."""
     if edges * candidates > LARGEST:
-        raise ValueError(f"{edges * candidates} operations")
+        raise ValueError(f"{edges * candidates} operations, where at most {LARGEST} are timed")
     found = dataclasses.replace(methods.find(method), zero_policy="plain")  # no zero operation there
     network = regression.cells(0, [0], edges, candidates)
     random = stream(0, "prices")
@@ -135,6 +138,15 @@ def _step(method: str, edges: int, candidates: int, samples: int) -> Any:
     optimiser = optimisers.adam()
     state = step.start(found, optimiser, torch.zeros_like(network.teacher))
     return lambda: step.architecture_step(found, optimiser, state, problem, uniforms, 0.01, 0.5, samples=samples)
+
+
+def _without(method: str, edges: int, candidates: int, samples: int, why: str) -> str:
+    """What is said of a step that cannot be timed."""
+    several = f", {samples} samples" if samples > 1 else ""
+    return (
+        f"no seconds for {method} ({edges} edges of {candidates} operations{several}): its step fails on the toy "
+        f"regression, in float32 of torch, with {why}"
+    )
 
 
 @contextmanager

@@ -65,6 +65,7 @@ OF_NO_MODULE = {
     "tests/docs/test_lengths.py": "docs",
     "tests/docs/test_results.py": "docs/results",
     "tests/docs/test_notebook.py": "docs/site/notebook.py",
+    "tests/examples/test_a_strangers_draw.py": "theory/testing.py",
     "tests/examples/test_a_strangers_estimator.py": "theory/testing.py",
     "tests/docs/test_site.py": "docs/site",
     "tests/docs/test_systems.py": "docs",

@@ -4,9 +4,11 @@ import itertools
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nas.running import plugins
 from nas.running.runs import RunError
 from simulate import prices
 from simulate.prices import Price
@@ -24,6 +26,31 @@ def test_every_kind_of_step_has_a_price_once() -> None:
 
 def test_what_no_network_serves_has_none() -> None:
     assert prices.measured([Setting(method="exact"), Setting(edges=40, candidates=40)]) == []
+
+
+def steady(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    return (gates * gate_gradient).sum(axis=-1)[..., None] * (gates - probabilities)
+
+
+def large(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    if gates.shape[-2] > 1:
+        raise RuntimeError("a table of one edge\nis all that I have")
+    return steady(probabilities, gates, gate_gradient)
+
+
+def test_a_method_of_ones_own_that_fails_is_named_with_the_reason(tmp_path: Path) -> None:
+    """In one line, where another size of it and another method of one's own have their price."""
+    said: list[str] = []
+    mine, failing = f"{__name__}:steady", f"{__name__}:large"
+    asked = [(mine, 2, 1), (failing, 1, 1), (failing, 2, 1), (failing, 2, 3)]
+    with plugins.allowing([__name__]):
+        prices.write(tmp_path, [Setting(method=m, edges=e, candidates=2, samples=s) for m, e, s in asked], said.append)
+    assert list(prices.read(tmp_path)) == [(mine, 2, 2, 1), (failing, 1, 2, 1)]
+    assert said == [
+        f"no seconds for {failing} (2 edges of 2 operations{samples}): its step fails on the toy regression, "
+        "in float32 of torch, with RuntimeError: a table of one edge is all that I have"
+        for samples in ("", ", 3 samples")
+    ]
 
 
 def test_seconds_are_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from nas import estimators
-from nas.methods import METHODS
+from nas import estimators, policy
+from nas.methods import METHODS, Method
+from nas.samples import Draw, Sample, edge_noise
 from theory.cases import Case
 from theory.claims.t5_taylor_bias import FLIP
 from theory.testing import (
+    POINTS,
     assert_bias,
     assert_descends,
     assert_unbiased,
@@ -78,9 +80,85 @@ def test_what_is_no_function_is_refused_before_anything_is_summed() -> None:
         assert_unbiased(averaging)
 
 
-def test_what_is_not_rational_says_so() -> None:
-    with pytest.raises(ValueError, match="parsec is not rational here"):
-        assert_unbiased(METHODS["parsec"])
+# ------------------------------------------------------------------ where there is no sum in fractions
+
+
+def rooted(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """Unbiased, and not rational: the loss as the logarithm of its exponential."""
+    return np.log(np.exp(loss))[..., None, None] * (gates - probabilities)
+
+
+def a_little_too_long(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return (1 + 1e-6) * rooted(probabilities, gates, loss)
+
+
+def test_what_is_not_rational_is_held_to_rounding() -> None:
+    assert_unbiased(rooted, cases=10)
+    assert_descends(rooted, cases=10)
+    with pytest.raises(AssertionError, match="a_little_too_long is biased"):
+        assert_unbiased(a_little_too_long, cases=10)
+    with pytest.raises(AssertionError, match="parsec is biased"):
+        assert_unbiased(METHODS["parsec"], "additive", cases=3)
+
+
+def mixed(logits: Any) -> Any:
+    return 0.9 * policy.softmax(logits) + 0.1 / logits.shape[-1]
+
+
+def one(logits: Any, uniforms: Any, temperature: Any) -> Sample:
+    gates = policy.draw(mixed(logits), uniforms)
+    return Sample(mixed(logits), gates, gates)
+
+
+def score(probabilities: Any, gates: Any, loss: Any) -> Any:
+    softmax = (probabilities - 0.1 / gates.shape[-1]) / 0.9
+    chosen = 0.9 * (gates * softmax / probabilities).sum(axis=-1)
+    return (loss[..., None] * chosen)[..., None] * (gates - softmax)
+
+
+def forgetful(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """The score of a softmax, which this policy is not."""
+    return loss[..., None, None] * (gates - probabilities)
+
+
+OWN = Draw(one, edge_noise, mixed)
+FLOORED = Method("floored", "Floored", score, OWN)
+FORGETFUL = Method("forgetful", "Forgetful", forgetful, OWN)
+CLIMBING = Method("climbing", "Climbing", turned, OWN)
+TWICE = Method("twice", "Twice", lambda probabilities, gates, loss: 2 * score(probabilities, gates, loss), OWN)
+STILL = Method("still", "Still", nothing, OWN)
+
+
+def test_a_draw_of_ones_own_is_integrated_against_the_gradient_of_its_own_policy() -> None:
+    assert_unbiased(FLOORED, cases=8)
+    with pytest.raises(AssertionError, match="forgetful is biased") as caught:
+        assert_unbiased(FORGETFUL, "additive", cases=2)
+    small = again(str(caught.value))
+    assert np.shape(small.weights) == (1, 2)
+    assert sorted(np.abs(small.losses).ravel().tolist()) == [0, 1]
+
+
+def test_one_point_of_an_integral_is_no_bias() -> None:
+    """All 16 scramblings count as many of 1,024 points below 0.9 x 6/11 + 0.05, and miss by less than one."""
+    case = Case("quadratic", np.array([[0], [-1], [0]]), np.array([[6, 5]]), F(1), np.array([[0, 0]]))
+    found = moments(FLOORED, case.problem(False), case.policy(False))
+    assert 0 < abs(found.bias).max() < np.sqrt(found.total_variance) / POINTS
+    assert found.error < 1e-15
+    assert_bias(FLOORED, case.problem(False), case.policy(False), [[0, 0]])
+    with pytest.raises(AssertionError, match="the bias of twice is"):
+        assert_bias(TWICE, case.problem(False), case.policy(False), [[0, 0]])
+
+
+def test_descent_and_variance_of_a_draw_of_ones_own() -> None:
+    assert_descends(FLOORED, "additive", "table", cases=3)
+    with pytest.raises(AssertionError, match="the mean step of climbing climbs"):
+        assert_descends(CLIMBING, "additive", cases=2)
+    with pytest.raises(AssertionError, match="the mean step of still does not descend"):
+        assert_descends(STILL, "additive", cases=2)
+    assert_variance_below(FLOORED, FLOORED, "table", cases=3)
+    assert_variance_below(FLOORED, TWICE, "table", cases=3)
+    with pytest.raises(AssertionError, match="twice has more variance than floored"):
+        assert_variance_below(TWICE, FLOORED, "additive", cases=2)
 
 
 # ------------------------------------------------------------------ bias, variance, descent
