@@ -31,11 +31,6 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
         raise ValueError(f"cannot export to {to.name}: its ending must be one of {', '.join(FORMS)}")
     if weights is not None and to.suffix not in (".py", ".onnx"):
         raise ValueError(f"--weights belongs to a module, FILE.py or FILE.onnx, not to {to.name}")
-    if to.suffix == ".onnx":
-        if weights is None:
-            raise ValueError(f"{to.name} holds weights: add --weights RUN, of the search or of a training from scratch")
-        if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-            raise ValueError(f"{to.name} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     result, experiment = runs.result(folder), experiments.reload(folder)
     files.check_target(to)
     task = tasks.find(experiment.task)
@@ -48,7 +43,13 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
         named = (space.operations[choice] for choice in result["choices"])
         exported = Exported(tuple((*edge, name) for edge, name in zip(space.edges, named, strict=True)))
     if to.suffix == ".onnx":
-        runs.write_atomically(to, onnx(exported, task.name))
+        if exported.asked is None:
+            raise ValueError(
+                f"the network of task {task.name} loops over its input, which ONNX would unroll: export FILE.py"
+            )
+        if weights is None:
+            raise ValueError(f"{to.name} holds weights: add --weights RUN, of the search or of a training from scratch")
+        runs.write_atomically(to, onnx(exported))
         return [to]
     text = {".py": lambda: exported.source, ".json": lambda: genotype(result, exported), ".dot": lambda: dot(exported)}
     runs.write_atomically(to, text[to.suffix]())
@@ -64,16 +65,16 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
 NEEDED = ("onnx", "onnxscript")  # of torch.onnx
 
 
-def onnx(exported: Exported, name: str) -> bytes:
+def onnx(exported: Exported) -> bytes:
     """The exported module with its weights as an ONNX model, of any number of inputs at once.
 
-    Raises: ValueError in one line if the network loops over its input, or PyTorch cannot write it.
+    Raises: ValueError in one line if a package is missing, or PyTorch cannot write it.
     """
     import torch
     from safetensors.torch import save
 
-    if exported.asked is None:
-        raise ValueError(f"the network of task {name} loops over its input, which ONNX would unroll: export FILE.py")
+    if missing := [package for package in NEEDED if importlib.util.find_spec(package) is None]:
+        raise ValueError(f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     module: dict[str, Any] = {"__name__": "exported"}
     exec(compile(exported.source, "exported.py", "exec"), module)  # the toolkit's own words, or the task's
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -148,8 +148,8 @@ class Exported:
     """What a search found, to be taken away. edges: (source, target, operation) of the cell.
 
     source: a Python module that builds the network with PyTorch alone, and whose load(FILE) gives it weights; tensors:
-    its `state_dict`, where weights are wanted. asked: two inputs of the network, (2, …), for ONNX; None where it loops
-    over its input.
+    its `state_dict`, where weights are wanted. asked: two inputs of the network, (2, …), for ONNX, wherever it has one;
+    None where it loops over its input.
     """
 
     edges: tuple[tuple[int, int, str], ...]

@@ -43,13 +43,13 @@ def exported(
     architecture: str = result["architecture"]
     operations = [space.OPERATIONS[choice] for choice in space.read(architecture)]
     edges = tuple((*edge, name) for edge, name in zip(space.EDGES, operations, strict=True))
+    asked = torch.zeros(2, kind.colours, *sides, dtype=torch.uint8)
     if weights is None:  # as the benchmark trains it
-        return Exported(edges, source(architecture, kind, size, affine=True, running=True, names=names))
+        return Exported(edges, source(architecture, kind, size, affine=True, running=True, names=names), asked=asked)
     tensors = _tensors(architecture, list(result["choices"]), weights)
     cells = config.read_toml(weights / runs.CONFIG).get("cells", size.cells)  # a training on CIFAR-10 says its own
     affine, running = "norm.weight" in tensors, "norm.running_mean" in tensors
     trained = Size(len(tensors["stem.conv.weight"]), cells)
-    asked = torch.zeros(2, kind.colours, *sides, dtype=torch.uint8)
     return Exported(edges, source(architecture, kind, trained, affine, running, names), tensors, asked)
 
 

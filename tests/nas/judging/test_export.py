@@ -208,7 +208,7 @@ def test_onnx_answers_as_the_module(tmp_path: Path, architecture: str, statistic
             tensor.add_(torch.rand(tensor.shape) if "var" in name else 0.2 * torch.randn(tensor.shape))
     run = scratch_run(tmp_path / "trained", {f"model.{n}": t for n, t in model.state_dict().items()}, architecture)
     result = {"architecture": architecture, "choices": list(nasbench201.read(architecture))}
-    (tmp_path / "cell.onnx").write_bytes(onnx(of_images.export(ImageSettings(cells=1), result, run), "cifar10"))
+    (tmp_path / "cell.onnx").write_bytes(onnx(of_images.export(ImageSettings(cells=1), result, run)))
     evaluator = reference.ReferenceEvaluator(str(tmp_path / "cell.onnx"))
     gates = torch.ones(6, 1)
     model.eval()
@@ -221,15 +221,24 @@ def test_onnx_answers_as_the_module(tmp_path: Path, architecture: str, statistic
         assert abs(found - expected[:, ::-1]).max() > 1e-2 * abs(expected).max()  # the control
 
 
-def test_onnx_of_a_loop_or_without_its_packages_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    searched_text(folder)
+def test_onnx_of_a_loop_or_without_its_packages_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that has no ONNX is refused before anybody is sent to install something for it."""
+    text, images = tmp_path / "text", tmp_path / "images"
+    searched_text(text)
+    searched_images(images)
     monkeypatch.setattr("nas.judging.export.NEEDED", ("json", "no_such_package"))
-    with pytest.raises(ValueError, match=r"cell\.onnx needs no_such_package: pip install no_such_package"):
-        export(folder, tmp_path / "cell.onnx", folder)
-    monkeypatch.setattr("nas.judging.export.NEEDED", ("json",))
-    with pytest.raises(ValueError, match="the network of task ptb loops over its input"):
-        export(folder, tmp_path / "cell.onnx", folder)
+    loops = "the network of task ptb loops over its input, which ONNX would unroll: export FILE.py"
+    lines = {
+        (text,): loops,
+        (text, "--weights", text): loops,
+        (images,): "cell.onnx holds weights: add --weights RUN, of the search or of a training from scratch",
+        (images, "--weights", images): "ONNX needs no_such_package: pip install no_such_package",
+    }
+    for words, line in lines.items():
+        assert main(["export", "--to", str(tmp_path / "cell.onnx"), *map(str, words)]) == 2
+        assert capsys.readouterr().err == f"python -m nas export: {line}\n"
     assert not (tmp_path / "cell.onnx").exists()
 
 
@@ -257,7 +266,6 @@ def test_what_cannot_be_exported_is_said_in_one_line(tmp_path: Path, capsys: pyt
     folder = tmp_path / "run"
     searched_text(folder)
     lines = {
-        ("--to", "cell.onnx"): "cell.onnx holds weights: add --weights RUN",
         ("--to", "cell"): "its ending must be one of .py, .json, .dot, .onnx",
         (
             "--to",
