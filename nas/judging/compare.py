@@ -31,7 +31,7 @@ from nas.running import config, runs
 from nas.running.pool import side_by_side
 from nas.settings import SearchSettings
 from nas.tasks import experiments
-from nas.tasks.task import Comparison, Experiment, Measure, Points, Row
+from nas.tasks.task import Comparison, Experiment, Measure, Points, Row, Training
 
 METHODS = ("advantage", "gdas", "reinforce", "proxyless", "parsec")
 ALWAYS = "random"
@@ -56,7 +56,7 @@ def compare(comparison: Comparison[Any]) -> dict[str, Any] | None:
     if folders is None:
         return None
     equal = equal_time({name: [f for n, f in zip(searched, folders, strict=True) if n == name] for name in names})
-    trained = side_by_side(_train, comparison, measure.trainings(comparison, folders, equal))
+    trained = _trained(comparison, measure.trainings(comparison, folders, equal))
     if trained is None:
         return None
     curves: dict[str, list[Points]] = {name: [] for name in names}
@@ -264,8 +264,30 @@ def _with_method(experiment: Experiment[Any], name: str) -> Experiment[Any]:
     return replace(experiment, search=search)
 
 
+def _trained(comparison: Comparison[Any], trainings: Sequence[Training]) -> list[Row] | None:
+    """The figures of all trainings; None if stopped.
+
+    Workers of a cluster may not see what is finished under the root: they are given what is not. Stopped before its
+    first step, a training answers if it is finished.
+    """
+    known: dict[Training, Row] = {}
+    if comparison.scheduler is not None:
+        asking = replace(comparison, stopped=_at_once)
+        known = {one: row for one in trainings if (row := _train(asking, *one)) is not None}
+    left = [one for one in trainings if one not in known]
+    rows = side_by_side(_train, comparison, left)
+    if rows is None:
+        return None
+    known.update(zip(left, rows, strict=True))
+    return [known[one] for one in trainings]
+
+
 def _train(comparison: Comparison[Any], architecture: str, seed: int) -> Row | None:
     return measure_of(comparison).train(comparison, architecture, seed)
+
+
+def _at_once() -> bool:
+    return True
 
 
 def _text(part: dict[str, Any] | None) -> str:

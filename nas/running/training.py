@@ -56,12 +56,16 @@ def once(
 ) -> dict[str, Any] | None:
     """The row of one training: from its finished run folder, or by training there, or by going on; None if stopped.
 
+    Stopped before its first step, a training that is not finished leaves nothing behind.
+
     Args: recipe, a dataclass with architecture and seed, all that the training depends on; row, what is said of the
     trained network. Architecture, epochs, seed and seconds are said of every one.
     Raises: Diverged at a loss that is not finite.
     """
     if (folder / runs.RESULT).exists():
         return runs.result(folder)
+    if stopped():
+        return None
     with runs.open_run(folder, recipe, device) as run:
         trained = trainee()
         seconds = train(run, trained, epochs, recipe.architecture, stopped)

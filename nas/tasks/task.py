@@ -188,7 +188,8 @@ class Measure(Generic[S]):
     describe: what is searched on, for people; asked first. Raises: ValueError in one line if data is missing.
     points: (comparison, finished run folder, equal time in seconds) -> what the search stood for, and when.
     trainings: all that must be trained from scratch for `points` and `references`; done first, side by side.
-    train: (comparison, architecture, seed) -> figures of one training, never done twice; None if stopped.
+    train: (comparison, architecture, seed) -> figures of one training, never done twice; None if stopped, and at once
+    if `comparison.stopped()` says so before its first step.
     references: what else belongs beside the methods, name -> one value a seed.
     """
 

@@ -16,7 +16,7 @@ import pytest
 from nas import __main__ as program
 from nas.data.places import VARIABLE
 from nas.judging import compare
-from nas.running import runs
+from nas.running import elsewhere, runs, training
 from nas.tasks import experiments
 from nas.tasks.task import Comparison
 
@@ -226,6 +226,36 @@ def test_on_a_cluster_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
     assert len(folders) == 2
     starts = [len(runs.sessions(folder)) for folder in folders]
     assert sum(starts) > 2  # one was begun again: on another worker, and not from nothing
+
+
+def test_a_finished_training_is_not_repeated_on_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers have no disk in common with who asks: they cannot know what is finished there."""
+    distributed = pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
+    trained: list[Path] = []
+    train = training.train
+
+    def counted(run: runs.Run, *rest: Any) -> float | None:
+        trained.append(run.folder)
+        return train(run, *rest)
+
+    monkeypatch.setattr(elsewhere, "_sees", lambda root, mark: False)
+    monkeypatch.setattr(training, "train", counted)  # the worker is in this process
+    here = Comparison(
+        experiments.load("digits", None, None, ["network.channels=2", "network.final_epochs=1"]), (), 1, tmp_path
+    )
+    one, other = ((f"|none~0|+|none~0|none~1|+|none~0|none~1|{last}~2|", 0) for last in ("none", "skip_connect"))
+    quick = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(protocol="tcp", **quick) as cluster:
+        asked = replace(here, scheduler=cluster.scheduler_address)
+        first = compare._trained(asked, [one])
+        both = compare._trained(asked, [other, one])
+    assert first is not None
+    assert both is not None
+    assert [row["architecture"] for row in both] == [other[0], one[0]]
+    assert both[1] == first[0]
+    assert len(trained) == 2
+    assert not [folder for folder in trained if tmp_path in folder.parents]  # none was trained by who asks
+    assert compare._trained(here, [one, other]) == [both[1], both[0]]  # finished here, too
 
 
 def _kill_who_records(root: Path, victims: set[int]) -> None:

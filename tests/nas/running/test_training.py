@@ -69,6 +69,14 @@ def test_stopped_anywhere_it_goes_on_to_the_same_end(tmp_path: Path, stop_at: in
     assert [{**r, "seconds": 0} for r in of_parts] == [{**r, "seconds": 0} for r in of_whole]
 
 
+def test_stopped_before_its_first_step_it_answers_only_if_it_is_finished(tmp_path: Path) -> None:
+    assert trained(tmp_path / "run", stopped=lambda: True) is None
+    assert not (tmp_path / "run").exists()
+    row = trained(tmp_path / "run")
+    assert row is not None
+    assert trained(tmp_path / "run", stopped=lambda: True) == row
+
+
 def test_what_is_finished_is_read_and_not_done_again(tmp_path: Path) -> None:
     first = trained(tmp_path / "run")
 
