@@ -115,7 +115,8 @@ def _add_derive(commands: program.Commands) -> None:
     parser.add_argument(
         "how",
         metavar="HOW",
-        help="argmax, best_seen, ranked:N (the best of N drawn cells) or tuned:N:M:E (M of them train E epochs alone)",
+        help="argmax, best_seen, ranked:N (the best of N drawn cells), tuned:N:M:E (M of them train E epochs alone) "
+        "or climbed:N (from the argmax edge by edge, N cells at most)",
     )
     add_machine(parser)
     parser.set_defaults(run_command=_derive)

@@ -4,10 +4,13 @@
 `best_seen`: the sample of an architecture step with the lowest minibatch loss. `ranked:N`: of the argmax and N cells
 that the final policy draws, the one with the lowest held-out loss under the shared weights. `tuned:N:M:E`: the same,
 but the M best of them first train alone for E epochs, each from the shared weights, and are judged after that.
+`climbed:N`: from the argmax on, one edge after another takes the operation with the lowest held-out loss beside what
+the others have, until none wants another or N cells were judged.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeVar
@@ -43,11 +46,17 @@ class Derived:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`ranked:N` or `tuned:N:M:E`: so many are drawn, and the so many best train alone for so many epochs."""
+    """Which cells are judged: drawn ones, or those met on a climb.
 
-    drawn: int
+    - drawn: so many from the policy.
+    - tuned, epochs: the so many best of these train alone for so many epochs.
+    - climbed: so many at most on a climb.
+    """
+
+    drawn: int = 0
     tuned: int = 0
     epochs: int = 0
+    climbed: int = 0
 
 
 def derive(
@@ -55,9 +64,9 @@ def derive(
 ) -> Derived | None:
     """The architecture that a search at `now` stands for; None if stopped during a ranking.
 
-    Args: how, `argmax`, `best_seen`, `ranked:N` or `tuned:N:M:E`. A ranking asks `network.validate` once for each
-    different cell; its draws follow the search's own, so the same search ranks the same cells. The network stays, or is
-    put back, as it was.
+    Args: how, `argmax`, `best_seen`, `ranked:N`, `tuned:N:M:E` or `climbed:N`. A ranking asks `network.validate` once for
+    each different cell; its draws follow the search's own, so the same search ranks the same cells. The network stays,
+    or is put back, as it was.
     """
     argmax = step.architecture(method, now.state)
     if how == "best_seen":
@@ -67,26 +76,54 @@ def derive(
     if (ranking := ranking_of(how)) is None:
         return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
 
-    figures: dict[Choices, dict[str, float]] = {}
-    for gates in shown([argmax, *drawn(network, method, now, ranking.drawn)], "ranking", "cell"):
+    figures, losses = dict[Choices, dict[str, float]](), dict[Choices, float]()
+    cells: Iterable[Choices] = map(chosen_by, (argmax, *drawn(network, method, now, ranking.drawn)))
+    if ranking.climbed:
+        cells = itertools.islice(climb(chosen_by(argmax), network.space.shape[1], losses), ranking.climbed)
+    for choices in shown(cells, ranking.climbed or 1 + ranking.drawn, "ranking", "cell"):
         if stopped():
             return None
-        choices = tuple(policy.choices(gates).tolist())
-        if choices not in figures:
-            figures[choices] = network.validate(gates)
-    ranked = best_first({choices: loss_of(told) for choices, told in figures.items()})
+        if choices not in losses:
+            figures[choices] = network.validate(gates_of(choices, network))
+            losses[choices] = loss_of(figures[choices])
+    ranked = best_first(losses)
 
     tuned = []
     if ranking.tuned:
-        losses = trained_alone(network, [choices for choices, _ in ranked[: ranking.tuned]], ranking.epochs, stopped)
-        if losses is None:
+        alone = trained_alone(network, [choices for choices, _ in ranked[: ranking.tuned]], ranking.epochs, stopped)
+        if alone is None:
             return None
-        tuned = best_first(losses)
+        tuned = best_first(alone)
 
     chosen, _ = (tuned or ranked)[0]
     lists = ([(network.space.write(choices), loss) for choices, loss in part] for part in (ranked, tuned))
     in_all, of_tuned = lists
     return Derived(list(chosen), figures[chosen], in_all, of_tuned or None)
+
+
+def climb(start: Choices, operations: int, losses: Mapping[Choices, float]) -> Iterator[Choices]:
+    """Which architecture is to be judged next, on the way down from `start` by one edge at a time?
+
+    One edge after another is tried with each of its operations and takes the best, until no edge changes any more: a
+    descent along coordinates, which sees what edges are worth together as far as one change shows it.
+
+    Args: losses, of those that were yielded so far: the caller adds each before it asks for the next.
+
+    >>> losses = {}
+    >>> for cell in climb((0, 0), 2, losses):
+    ...     losses[cell] = {(0, 0): 3.0, (1, 0): 4.0, (0, 1): 2.0, (1, 1): 1.0}[cell]
+    >>> losses  # edge 0 stays, edge 1 changes, and beside that edge 0 changes, too
+    {(0, 0): 3.0, (1, 0): 4.0, (0, 1): 2.0, (1, 1): 1.0}
+    """
+    at, unchanged = start, 0
+    yield at
+    for edge in itertools.cycle(range(len(start))):
+        row = [(*at[:edge], operation, *at[edge + 1 :]) for operation in range(operations)]
+        yield from (cell for cell in row if cell not in losses)
+        best = min(row, key=losses.__getitem__)
+        at, unchanged = (best, 1) if losses[best] < losses[at] else (at, unchanged + 1)
+        if unchanged >= len(start):
+            return
 
 
 def trained_alone(
@@ -100,10 +137,9 @@ def trained_alone(
     shared = {name: tensor.clone() for name, tensor in network.state().items()}
     losses: dict[Choices, float] = {}
     total = epochs * network.steps_per_epoch
-    eye = torch.eye(network.space.shape[1], device=network.device)
     for number, choices in enumerate(candidates, 1):
-        gates = eye[list(choices)]
-        for done in shown(range(total), f"candidate {number} of {len(candidates)}", "step"):
+        gates = gates_of(choices, network)
+        for done in shown(range(total), total, f"candidate {number} of {len(candidates)}", "step"):
             if stopped():
                 network.load(shared)
                 return None
@@ -113,10 +149,21 @@ def trained_alone(
     return losses
 
 
-def shown(things: Sequence[T], title: str, unit: str) -> Iterable[T]:
+def shown(things: Iterable[T], most: int, title: str, unit: str) -> Iterable[T]:
     """The same, behind a progress bar on a terminal."""
-    bar: Iterable[T] = tqdm(things, desc=title, unit=unit, disable=processes.rank() > 0 or None)
+    bar: Iterable[T] = tqdm(things, total=most, desc=title, unit=unit, disable=processes.rank() > 0 or None)
     return bar
+
+
+def chosen_by(gates: Tensor) -> Choices:
+    """The architecture of one-hot gates (E, K)."""
+    return tuple(policy.choices(gates).tolist())
+
+
+def gates_of(choices: Choices, network: ParentNetwork) -> Tensor:
+    """The same as one-hot gates (E, K), on the network's device."""
+    gates: Tensor = torch.eye(network.space.shape[1], device=network.device)[list(choices)]
+    return gates
 
 
 def best_first(losses: dict[Choices, float]) -> list[tuple[Choices, float]]:
@@ -148,14 +195,20 @@ def loss_of(figures: dict[str, float]) -> float:
 
 
 def ranking_of(how: str) -> Ranking | None:
-    """What `ranked:N` or `tuned:N:M:E` asks for, None for another way. Raises: ValueError for a word that is none."""
+    """Which cells `ranked:N`, `tuned:N:M:E` or `climbed:N` judges, None for another way.
+
+    Raises: ValueError for a word that is none.
+    """
     if how in ("argmax", "best_seen"):
         return None
     count = "([1-9][0-9]{0,5})"
     if matched := re.fullmatch(f"ranked:{count}|tuned:{count}:{count}:{count}", how):
         return Ranking(*(int(number) for number in matched.groups() if number is not None))
+    if matched := re.fullmatch(f"climbed:{count}", how):
+        return Ranking(climbed=int(matched[1]))
     raise ValueError(
-        f"derive must be argmax, best_seen, ranked:N or tuned:N:M:E with numbers from 1 to 999999, not {how!r}"
+        "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N with numbers from 1 to 999999, "
+        f"not {how!r}"
     )
 
 

@@ -32,7 +32,7 @@ class SearchSettings:
     - until: the epoch at which the search ends early, inside the schedule of `epochs`.
     - warmup: own draws the warm-up's gates as the method does; shared evenly, one operation an edge, whatever the
       method, so that many searches can go on from one warm-up (`nas.running.warmup`).
-    - derive: what the search stands for: argmax, best_seen, ranked:N or tuned:N:M:E (`nas.derive`).
+    - derive: what the search stands for: argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N (`nas.derive`).
     - seconds: the search ends when so many have passed, at a checkpoint, inside the schedule of `epochs`; those of
       earlier starts and of a shared warm-up count. The one setting that makes a search depend on the machine.
     - patience: the search ends when the architecture was the same for so many epochs after the warm-up.

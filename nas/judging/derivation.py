@@ -24,7 +24,7 @@ def derived(
 ) -> dict[str, Any] | None:
     """Read out a finished search and write `file_of(folder, how)`.
 
-    Args: how, `argmax`, `best_seen`, `ranked:N` or `tuned:N:M:E`.
+    Args: how, `argmax`, `best_seen`, `ranked:N`, `tuned:N:M:E` or `climbed:N`.
     Returns: architecture, choices, ranking and tuned (if there were any), figures (what the network's validation says
     of the architecture), and the seconds that it took, beside those of the search; None if stopped.
     Raises: ValueError in one line if the run is not finished, or cannot be read out so.

@@ -293,7 +293,7 @@ def test_the_figures_of_a_result_are_those_of_what_it_stands_for(tmp_path: Path)
     ],
 )
 def test_an_unknown_way_is_refused(how: str) -> None:
-    with pytest.raises(ValueError, match="derive must be argmax, best_seen, ranked:N or tuned:N:M:E"):
+    with pytest.raises(ValueError, match="derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"):
         replace(SETTINGS, derive=how)
 
 

@@ -52,8 +52,8 @@ def test_the_argmax_is_that_of_the_result(tmp_path: Path) -> None:
     ("how", "why"),
     [
         ("best_seen", "no architecture step has seen one"),
-        ("ranked:0", "derive must be argmax, best_seen, ranked:N or tuned:N:M:E"),
-        ("best", "derive must be argmax, best_seen, ranked:N or tuned:N:M:E"),
+        ("ranked:0", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
+        ("best", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, how: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
