@@ -26,6 +26,7 @@ from nas.data.nasbench201 import Table
 from nas.judging import statistics
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
+from nas.judging.table import tests_of
 from nas.running import runs
 from simulate.searchers import references
 
@@ -91,7 +92,7 @@ def ways(folder: Path, result: dict[str, Any]) -> dict[str, str]:
 
 def found(cell: str, table: Table) -> dict[str, Any]:
     """A cell and its accuracies in percent."""
-    return {"architecture": cell, **{name: float(table.column(name)[table.find(cell)]) for name in COLUMNS}}
+    return {"architecture": cell, **tests_of(table, cell)}
 
 
 def of_tuned(result: dict[str, Any], table: Table) -> dict[str, Any] | None:

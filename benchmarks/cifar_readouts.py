@@ -21,10 +21,10 @@ from nas.data import nasbench201
 from nas.data.nasbench201 import Table
 from nas.judging.colours import of_method
 from nas.judging.style import save, styled
+from nas.judging.table import TESTS, tests_of
 from nas.running import runs
 from simulate.searchers import references
 
-COLUMNS = ("cifar10_test", "cifar100_test", "imagenet16_120_test")
 ON_THE_WAY = {"argmax": "architecture", "best seen": "best_seen"}  # what is read out, and where a record has it
 
 
@@ -87,8 +87,7 @@ def search_of(folder: Path, table: Table) -> dict[str, Any]:
 
 def told(table: Table, architecture: str) -> dict[str, Any]:
     """What the table says of a cell on each data set."""
-    row = table.find(architecture)
-    return {"architecture": architecture, **{name: float(table.column(name)[row]) for name in COLUMNS}}
+    return {"architecture": architecture, **tests_of(table, architecture)}
 
 
 def medians(searches: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
@@ -138,7 +137,7 @@ def as_text(summary: dict[str, Any]) -> str:
         for way in dict.fromkeys(way for search in own for way in search["ends"]):
             ends = [search["ends"][way] for search in own if way in search["ends"]]
             test = [end["cifar10_test"] for end in ends]
-            others = [statistics.fmean(end[name] for end in ends) for name in COLUMNS[1:]]
+            others = [statistics.fmean(end[name] for end in ends) for name in TESTS[1:]]
             each = " ".join(f"{value:.2f}" for value in test)
             lines.append(
                 f"{label:28}{way:14}{statistics.median(test):>8.2f}  {others[0]:>10.2f}{others[1]:>11.2f}  {each}"

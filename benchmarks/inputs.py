@@ -350,6 +350,7 @@ READERS = {
     "own method": Reader("x", of_words(load_method), example("mine.x:y"), ("nas/running/plugins.py",)),
     "task": Reader("x", of_words(tasks.find), example("cifar10"), ("nas/tasks/__init__.py",)),
     "derivation": Reader("x", of_words(derive.ranking_of), example("tuned:100:10:3"), ("nas/derive.py",)),
+    "climb": Reader("x", of_words(derive.ranking_of), example("climbed:80"), ("nas/derive.py",)),
     "setting": Reader("x", read_setting, example("warmup_epochs=3"), ("nas/running/config.py",)),
     "value": Reader("x", read_value, example("1e-3"), ("nas/running/config.py",)),
     "landscape": Reader("x", read_landscape, example("quadratic"), ("simulate/landscapes/named.py",)),

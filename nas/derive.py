@@ -64,9 +64,9 @@ def derive(
 ) -> Derived | None:
     """The architecture that a search at `now` stands for; None if stopped during a ranking.
 
-    Args: how, `argmax`, `best_seen`, `ranked:N`, `tuned:N:M:E` or `climbed:N`. A ranking asks `network.validate` once for
-    each different cell; its draws follow the search's own, so the same search ranks the same cells. The network stays,
-    or is put back, as it was.
+    Args: how, `argmax`, `best_seen`, `ranked:N`, `tuned:N:M:E` or `climbed:N`. A ranking or a climb asks
+    `network.validate` once for each different cell; draws follow the search's own, so the same search ranks the same
+    cells. The network stays, or is put back, as it was.
     """
     argmax = step.architecture(method, now.state)
     if how == "best_seen":
@@ -77,10 +77,13 @@ def derive(
         return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
 
     figures, losses = dict[Choices, dict[str, float]](), dict[Choices, float]()
-    cells: Iterable[Choices] = map(chosen_by, (argmax, *drawn(network, method, now, ranking.drawn)))
     if ranking.climbed:
-        cells = itertools.islice(climb(chosen_by(argmax), network.space.shape[1], losses), ranking.climbed)
-    for choices in shown(cells, ranking.climbed or 1 + ranking.drawn, "ranking", "cell"):
+        met = climb(chosen_by(argmax), network.space.shape[1], losses)
+        cells = shown(itertools.islice(met, ranking.climbed), ranking.climbed, "climb", "cell")
+    else:
+        of_policy = map(chosen_by, (argmax, *drawn(network, method, now, ranking.drawn)))
+        cells = shown(of_policy, 1 + ranking.drawn, "ranking", "cell")
+    for choices in cells:
         if stopped():
             return None
         if choices not in losses:

@@ -3,6 +3,7 @@
 import collections
 import importlib.util
 import itertools
+import os
 import shlex
 import subprocess
 import sys
@@ -223,3 +224,48 @@ def test_tau_of_candidates_is_high_where_a_low_loss_means_a_good_cell() -> None:
     assert told["test"] == [30.0, 20.0, 10.0]
     assert (told["tau_before"], told["tau_after"]) == (-1.0, 1.0)
     assert loaded("cifar_ranked").of_tuned({"ranking": ranking}, Known()) is None
+
+
+def test_found_cells_stand_beside_the_first_row_seed_by_seed() -> None:
+    found = loaded("cifar_found")
+
+    def cell(method: str, way: str, seed: int, test: float) -> object:
+        return found.Cell(method, way, seed, "cell", 10.0 * seed, dict.fromkeys(found.TESTS, test))
+
+    better = [cell("advantage", "climbed:80", seed, 90.0 + seed) for seed in (1, 2, 3)]
+    worse = [cell("random", "argmax", seed, 80.0 + 2 * seed) for seed in (3, 2)]
+    first, second = found.rows([*worse, *better])
+    assert (first["method"], first["mean"], first["std"], first["seconds"]) == ("advantage", 92.0, 1.0, 20.0)
+    assert first["beside_first"] is None
+    assert second["tests"] == {2: 84.0, 3: 86.0}
+    assert second["beside_first"]["value"] == (84 - 92 + 86 - 93) / 2  # of seeds 2 and 3, which both have
+    assert second["beside_first"]["n"] == 2
+    assert first["others"] == {"cifar100_test": 92.0, "imagenet16_120_test": 92.0}
+
+
+def test_a_found_search_is_read_out_in_every_way_that_it_was(tmp_path: Path) -> None:
+    """Its own way, its argmax and what `derive` wrote; of random search, which has no policy, no argmax."""
+    from nas.__main__ import main
+    from nas.data import nasbench201
+    from nas.data.places import VARIABLE
+
+    if VARIABLE not in os.environ:
+        pytest.skip(f"{VARIABLE} is not set")
+    found, table, cells = loaded("cifar_found"), nasbench201.load(None), {}
+    small = ("network.unseen=256", "search.epochs=2", "search.warmup_epochs=1", "search.derive=climbed:4")
+    sets = [word for setting in small for word in ("--set", setting)]
+    for method in ("advantage", "random"):
+        root = str(tmp_path / method)
+        assert main(["search", "cifar10", "--preset", "quick", *sets, "--method", method, "--runs", root]) == 0
+        (folder,) = (tmp_path / method / "cifar10").iterdir()
+        assert main(["derive", str(folder), "ranked:3"]) == 0
+        cells[method] = {one.way: one for one in found.cells_of(folder, table)}
+    assert set(cells["advantage"]) == {"climbed:4", "argmax", "ranked:3"}
+    assert set(cells["random"]) == {"climbed:4", "ranked:3"}
+    ways = cells["advantage"]
+    assert ways["argmax"].seconds < ways["climbed:4"].seconds  # which judged four cells more
+    assert (ways["climbed:4"].judged, ways["argmax"].judged) == (4, None)
+    result = runs.result(folder)
+    assert cells["random"]["climbed:4"].architecture == result["architecture"]
+    index = table.find(result["architecture"])
+    assert cells["random"]["climbed:4"].tests["cifar100_test"] == table.column("cifar100_test")[index]

@@ -9,6 +9,7 @@ from nas.data.nasbench201 import DATASETS, Floats, Table
 from nas.spaces.nasbench201 import CELLS
 
 SPLITS = ("valid", "test")
+TESTS = tuple(f"{dataset}_test" for dataset in DATASETS)
 
 
 def answer(table: Table, question: str) -> str:
@@ -69,6 +70,15 @@ def stats(table: Table) -> str:
         means = [expected_choice(valid, test, count) for count in (10, 100, 1000)]
         lines.append(f"{dataset + ', mean test':32}" + "".join(f"{mean:8.2f}" for mean in means))
     return "\n".join(lines)
+
+
+def tests_of(table: Table, architecture: str) -> dict[str, float]:
+    """Test accuracy in percent of a cell on each data set, by the table's column.
+
+    Raises: ValueError in one line if it is no cell of the table, or the table lacks a data set.
+    """
+    index = table.find(architecture)
+    return {name: float(table.column(name)[index]) for name in TESTS}
 
 
 def expected_choice(valid: Floats, test: Floats, count: int) -> float:

@@ -1,6 +1,7 @@
 """What a search stands for: the argmax, the best that was seen, the best of a ranking."""
 
 import itertools
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,80 @@ def test_a_ranking_beats_an_argmax_that_knows_nothing(tmp_path: Path) -> None:
     assert len(losses) == 9  # each different cell is asked about once
     assert {cell for cell, _ in result["ranking"]} == {f"{a}-{b}" for a in range(3) for b in range(3)}
     assert runs.records(tmp_path / "ranked")[-1]["architecture"] == "0-0"  # on the way, the argmax
+
+
+def climbed(start: derive.Choices, losses: dict[derive.Choices, float]) -> dict[derive.Choices, float]:
+    """What a climb judges, in its order."""
+    judged: dict[derive.Choices, float] = {}
+    for choices in derive.climb(start, 1 + max(map(max, losses)), judged):
+        assert choices not in judged  # each is asked about once
+        judged[choices] = losses[choices]
+    return judged
+
+
+def beside(choices: derive.Choices, operations: int) -> list[derive.Choices]:
+    """All that differ on one edge."""
+    return [
+        (*choices[:edge], operation, *choices[edge + 1 :])
+        for edge, operation in itertools.product(range(len(choices)), range(operations))
+        if operation != choices[edge]
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_climb_ends_where_no_single_edge_helps(seed: int) -> None:
+    cells, generator = list(itertools.product(range(3), repeat=4)), random.Random(seed)
+    losses = {choices: generator.random() for choices in cells}
+    start = generator.choice(cells)
+    judged = climbed(start, losses)
+    best = min(judged, key=judged.__getitem__)
+    assert next(iter(judged)) == start
+    assert all(losses[best] < losses[other] for other in beside(best, 3))
+    assert set(beside(best, 3)) < set(judged)  # it knows so, because it has asked
+    assert len(judged) < len(cells)  # control: not by asking about all
+
+
+def test_a_climb_on_a_sum_over_edges_finds_the_best_after_one_round() -> None:
+    shares = [[3, 1, 2], [5, 9, 4], [0, 1, 2]]
+    losses = {
+        cell: float(sum(row[k] for row, k in zip(shares, cell, strict=True)))
+        for cell in itertools.product(range(3), repeat=3)
+    }
+    judged = list(climbed((0, 0, 0), losses))
+    assert judged[:3] == [(0, 0, 0), (1, 0, 0), (2, 0, 0)]  # edge 0 takes operation 1
+    assert judged[3:5] == [(1, 1, 0), (1, 2, 0)]  # edge 1 takes 2
+    assert judged[5:7] == [(1, 2, 1), (1, 2, 2)]  # edge 2 stays
+    assert judged[7:] == [(0, 2, 0), (2, 2, 0)]  # so does edge 0; of edge 1 all is known
+
+
+def test_a_climb_may_end_short_of_the_best_where_edges_matter_together() -> None:
+    losses = {(0, 0): 1.0, (0, 1): 2.0, (1, 0): 2.0, (1, 1): 0.0}
+    assert min(climbed((0, 0), losses).values()) == 1.0
+    assert min(climbed((0, 1), losses).values()) == 0.0  # control: from another start it is found
+
+
+def test_of_equal_losses_a_climb_stays_where_it_is() -> None:
+    assert list(climbed((1, 1), dict.fromkeys(itertools.product(range(2), repeat=2), 1.0))) == [(1, 1), (0, 1), (1, 0)]
+
+
+def test_a_search_that_ends_with_a_climb(tmp_path: Path) -> None:
+    # Rate 0: the argmax is the first cell, here the worst.
+    network = Tiny()
+    network.best = network.best.flip(-1)
+    result = searched(tmp_path / "climbed", replace(SETTINGS, derive="climbed:200"), network)
+    assert result["architecture"] == "2-2"
+    assert [cell for cell, _ in result["ranking"]] == ["2-2", "2-1", "1-2", "2-0", "0-2", "1-0", "0-0"]
+    short = searched(tmp_path / "short", replace(SETTINGS, derive="climbed:2"), network)
+    assert {cell for cell, _ in short["ranking"]} == {"0-0", "1-0"}
+    assert short["architecture"] == "1-0"  # the best of those that it could afford
+
+
+def test_a_climb_that_was_stopped_begins_again_to_the_same_end(tmp_path: Path) -> None:
+    settings, calls = replace(SETTINGS, derive="climbed:20"), itertools.count(1)
+    assert searched(tmp_path / "r", settings, OfWeights(), stopped=lambda: next(calls) == 43) is None
+    assert not (tmp_path / "r" / runs.RESULT).exists()
+    again = searched(tmp_path / "r", settings, OfWeights())
+    assert again["ranking"] == searched(tmp_path / "whole", settings, OfWeights())["ranking"]
 
 
 class OfWeights(Tiny):
@@ -255,7 +330,7 @@ def test_what_a_method_or_network_cannot_do_is_refused_before_the_search(tmp_pat
         searched(tmp_path / "b", replace(SETTINGS, derive="ranked:8"), network)
     network = Tiny()
     network.cell_from_policy = True
-    for how in ("best_seen", "ranked:8", "tuned:8:2:1"):
+    for how in ("best_seen", "ranked:8", "tuned:8:2:1", "climbed:8"):
         with pytest.raises(ValueError, match="single takes the cell from the policy"):
             searched(tmp_path / how, replace(SETTINGS, derive=how), network)
     assert searched(tmp_path / "e", SETTINGS, network)["architecture"]

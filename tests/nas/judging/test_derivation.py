@@ -41,6 +41,13 @@ def test_it_is_what_the_search_would_have_said(tmp_path: Path) -> None:
     assert other["ranking"] != ranking
 
 
+def test_a_climb_is_read_out_as_the_search_would_have_made_it(tmp_path: Path) -> None:
+    own = runs.result(searched(tmp_path / "own", "search.derive=climbed:30"))
+    found = read_out(searched(tmp_path / "plain"), "climbed:30")
+    assert found["ranking"] == json.loads(json.dumps(own["ranking"]))
+    assert found["architecture"] == own["architecture"]
+
+
 def test_the_argmax_is_that_of_the_result(tmp_path: Path) -> None:
     folder = searched(tmp_path, "search.derive=best_seen")
     records = runs.records(folder)
@@ -52,6 +59,7 @@ def test_the_argmax_is_that_of_the_result(tmp_path: Path) -> None:
     ("how", "why"),
     [
         ("best_seen", "no architecture step has seen one"),
+        ("climbed:0", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
         ("ranked:0", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
         ("best", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
     ],

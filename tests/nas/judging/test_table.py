@@ -56,3 +56,12 @@ def test_a_wrong_question_is_one_line(real: Table) -> None:
         table.answer(real, "15625")
     with pytest.raises(ValueError, match="not a NAS-Bench-201 architecture: 'worst'"):
         table.answer(real, "worst")
+
+
+def test_test_accuracies_of_a_cell_are_its_row(real: Table) -> None:
+    told = table.tests_of(real, real.architectures[6111])
+    assert set(told) == {"cifar10_test", "cifar100_test", "imagenet16_120_test"}
+    assert f"{told['cifar10_test']:.2f}" == "94.37"
+    assert all(value == real.column(name)[6111] for name, value in told.items())
+    with pytest.raises(ValueError, match="not a NAS-Bench-201 architecture"):
+        table.tests_of(real, "no cell")
