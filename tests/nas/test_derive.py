@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,37 @@ def test_a_climb_that_was_stopped_begins_again_to_the_same_end(tmp_path: Path) -
     assert not (tmp_path / "r" / runs.RESULT).exists()
     again = searched(tmp_path / "r", settings, OfWeights())
     assert again["ranking"] == searched(tmp_path / "whole", settings, OfWeights())["ranking"]
+
+
+def test_without_an_architecture_step_there_is_no_best_seen() -> None:
+    from nas.methods import METHODS
+    from nas.search import beginning
+
+    for settings in (SETTINGS, replace(SETTINGS, derive="best_seen")):  # nothing is kept, or nothing was seen yet
+        now = beginning(Tiny(), settings, 3)
+        with pytest.raises(ValueError, match="no architecture step has seen one"):
+            derive.derive(Tiny(), METHODS["advantage"], now, "best_seen")
+
+
+def test_a_progress_bar_knows_how_much_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A climb says the most there can be."""
+    from nas.methods import METHODS
+    from nas.search import beginning
+
+    bars: list[tuple[str, int, int]] = []
+
+    def counted(things: Iterable[Any], total: int, desc: str, **_: Any) -> list[Any]:
+        return [(thing, bars.append((desc, total, number)))[0] for number, thing in enumerate(things, 1)]
+
+    monkeypatch.setattr(derive, "tqdm", counted)
+    now = beginning(Tiny(), SETTINGS, 3)
+    derive.derive(Tiny(), METHODS["advantage"], now, "tuned:6:2:1")
+    last = {title: (total, number) for title, total, number in bars}
+    assert last == {"ranking": (7, 7), "candidate 1 of 2": (10, 10), "candidate 2 of 2": (10, 10)}
+    monkeypatch.undo()
+    monkeypatch.setattr(derive, "tqdm", lambda things, **known: bars.append(("climb", known["total"], 0)) or things)
+    derive.derive(Tiny(), METHODS["advantage"], now, "climbed:8")
+    assert bars[-1] == ("climb", 8, 0)
 
 
 class OfWeights(Tiny):
