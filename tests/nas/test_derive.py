@@ -427,3 +427,13 @@ def test_drawn_cells_are_one_hot() -> None:
     assert drawn.shape == (64, *SPACE.shape)
     assert torch.equal(drawn.sum(dim=-1), torch.ones(64, 2))
     assert len(policy.choices(drawn).unique()) == 3
+
+
+@pytest.mark.parametrize(("gates", "one"), [([[1.0, 0.0], [0.0, 1.0]], True), ([[1.0, 0.0], [0.5, 0.5]], False)])
+def test_one_mixed_edge_is_no_architecture(
+    gates: list[list[float]], one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.methods import METHODS
+
+    monkeypatch.setattr(derive.step, "draw", lambda *_, **__: Sample(None, torch.tensor(gates), None))
+    assert derive._one_hot(METHODS["darts"], (2, 2)) is one
