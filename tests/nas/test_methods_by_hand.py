@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import estimators, methods, samples
+from nas import estimators, methods, samples, step
 from nas.methods import METHODS
 from theory import exact
 from theory.landscapes import Table
@@ -326,6 +326,32 @@ def test_what_is_remembered_by_hand() -> None:
         np.testing.assert_allclose(found, numbers, atol=1e-12, err_msg=value.__name__)
     every = replace(SAMPLE, zeroed_loss=np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
     assert methods.exact_credit_of(every).tolist() == [[6, 5, 4], [-3, -4, -5]]
+
+
+def test_an_average_has_as_many_axes_as_it_says() -> None:
+    """Of (E, K): what it keeps has the axes of its value beyond those of the loss."""
+    every = replace(SAMPLE, zeroed_loss=np.ones((2, 3)))
+    kept = [average for method in (*METHODS.values(), *methods.ASIDE.values()) for average in method.averages.values()]
+    assert {average.axes for average in kept} == {0, 1, 2}
+    for average in kept:
+        sample = SAMPLE if average.value is methods.residual_of else every
+        assert average.value(sample).ndim - sample.loss.ndim == average.axes, average.name
+
+
+def test_the_rule_for_zero_is_fed_with_what_was_measured_not_with_what_it_charged() -> None:
+    """Operation 0 is zero and was drawn, with slope 2; it is charged 5, the average of the other operation."""
+    advantage = METHODS["advantage"]
+    drawn = samples.Sample(HALF[0, :1], GATES[0, :1], GATES[0, :1], zero_operation=0, gate_gradient=SLOPES[0, :1])
+    memory = {"gate_gradient": np.array([[0.0, 5.0]]), "gate_gradient.count": np.array([[0.0, 1.0]])}
+    assert step.charged(advantage, drawn, memory).gate_gradient.tolist() == [[5, 9]]
+    assert step.remember(advantage, memory, drawn)["gate_gradient"].tolist() == [[2, 5]]
+
+
+def test_what_follows_from_a_methods_block_is_neither_shown_nor_hashed() -> None:
+    shown = repr(METHODS["reinforce"])
+    assert "draw=" in shown
+    assert not any(f"{name}=" in shown for name in ("takes", "needs", "averages"))
+    assert len({*METHODS.values()}) == len(METHODS)  # a dictionary of averages has no hash
 
 
 def test_the_tabulated_credit_by_hand() -> None:
