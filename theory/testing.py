@@ -6,11 +6,12 @@
     assert_descends        its mean step never climbs
     landscapes, policies   Hypothesis strategies, in fractions, that shrink to small integers
 
-Every statement is tried on random cases in `Fraction` and compared with ``==``. What has no such sum is tried in
-floats: an estimator that is not rational to rounding, a draw of your own or one with continuous noise by integration,
-to `ERRORS` standard errors. A case that fails is made smaller until nothing can be left out; the message shows it as
-numbers and as Python to paste. An estimator is a plain function whose parameters are named as what it needs
-(`nas.methods.method_of`), or a `Method`. The strategies need `hypothesis`.
+An estimator must first of all be a function of its sample (`theory.verdict.impurities`). Then every statement is tried
+on random cases in `Fraction` and compared with ``==``. What has no such sum is tried in floats: an estimator that is
+not rational to rounding, a draw of your own or one with continuous noise by integration, to `ERRORS` standard errors. A
+case that fails is made smaller until nothing can be left out; the message shows it as numbers and as Python to paste.
+An estimator is a plain function whose parameters are named as what it needs (`nas.methods.method_of`), or a `Method`.
+The strategies need `hypothesis`.
 
 >>> def wrong(probabilities, gates, loss):
 ...     return loss[..., None, None] * gates
@@ -76,14 +77,10 @@ def assert_unbiased(
     """The mean over all architectures is the gradient of E[L], p (q - J), on `cases` random cases of each kind.
 
     kinds: "additive", "table" (any loss of architectures and zeroed edges: affine in every gate), "quadratic" (curved);
-    by default all three. First of all the estimator must be a function of its sample (`theory.verdict.impurities`).
-    Of a policy that is no softmax, the gradient is that with respect to its own logits.
+    by default all three. Of a policy that is no softmax, the gradient is that with respect to its own logits.
     Raises: AssertionError with the smallest case found.
     """
-    method = _method(estimator)
-    faults = verdict.impurities(method)
-    if faults:
-        raise AssertionError(f"{method.name} is no function of its sample: {'; '.join(faults)}")
+    method = _function(estimator)
 
     def shown(case: Case) -> str | None:
         found = _found(method, case)
@@ -99,7 +96,7 @@ def assert_bias(estimator: Estimator, landscape: Landscape, probabilities: Any, 
 
     A draw of your own takes them in floats. Raises: AssertionError with both.
     """
-    method = _method(estimator)
+    method = _function(estimator)
     found = exact.moments(method, landscape, probabilities)
     wanted = np.asarray(expected, dtype=object)
     slack = _slack(found, found.error)
@@ -120,7 +117,7 @@ def assert_variance_below(
 
     Baselines stand at their expectations. Raises: AssertionError with the smallest case found.
     """
-    method, rival = _method(estimator), _method(other)
+    method, rival = _function(estimator), _function(other)
 
     def shown(case: Case) -> str | None:
         both = [_found(one, case) for one in (method, rival)]
@@ -144,7 +141,7 @@ def assert_descends(
 
     Raises: AssertionError with the smallest case found.
     """
-    method = _method(estimator)
+    method = _function(estimator)
 
     def shown(case: Case) -> str | None:
         found = _found(method, case)
@@ -242,6 +239,15 @@ def _matrix(values: Any) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _function(estimator: Estimator) -> Method:
+    """The method, if it is a function of its sample: of anything else moments say nothing. Raises: AssertionError."""
+    method = _method(estimator)
+    faults = verdict.impurities(method)
+    if faults:
+        raise AssertionError(f"{method.name} is no function of its sample: {'; '.join(faults)}")
+    return method
 
 
 def _method(estimator: Estimator) -> Method:

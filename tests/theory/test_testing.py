@@ -1,6 +1,7 @@
 """Do the assertions for users hold what is true, refuse what is false, and show the smallest case of it?"""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction as F
 from typing import Any
 
@@ -75,9 +76,21 @@ def test_the_counterexample_is_the_smallest_and_can_be_pasted() -> None:
     assert abs(found.gradient[0, 0]) == F(1, 4)
 
 
-def test_what_is_no_function_is_refused_before_anything_is_summed() -> None:
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: assert_unbiased(averaging),
+        lambda: assert_descends(averaging),
+        lambda: assert_variance_below(averaging, METHODS["reinforce"]),
+        lambda: assert_variance_below(METHODS["marginalised"], averaging),
+        lambda: assert_bias(averaging, FLIP.problem(True), FLIP.policy(True), [[0, 0]]),
+    ],
+    ids=["unbiased", "descends", "variance of one", "variance of the other", "bias"],
+)
+def test_what_is_no_function_is_refused_before_anything_is_summed(check: Callable[[], None]) -> None:
+    """All architectures are one batch here, so the moments of what mixes a batch would be made up."""
     with pytest.raises(AssertionError, match="averaging is no function of its sample: a batch is not its rows"):
-        assert_unbiased(averaging)
+        check()
 
 
 # ------------------------------------------------------------------ where there is no sum in fractions
