@@ -64,9 +64,10 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         config.within(self, epochs=(1, 10_000_000), record_every=(1, 1 << 40))
-        if self.epochs < 1 or not 0 <= self.warmup_epochs <= self.epochs:
+        if not 0 <= self.warmup_epochs <= self.epochs:
             raise ValueError(
-                f"need 0 <= warmup_epochs <= epochs and epochs >= 1, not {self.warmup_epochs}, {self.epochs}"
+                f"warmup_epochs, the first of all epochs, must be 0 to epochs = {self.epochs}, not "
+                f"{self.warmup_epochs}: set both"
             )
         if not (0 <= self.rate < math.inf and 0 <= self.decay < math.inf) or self.record_every < 1:
             raise ValueError("rate and decay must be finite and not negative, record_every at least 1")

@@ -99,7 +99,8 @@ def measure_of(comparison: Comparison[Any]) -> Measure[Any]:
     measure = tasks.find(comparison.experiment.task).measure
     if measure is None:
         raise ValueError(
-            f"task {comparison.experiment.task} cannot be compared: give its Task a `measure` (nas/tasks/task.py)"
+            f"task {comparison.experiment.task} cannot be compared: give its Task a `measure`, as "
+            "nas.tasks.judged.from_scratch does"
         )
     return measure
 

@@ -24,7 +24,10 @@ def evaluate(folder: Path, request: Request) -> list[Row] | None:
     experiment = experiments.reload(folder)
     judge = tasks.find(experiment.task).evaluate
     if judge is None:
-        raise ValueError(f"task {experiment.task} cannot be evaluated: give its Task an `evaluate` (nas/tasks/task.py)")
+        raise ValueError(
+            f"task {experiment.task} cannot be evaluated: give its Task an `evaluate`, as "
+            "nas.tasks.judged.from_scratch does"
+        )
     files.ready(folder)
     rows = judge(folder, experiment.network, result, request)
     if rows is not None:

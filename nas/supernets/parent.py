@@ -16,7 +16,10 @@ from torch import Tensor
 from nas.objective import Objective
 from nas.spaces.space import Space
 
-COSTS_UNKNOWN = "search.penalty: this network does not say what its operations cost: give it `costs`, (E, K) numbers"
+COSTS_UNKNOWN = (
+    "search.penalty: this network does not say what its operations cost; leave the penalty at 0, or give a network of "
+    "your own `costs`, (E, K) numbers"
+)
 
 
 class ParentNetwork(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nas import methods, tasks
 from nas.running import config
-from nas.search import check_zero
+from nas.search import check_zero, penalty_of
 from nas.settings import build_method
 from nas.supernets.parent import ParentNetwork
 from nas.tasks.task import Experiment, Task
@@ -52,10 +52,13 @@ def reload(folder: Path) -> Experiment[Any]:
 def build(experiment: Experiment[Any], data: Path | None, device: str, seed: int) -> ParentNetwork:
     """The parent network of an experiment, with its data.
 
-    Raises: ValueError in one line if the data is not there, or the method asks more than the network's form answers.
+    Raises: ValueError in one line if the data is not there, the method asks more than the network's form answers, or
+    its operations have no price that is asked for.
     """
     check(experiment)
-    return tasks.find(experiment.task).build(experiment.network, data, device, seed)
+    network = tasks.find(experiment.task).build(experiment.network, data, device, seed)
+    penalty_of(network, build_method(experiment.search), experiment.search)
+    return network
 
 
 def check(experiment: Experiment[Any]) -> None:

@@ -17,7 +17,7 @@ def test_a_record_every_so_many_steps_and_at_ends() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="warmup_epochs <= epochs"):
+    with pytest.raises(ValueError, match="must be 0 to epochs = 3, not 4: set both"):
         SearchSettings(epochs=3, warmup_epochs=4)
     for wrong, says in (
         ({"rate": -1.0}, "not negative"),

@@ -55,3 +55,13 @@ def test_a_text_of_ones_own_under_its_own_name(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "ptb-final").exists()
     assert main([*compared, "--set", "network.corpus=auto"]) == 2
     assert "which text? add --text FILE" in capsys.readouterr().err
+
+
+def test_a_price_that_no_operation_has_is_refused_before_a_run_folder_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [word for setting in (*TINY, "search.warmup_epochs=0") for word in ("--set", setting)]
+    words = ["search", "ptb", *sets, "--set", "network.corpus=embedded", "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--set", "search.penalty=0.1"]) == 2
+    assert "does not say what its operations cost; leave the penalty at 0" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
