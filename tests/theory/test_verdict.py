@@ -123,11 +123,21 @@ def one_number_an_edge(probabilities: Any, gates: Any, loss: Any) -> Any:
     return plain(probabilities, gates, loss)[..., :1]
 
 
-@pytest.mark.parametrize("estimator", [misses_an_axis, one_number_an_edge])
+def transposed(probabilities: Any, gates: Any, loss: Any) -> Any:
+    return np.swapaxes(plain(probabilities, gates, loss), -1, -2)
+
+
+@pytest.mark.parametrize("estimator", [misses_an_axis, one_number_an_edge, transposed])
 def test_shapes_are_not_broadcast(estimator: Any) -> None:
     assert "returned the shape" in verdict.impurities(method_of(estimator, "faulty"))[0]
     with pytest.raises(ValueError, match="returned the shape"):
         card.card(method_of(estimator, "faulty"), LAND, P)
+
+
+def test_on_a_square_of_edges_and_operations_a_transposed_gradient_is_found_out_as_well() -> None:
+    found = judged(transposed, make("quadratic", 2, 2, seed=4), np.full((2, 2), 1 / 2))
+    assert (found.known, found.unbiased) == ("not a function", False)
+    assert "returned the shape (6, 3, 2)" in found.text
 
 
 # ------------------------------------------------------------------ proved, not refuted, refuted
@@ -232,6 +242,11 @@ def swaps_edges(probabilities: Any, gates: Any, loss: Any) -> Any:
     return plain(probabilities, gates, loss)[..., ::-1, :]
 
 
+def first_gate_for_all(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """(..., E, 1) is broadcast against (..., E, K)."""
+    return plain(probabilities, gates[..., :1], loss)
+
+
 @pytest.mark.parametrize(
     ("estimator", "where"),
     [
@@ -242,6 +257,7 @@ def swaps_edges(probabilities: Any, gates: Any, loss: Any) -> Any:
         (forgets_the_score, "13 of 13 probes"),
         (divides_by_chance, "13 of 13 probes"),
         (own_mean_as_baseline, "13 of 13 probes"),
+        (first_gate_for_all, "13 of 13 probes"),
         (swaps_edges, "the first at E, K = 2, 2"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
