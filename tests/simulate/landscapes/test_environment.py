@@ -8,7 +8,8 @@ import torch
 
 from nas.policy import softmax
 from simulate.landscapes import Environment, make
-from theory.landscapes import Enumerated
+from simulate.landscapes.environment import Drifting, Noisy
+from theory.landscapes import Bilinear, Enumerated
 from theory.landscapes import make as make_still
 
 RANDOM = np.random.default_rng(0)
@@ -23,6 +24,43 @@ def test_noise_has_mean_zero_in_rank_and_disturbs_each_operation() -> None:
     # A fair sign, to five standard deviations of 4,000 tosses.
     assert abs((difference > 0).mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
     assert np.abs(difference).max() > 20
+
+
+def test_noise_by_hand() -> None:
+    """Student's t with 2 degrees of freedom: F(sqrt(2/3)) = 3/4. Uniforms 0 and 1 - 2^-24 are kept off 0 and 1.
+
+    At x = 2^-24 the quantile is (2 x - 1) / sqrt(2 x) = -2^(23/2), at x = 1 - 2^-23 it is 2^11, but for one part in a
+    million.
+    """
+    land = make_still("additive", 1, 2)
+    noisy: Any = Noisy(land, size=3.0)
+    assert noisy.noise == 2
+    gates, rest = np.eye(2)[[[0], [1], [0]]], np.full((3, 2), 0.5)
+    rest[0, 0], rest[1, 1], rest[2, 0] = 0.75, 0.0, 1 - 2.0**-24
+    met = noisy.minibatch({}, rest)
+    expected = 3 * np.array([(2 / 3) ** 0.5, -(2**11.5), 2.0**11])
+    np.testing.assert_allclose(met.loss(gates) - land.loss(gates), expected, rtol=1e-6)
+    slopes = (
+        met.gradients(gates, np.ones_like(gates)).gate_gradient - land.gradients(gates, gates * 0 + 1).gate_gradient
+    )
+    np.testing.assert_allclose((slopes * gates).sum(axis=(-1, -2)), expected, rtol=1e-6)
+    np.testing.assert_allclose((slopes * (1 - gates)).sum(axis=(-1, -2)), 0, atol=1e-5)  # the median of t is 0
+    assert noisy.now({}) is land
+
+
+def test_the_drift_by_hand() -> None:
+    """After 2 ln 2 visits at the pace 2 half of the way is left: from 5 and 8 towards 1 and 2 it is at 3 and 5."""
+    land: Any = Drifting(Bilinear(np.array([[1.0, 2.0]])), np.array([[5.0, 8.0]]), pace=2.0)
+    half = {"visits": np.array([[[2 * np.log(2), 0.0]], [[0.0, 2 * np.log(2)]]])}
+    now = land.now(half)
+    assert now.shape == (1, 2)
+    both = np.eye(2)[[[[0], [1]]] * 2]  # two samples of each of two replicates
+    np.testing.assert_allclose(now.loss(both), [[3, 8], [5, 5]], rtol=1e-12)
+    slopes = land.minibatch(half, None).gradients(both, np.ones_like(both)).gate_gradient
+    np.testing.assert_allclose(slopes, [[[[3, 8]]] * 2, [[[5, 5]]] * 2], rtol=1e-12)
+    moved = land.visit(half, both[:, 0])["visits"]
+    np.testing.assert_allclose(moved - half["visits"], both[:, 0], rtol=1e-12)
+    assert (land.start(np.ones((2, 1, 2)))["visits"] == np.zeros((2, 1, 2))).all()
 
 
 def test_in_the_drifting_landscape_an_operation_gets_better_as_it_is_visited() -> None:
@@ -82,6 +120,8 @@ def test_where_j_has_no_closed_form_all_architectures_are_summed_once_and_too_ma
     assert built.truth.min_loss == built.landscape.losses.min()
     with pytest.raises(ValueError, match=r"landscape 'bent': its expected loss needs a sum over all 4\^11"):
         Environment.of("bent", make_still("saturating", 11, 4, 1))
+    with pytest.raises(ValueError, match=r"over all 2\^21"):  # one edge fewer is what is summed at most
+        Environment.of("bent", make_still("saturating", 21, 2, 1))
     with pytest.raises(ValueError, match="landscape 'three' is a int, neither"):
         Environment.of("three", 3)
 
