@@ -338,6 +338,14 @@ def test_an_average_has_as_many_axes_as_it_says() -> None:
         assert average.value(sample).ndim - sample.loss.ndim == average.axes, average.name
 
 
+@pytest.mark.parametrize(("method", "losses"), [(METHODS["actor_critic"], [7, 1]), (methods.ENAS_CRITIC, [5, 0])])
+def test_a_critic_expects_the_first_loss_of_everything_that_was_not_drawn_yet(method: Any, losses: Any) -> None:
+    nothing = {"critic": np.zeros((2, 3, 2)), "critic.count": np.zeros((2, 3, 2))}
+    found = step.remember(method, nothing, SAMPLE)
+    np.testing.assert_allclose(found["critic"], twice([[loss] * 3 for loss in losses]), atol=1e-12)
+    assert (found["critic.count"] == GATES).all()
+
+
 def test_the_rule_for_zero_is_fed_with_what_was_measured_not_with_what_it_charged() -> None:
     """Operation 0 is zero and was drawn, with slope 2; it is charged 5, the average of the other operation."""
     advantage = METHODS["advantage"]
