@@ -37,7 +37,10 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
     if task.export is not None:
         exported = task.export(experiment.network, result, weights)
     elif to.suffix in (".py", ".onnx"):
-        raise ValueError(f"task {task.name} has no export: only .json and .dot can be written")
+        raise ValueError(
+            f"task {task.name} has no export, only .json and .dot can be written; in Python, EdgeNetwork.chosen makes "
+            "the found network (docs/own_network.md)"
+        )
     else:
         space = task.space(experiment.network)
         named = (space.operations[choice] for choice in result["choices"])

@@ -82,6 +82,12 @@ class Edge(nn.Module):
                 total = total + choice.gates[edge, k] * self._output(k, inputs)
         return total if total.ndim else total + self._zeros(inputs)
 
+    def alone(self, k: int) -> nn.Module:
+        """Operation k by itself."""
+        if not isinstance(self.operations[k], Zero):
+            return self.operations[k]
+        return Cut(next(operation for operation in self.operations if not isinstance(operation, Zero)))
+
     def _output(self, k: int, inputs: Any) -> Tensor:
         """The output of operation k, if it is one that can be weighed and added, and the input is as it was."""
         before = versions(inputs)
@@ -128,6 +134,18 @@ class Zero(nn.Module):
     """The operation whose output is zero. An edge never calls it."""
 
 
+class Cut(nn.Module):
+    """The zero operation by itself: zeros in the shape of another operation's output, whose weights are not its own."""
+
+    def __init__(self, other: nn.Module) -> None:
+        super().__init__()
+        self.others = [copy.deepcopy(other).eval()]  # in a list: no part of this network
+
+    def forward(self, inputs: Any) -> Tensor:
+        with torch.no_grad():
+            return torch.zeros_like(self.others[0](inputs))
+
+
 class EdgeNetwork(nn.Module):
     """A network of plain PyTorch that contains `Edge` layers, as a function of its input and a `Choice`.
 
@@ -164,6 +182,31 @@ class EdgeNetwork(nn.Module):
             for edge in edges:
                 edge.row = (choice, place)
         return self.network(inputs)
+
+    def chosen(self, choices: Sequence[int]) -> nn.Module:
+        """A copy of the network in which every edge has become its chosen operation: nothing in it is idle.
+
+        Its outputs are this network's under the same choice. Its weights are called as if the operation stood where the
+        edge stood, so that they fit a network written without edges.
+        Args: choices, the index of an operation for each row. Raises: ValueError for another number of them.
+
+        >>> model = EdgeNetwork(nn.Sequential(Edge([nn.Identity(), nn.Linear(3, 2)])))
+        >>> model.chosen([1])
+        Sequential(
+          (0): Linear(in_features=3, out_features=2, bias=True)
+        )
+        """
+        if len(choices) != len(self.rows) or not all(0 <= choice < self.candidates for choice in choices):
+            raise ValueError(f"need {len(self.rows)} choices of 0 to {self.candidates - 1}, not {list(choices)}")
+        of = dict(zip(self.rows, choices, strict=True))
+        network: nn.Module = copy.deepcopy(self.network)
+        for path, module in list(network.named_modules(remove_duplicate=False)):  # one edge may stand in several places
+            if isinstance(module, Edge):
+                if not path:
+                    return module.alone(of[module.place])
+                parent, _, name = path.rpartition(".")
+                setattr(network.get_submodule(parent), name, module.alone(of[module.place]))
+        return network
 
     def costs(self) -> Tensor:
         """How many parameters the edges of a row spend on an operation, (E, K)."""

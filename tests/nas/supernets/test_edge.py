@@ -164,3 +164,58 @@ def test_what_operations_cost_is_their_parameters_over_all_edges_of_a_row() -> N
             self.layers = nn.ModuleList(Edge(operations(), name) for name in ("a", "b", "a"))
 
     assert EdgeNetwork(Stack()).costs().tolist() == [[24, 18, 0, 0], [12, 9, 0, 0]]  # two edges are called a
+
+
+# ------------------------------------------------------------------ what was found, without edges
+
+
+class Layered(nn.Module):
+    """Four edges: two of one row in a list, one that stands twice in the network, one inside another module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = nn.ModuleList([Edge([nn.Linear(3, 3), nn.Tanh(), None], "cell") for _ in range(2)])
+        self.twice = Edge([nn.Linear(3, 3), nn.ReLU(), None])
+        self.again = self.twice
+        self.inner = nn.Sequential(nn.Linear(3, 3), Edge([nn.Linear(3, 3), nn.BatchNorm1d(3), None]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (*self.stack, self.twice, self.again):
+            x = x + layer(x)
+        out: Tensor = self.inner(x) + x
+        return out
+
+
+@pytest.mark.parametrize("choices", [(0, 0, 0), (1, 0, 1), (2, 1, 1), (0, 2, 2)])
+def test_the_chosen_network_answers_as_the_choice_does_and_holds_nothing_else(choices: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    model = EdgeNetwork(Layered()).eval()
+    x = torch.randn(5, 3)
+    gates = functional.one_hot(torch.tensor(choices), 3).float()
+    plain = model.chosen(choices)
+    expected = model(x, choose(gates, gates))
+    assert torch.equal(plain(x), expected)
+    other = gates.roll(1, dims=1)
+    assert not torch.equal(plain(x), model(x, choose(other, other)))  # the control
+    assert not [part for part in plain.modules() if isinstance(part, Edge)]
+    linears = [choices[0] == 0, choices[0] == 0, choices[1] == 0, True, choices[2] == 0]
+    weights = sum(weight.numel() for weight in plain.parameters())
+    assert weights == 12 * sum(linears) + 6 * (choices[2] == 1)
+    plain.get_parameter("inner.0.weight").data.zero_()
+    assert torch.equal(model(x, choose(gates, gates)), expected)  # a copy: the parent network is as it was
+
+
+def test_weights_of_the_chosen_network_fit_one_that_was_written_without_edges() -> None:
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Identity(), nn.Linear(3, 2)]), nn.Tanh()))
+    by_hand = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    by_hand.load_state_dict(model.chosen([1]).state_dict())
+    x = torch.randn(4, 3)
+    assert torch.equal(by_hand(x), model.chosen([1])(x))
+
+
+def test_a_network_that_is_one_edge_and_choices_that_do_not_fit() -> None:
+    model = EdgeNetwork(Edge([nn.Identity(), nn.Tanh()]))
+    assert isinstance(model.chosen([1]), nn.Tanh)
+    for wrong in ([], [0, 1], [2], [-1]):
+        with pytest.raises(ValueError, match="need 1 choices of 0 to 1, not"):
+            model.chosen(wrong)
