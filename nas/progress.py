@@ -1,6 +1,7 @@
 """Where does a search stand, and what does it say of itself on the way?"""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -135,6 +136,18 @@ def believed(method: Method, state: State, derived: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------ for people
+
+EVEN = 0.99  # of E ln K: with three operations, probabilities of 0.41, 0.32 and 0.27 are below
+
+
+def nearly_even(probabilities: Sequence[Sequence[float]]) -> bool:
+    """Whether the entropy of a policy, E rows of K, is above `EVEN` of the largest: then its argmax says little.
+
+    >>> nearly_even([[0.35, 0.33, 0.32]]), nearly_even([[0.41, 0.32, 0.27]])
+    (True, False)
+    """
+    entropy = -sum(p * math.log(p) for row in probabilities for p in row if p > 0)
+    return entropy > EVEN * sum(math.log(len(row)) for row in probabilities)
 
 
 @contextmanager
