@@ -74,8 +74,13 @@ def slack(problem: Landscape, p: Any, share: Any, direction: Any) -> Any:
         rooms += [average_room(name, problem, found, rate), the_named_rate(name, problem, found, share, rate)]
         rooms.append(-abs(found.total_variance - closed_variance(name, problem, found)) / spread)
         if name == "reinforce":
-            rooms.append((problem.edges * spread * spread / 2 - found.total_variance) / spread)
+            rooms.append(variance_room(found, spread) / spread)
     return min(rooms) / spread
+
+
+def variance_room(found: Moments, spread: Any) -> Any:
+    """What is left of E Delta^2 / 2, the most that the total variance of REINFORCE with baseline J can be."""
+    return len(found.mean) * spread * spread / 2 - found.total_variance
 
 
 def the_named_rate(name: str, problem: Landscape, found: Moments, share: Any, rate: Any) -> Any:
@@ -219,10 +224,11 @@ def symbolic() -> list[Any]:
     p, h, logits = symbols.policy(1, 2), symbols.symbols("h", 1, 2), symbols.symbols("t", 1, 2)
     y = symbols.symbols("y")[()]
     n, c, v, s = sympy.symbols("n C V s", positive=True)
-    drawn = [(q, gates, 2 * ((gates * h).sum() - y) * h) for _, q, gates in symbols.architectures(p)]
-    samples = [(q, estimators.advantage(p, gates, slopes)) for q, gates, slopes in drawn]
+    samples = [
+        (q, estimators.advantage(p, gates, 2 * ((gates * h).sum() - y) * h)) for _, q, gates in symbols.architectures(p)
+    ]
     mean = sum(q * g for q, g in samples)
-    gradient = sum(q * ((gates * h).sum() - y) ** 2 * (gates - p) for q, gates, _ in drawn)
+    gradient = symbols.symbols("g", 1, 2)  # what holds for any gradient holds for that of the loss
     bias, square = mean - gradient, (gradient * gradient).sum()
     variance = sum(q * ((g - mean) ** 2).sum() for q, g in samples)
     steps = [(q, sgd().update(logits, g, {}, n, 1)[0] - logits) for q, g in samples]

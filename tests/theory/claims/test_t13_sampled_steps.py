@@ -1,5 +1,7 @@
 """Sampled steps: by hand, in the long run, and checkers that notice a step which is not the one that they name."""
 
+import math
+from dataclasses import replace
 from fractions import Fraction as F
 from typing import Any
 
@@ -37,6 +39,18 @@ def test_one_binary_edge_by_hand() -> None:
     assert t13_sampled_steps.average_decrease(credit, c, 2) == F(1, 8)
     assert t13_sampled_steps.average_decrease(credit, c, 4) == 0
     assert t13_sampled_steps.resting_level(credit, c, 4) == credit.total_variance
+
+
+def test_reinforces_variance_against_its_bound_by_hand() -> None:
+    """p = (1/4, 3/4): J = 3/4, gradients (L - J)(a - p) = -+9/16 and -+1/16, mean -+3/16.
+
+    V = 2 (81/256 / 4 + 3/256 / 4 - 9/256) = 3/32 of at most 1/2. Losses that span 2 on two edges allow 4.
+    """
+    land, p = Table(np.array([F(0), F(1), F(0)], dtype=object)), np.array([[F(1, 4), F(3, 4)]])
+    found = exact.moments(METHODS["reinforce"], land, p)
+    assert t13_sampled_steps.variance_room(found, F(1)) == F(1, 2) - F(3, 32)
+    two = replace(found, mean=np.concatenate([found.mean] * 2))
+    assert t13_sampled_steps.variance_room(two, F(2)) == 4 - F(3, 32)
 
 
 @pytest.mark.parametrize("name", t13_sampled_steps.TRIED)
@@ -79,6 +93,46 @@ def _cases(number: int = 40) -> list[Any]:
 
 def _unmoved(p: Any, step: Any) -> RationalStep:
     return RationalStep(p, 0 * step, 0 * step)
+
+
+def odds(change: float) -> float:
+    """The probability of an operation of even odds whose logit has come down by `change` against the other's."""
+    return 1 / (1 + math.exp(change))
+
+
+def test_every_control_is_as_wrong_as_it_is_by_hand() -> None:
+    """What each is promised, less what becomes of J after all that one sample can be; every policy is even.
+
+    1. L = 1 at (0, 0, 0) and (1, 1, 1), C = 2/7, n = 7/2: J = 1/4. A drawn 1 is charged 3/4, a drawn 0 is paid 1/4.
+    2. L = (0, 1), C = 1/4: half of the samples move nothing, the others by (2, -2); promised 4 (1/2) (1/8).
+    3. L = (9, 4), C = 5/4, n = 1/5, credits (-30, 40): ||grad J||^2 = 2 (5/4)^2, V = 10^2 / 8.
+    4. L = (0, 1; 1, -1), C = 1/2: ||grad J||^2 = 1/16, E||g||^2 = E(L - J)^2 = 11/16, n = 10 * 4/11.
+    5. REINFORCE on 2. has no variance: its best step, 4, is promised 4 (1/8) - (1/8) 16 (1/8).
+    """
+    up, down, n = odds(7 / 2 * 3 / 4), odds(-7 / 2 / 4), 40 / 11
+    ones, others = up**3 + (1 - up) ** 3, down * (1 - down)
+    x, y = odds(-30 / 5), odds(40 / 5)
+    falls = (x * 9 + (1 - x) * 4 + y * 4 + (1 - y) * 9) / 2
+    promised = 1 / 5 * 7 / 8 * 2 * (5 / 4) ** 2 - 1 / 8 * 1 / 5 * 100 / 8
+    first = {a: (odds(n * (loss - 1 / 4)) if a[0] == 0 else 1 - odds(n * (loss - 1 / 4))) for a, loss in FOUR.items()}
+    second = {a: (odds(n * (loss - 1 / 4)) if a[1] == 0 else 1 - odds(n * (loss - 1 / 4))) for a, loss in FOUR.items()}
+    mean = sum(
+        u * (1 - v) + v * (1 - u) - (1 - u) * (1 - v) for u, v in zip(first.values(), second.values(), strict=True)
+    )
+    by_hand = [
+        1 / 4 - (ones + 3 * others) / 4,
+        1 / 2 - 1 / 4 - (1 / 2 + 1 / (1 + math.exp(4))) / 2,
+        (13 / 2 - falls - promised) / 5,
+        (1 / 4 - mean / 4) / 2,
+        -(4 / 8 - 2 / 8),
+    ]
+    for control, number in zip(CLAIM.controls, by_hand, strict=True):
+        assert control.example is not None
+        assert try_case(control.slack, control.example, False) == pytest.approx(number, rel=1e-9), control.name
+        assert number < 0
+
+
+FOUR = {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): -1}
 
 
 def test_control_a_step_that_does_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
