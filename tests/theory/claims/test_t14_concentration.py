@@ -230,6 +230,31 @@ def test_means_by_hand() -> None:
     assert dict(zip(found.ravel().tolist(), chances.tolist(), strict=True)) == {0: F(9, 16), 2: F(6, 16), 4: F(1, 16)}
 
 
+def test_every_control_promises_what_it_says_by_hand() -> None:
+    """RARE: exact advantages 9 (0.99, -0.99) with chance 0.01, else nothing: V = 2 (0.0099) 8.91^2, B = 8.8209 sqrt 2.
+
+    FLIP: credits (-30, 40), gradients -+15 and -+20, m = -+17.5, B^2 = V = 12.5, but ||grad J||^2 = 25/8: 24 samples
+    are promised 2 exp(-24 (25/8) / (25 + 12.5 / 3)), and never do. On (0, 1; 1, 3) grad J has 3/8 in every entry, J is
+    5/4, and <grad J, X> is 15/16, 0, 0 and 21/16.
+    """
+    no_term, doubled, no_bias, along_alone = CLAIM.controls
+    variance, bound = 2 * 0.0099 * 8.91**2, 8.8209 * math.sqrt(2)
+    radius = 0.9 * bound
+    for control, scale in ((no_term, 2 * variance), (doubled, variance + bound * radius / 3)):
+        number = try_case(control.slack, t14_concentration.RARE, False)
+        assert number == pytest.approx(2 * math.exp(-radius * radius / scale) - 0.01, abs=1e-8)
+    assert try_case(no_bias.slack, t14_concentration.SMALL, False) == pytest.approx(2 * math.exp(-18 / 7) - 1, abs=1e-8)
+    four = Case("table", np.array([[0, 1, 0], [1, 3, 0], [0, 0, 0]]), np.ones((2, 2), dtype=int), F(1), 0)
+    scores = {a: np.array([1 - 2 * a[0], 2 * a[0] - 1, 1 - 2 * a[1], 2 * a[1] - 1]) / 2 for a in np.ndindex(2, 2)}
+    law = [(loss - 1.25) * scores[a] for a, loss in {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 3}.items()]
+    gradient = np.array([-3, 3, -3, 3]) / 8
+    steps = [(one + other) / 2 for one in law for other in law]
+    fails = np.mean([step @ step >= 2 * step @ gradient for step in steps])
+    promised = chernoff(np.full(4, 0.25), np.array([-15, 0, 0, -21]) / 16, 0.0, 2)
+    assert try_case(along_alone.slack, four, False) == pytest.approx(promised - fails, abs=1e-8)
+    assert 0 < fails < 1
+
+
 # ------------------------------------------------------------------ teeth
 
 
