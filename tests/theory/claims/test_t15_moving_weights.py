@@ -53,6 +53,24 @@ def test_the_gradient_bound_is_attained_by_a_fair_edge() -> None:
     assert t15_moving_weights._gradient_rooms(found, 8)[0] == 0
 
 
+def test_every_control_by_hand() -> None:
+    """A fair edge, L = (0, 1), then (4, 3), then (3, 3): policies 1/2 and twice (1, 0). Gains 1/2 and 0, osc D 2 and 1;
+
+    grad J at 1/2 turns from -+1/4 to +-1/4: 4/9 - 1/2. All in units of (1 + 4)^2.
+    Two edges, L = (1, 0, 0, 1), then (4, 4, 3, 3), then (4, 3, 2, 3): the first edge goes from 1/2 to 7/8 to 0, the
+    other stays. J_0 = 1/2, gains 9/32 and 7/8, last excess 23/8 - 2, osc D 2 and 1.
+    """
+    none, half, nine = CLAIM.controls
+    for control, case, number in (
+        (none, t15_moving_weights.SWAPPED, F(0)),
+        (half, t15_moving_weights.SWAPPED, F(3, 2)),
+        (nine, t15_moving_weights.SWAPPED, F(4, 9) - F(1, 2)),
+        (none, t15_moving_weights.APART, F(1, 2) - F(7, 8) - F(9, 32) - F(7, 8)),
+        (half, t15_moving_weights.APART, F(1, 2) - F(7, 8) - F(9, 32) - F(7, 8) + F(3, 2)),
+    ):
+        assert try_case(control.slack, case, True) == number / 25
+
+
 # ------------------------------------------------------------------ teeth
 
 

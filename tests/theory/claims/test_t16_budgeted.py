@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nas import estimators
 from nas.methods import METHODS
 from theory import exact, repairs
-from theory.cases import random_case
+from theory.cases import Case, random_case
 from theory.claim import holds, try_case
 from theory.claims import CLAIMS, t16_budgeted
 from theory.landscapes import Quadratic, make
@@ -110,6 +110,29 @@ def test_refusals() -> None:
         repairs.together([[0, 1]], 3)
     with pytest.raises(ValueError, match="a budget of 0 looks nothing up"):
         repairs.best_chances(np.ones(2), np.ones(2), 0)
+
+
+def test_every_control_by_hand() -> None:
+    """FLIP: h = (5, 10), y = 8, zeroed 64: credits (-30, 40), exact (-55, -60), missed is h^2 = (25, 100), w = 1/2.
+
+    Share 1/2 and direction (1, -2) look up with the chances 1/4 and 1/10 beside h = (-15, -40): the mean of
+    (-25, -42) for 5/4. R(1) = (25^2 + 100^2) / 4, R(0) = (55^2 + 60^2) / 4, R(-3/10) = (64^2 + 48^2) / 4. With one
+    number for both, 125/2, credits are (-185/2, -45/2). Two edges, (1, 0) and (1, 2), y = 1: R(1) = 1/4 and 17/4,
+    chances as 23 to 39; without the other edge, edge 0 is charged 1 and 4, or -1 and 0: 3/4 for 1/2.
+    """
+    flip = Case("quadratic", np.array([[5], [10], [8]]), np.array([[1, 1]]), F(1, 2), np.array([[1, -2]]))
+    pair = Case("quadratic", np.array([[1], [0], [1], [2], [1]]), np.ones((2, 2), int), F(1, 2), np.zeros((2, 2), int))
+    by_hand = [
+        (flip, -abs(F(42 - 25, 4) - F(5, 4))),
+        (flip, F(64**2 + 48**2 - 25**2 - 100**2, 4)),
+        (flip, F(55**2 + 60**2 - 25**2 - 100**2, 4)),
+        (pair, F(1, 4) * F(62, 23) + F(17, 4) * F(62, 39) - 2 * F(18, 4)),
+        (flip, -abs(F(45 - 185, 8) - F(5, 4))),
+        (pair, -abs(F(3, 4) - F(1, 2))),
+    ]
+    for control, (case, number) in zip(CLAIM.controls, by_hand, strict=True):
+        assert try_case(control.slack, case, True) == number, control.name
+        assert number < 0
 
 
 # ------------------------------------------------------------------ teeth

@@ -9,7 +9,7 @@ import pytest
 from nas import estimators
 from nas.methods import METHODS
 from theory import exact
-from theory.cases import random_case
+from theory.cases import Case, random_case
 from theory.claim import holds, try_case
 from theory.claims import CLAIMS, t17_reference
 from theory.claims.t5_taylor_bias import FLIP
@@ -111,6 +111,29 @@ def test_the_mean_output_is_nearest_in_the_mean_square() -> None:
     for _ in range(20):
         other = p + 0.3 * rng.standard_normal(p.shape)
         assert ((p * distances(land.outputs, p)).sum() <= (p * distances(land.outputs, other)).sum()).all()
+
+
+def test_every_control_by_hand() -> None:
+    """h = (5, 10), y = 8, p = (1/4, 3/4): L = (9, 4), J = 21/4, gradient 15/16, mean output 35/4.
+
+    1. At a quarter of its own output the edge has the losses (27/4)^2 and (11/2)^2. 2. and 3. ||h - rho||^2 is
+    (225/16, 25/16) for the mean output and (25, 100) for none. 4. The slopes -6 and 4 make the credits (45/2, 5), or
+    (0, 20) against operation 0: V = 2 (3/16) (3/4 c_0 + 1/4 c_1)^2. 5. s^3 at 5, rho 35/4: the remainder is
+    75 (-15/4) - 125 + (35/4)^3, at most 6 (35/4) (15/4)^2 / 3 by this control.
+    """
+    case = Case("quadratic", np.array([[5], [10], [8]]), np.array([[1, 3]]), F(1, 2), np.zeros((1, 2), dtype=int))
+    charged = 9 - F(27, 4) ** 2, 4 - F(11, 2) ** 2
+    away = [F(1, 4) * F(3, 4) * (d[0] - d[1]) for d in ((F(225, 16), F(25, 16)), (F(25), F(100)))]
+    spread = [F(3, 8) * (F(3, 4) * c[0] + F(1, 4) * c[1]) ** 2 for c in ((F(45, 2), 5), (0, 20))]
+    by_hand = [
+        -abs(F(3, 16) * (charged[0] - charged[1]) - F(15, 16)),
+        -abs(away[0]),
+        2 * away[1] ** 2 - 2 * away[0] ** 2,
+        spread[0] - spread[1],
+        6 * F(35, 4) * F(15, 4) ** 2 / 3 - abs(-75 * F(15, 4) - 125 + F(35, 4) ** 3),
+    ]
+    for control, number in zip(CLAIM.controls, by_hand, strict=True):
+        assert try_case(control.slack, case, True) == number, control.name
 
 
 # ------------------------------------------------------------------ teeth
