@@ -166,8 +166,9 @@ def test_descent_and_variance_of_a_draw_of_ones_own() -> None:
     assert_descends(FLOORED, "additive", "table", cases=3)
     with pytest.raises(AssertionError, match="the mean step of climbing climbs"):
         assert_descends(CLIMBING, "additive", cases=2)
-    with pytest.raises(AssertionError, match="the mean step of still does not descend"):
-        assert_descends(STILL, "additive", cases=2)
+    for seed in range(6):  # its mean is zero to rounding, of either sign
+        with pytest.raises(AssertionError, match="the mean step of still does not descend"):
+            assert_descends(STILL, "additive", cases=1, seed=seed)
     assert_variance_below(FLOORED, FLOORED, "table", cases=3)
     assert_variance_below(FLOORED, TWICE, "table", cases=3)
     with pytest.raises(AssertionError, match="twice has more variance than floored"):
