@@ -59,3 +59,8 @@ def test_every_word_stands_where_it_is_counted() -> None:
         counters = [tuple(np.array([number]) for number in (replicate, block, 2, 9)) for block in (0, 1)]
         words = [int(word[0]) for counter in counters for word in philox(counter, (5, 7))]  # type: ignore[arg-type]
         assert row.ravel().tolist() == [(word >> 8) / 2**24 for word in words[:6]]
+
+
+def test_the_numbers_are_made_where_the_replicates_are() -> None:
+    """A tensor on torch's meta device meets only its like."""
+    assert uniforms(0, 0, torch.arange(3, device="meta"), 1, (2, 3), torch.float32).shape == (3, 2, 3)

@@ -46,6 +46,10 @@ def test_noise_by_hand() -> None:
     np.testing.assert_allclose((slopes * gates).sum(axis=(-1, -2)), expected, rtol=1e-6)
     np.testing.assert_allclose((slopes * (1 - gates)).sum(axis=(-1, -2)), 0, atol=1e-5)  # the median of t is 0
     assert noisy.now({}) is land
+    two = Noisy(make_still("additive", 2, 2), size=1.0)
+    everywhere, drawn = np.array([[0.75, 0.25, 0.25, 0.75]]), np.array([[[0.5, 0.0], [0.0, 2.0]]])
+    moved = two.minibatch({}, everywhere).loss(drawn) - two.landscape.loss(drawn)
+    np.testing.assert_allclose(moved, 2.5 * (2 / 3) ** 0.5, rtol=1e-6)  # 1/2 and 2 times a quartile
 
 
 def test_the_drift_by_hand() -> None:
@@ -60,7 +64,8 @@ def test_the_drift_by_hand() -> None:
     np.testing.assert_allclose(slopes, [[[[3, 8]]] * 2, [[[5, 5]]] * 2], rtol=1e-12)
     moved = land.visit(half, both[:, 0])["visits"]
     np.testing.assert_allclose(moved - half["visits"], both[:, 0], rtol=1e-12)
-    assert (land.start(np.ones((2, 1, 2)))["visits"] == np.zeros((2, 1, 2))).all()
+    assert now.slopes(both).shape == both.shape
+    np.testing.assert_allclose(land.now(land.start(np.ones((2, 1, 2)))).loss(both), [[5, 8]] * 2, rtol=1e-12)
 
 
 def test_in_the_drifting_landscape_an_operation_gets_better_as_it_is_visited() -> None:
