@@ -135,6 +135,21 @@ def test_every_control_is_as_wrong_as_it_is_by_hand() -> None:
 FOUR = {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): -1}
 
 
+def test_no_control_depends_on_where_losses_are_counted_from() -> None:
+    tables = [control for control in CLAIM.controls if control.example is not None and control.example.kind == "table"]
+    assert len(tables) == 4
+    for control in tables:
+        here = control.example
+        assert here is not None
+        slack = try_case(control.slack, here, False)
+        assert try_case(control.slack, replace(here, losses=here.losses + 5), False) == pytest.approx(slack, rel=1e-9)
+
+
+def test_a_step_that_is_too_long_for_exp_leads_to_a_corner() -> None:
+    found = t13_sampled_steps._tilted(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([[1000.0, 0.0], [0.0, 0.0]]))
+    assert found.tolist() == [[0, 1], [0.25, 0.75]]
+
+
 def test_control_a_step_that_does_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = _cases()
     assert all(holds(try_case(CLAIM.slack, case, True), True) for case in cases)
