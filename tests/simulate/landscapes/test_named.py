@@ -1,13 +1,15 @@
 """The simulator's names: theory's objects under theory's names, its own beside them, the real table, refusals."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nas.data import nasbench201
-from simulate.landscapes import Drifting, Noisy, Toy, make, names
+from nas.running import plugins
+from simulate.landscapes import Drifting, Environment, Noisy, Toy, make, names
 from theory import landscapes
 
 RANDOM = np.random.default_rng(0)
@@ -33,6 +35,37 @@ def test_its_own_are_of_their_kind() -> None:
     for name in ("noisy", "drifting"):
         unary: Any = make(name, 3, 2, 1).landscape
         assert not (unary.unary == vars(make(name, 3, 2, 2).landscape)["unary"]).all()
+
+
+def test_a_users_environment_is_taken_as_it_is_and_a_landscape_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_weather.py").write_text(
+        "from simulate.landscapes import Noisy\nfrom theory.landscapes import make\n"
+        "def still(edges, candidates, seed): return make('additive', edges, candidates, seed)\n"
+        "def stormy(edges, candidates, seed): return Noisy(still(edges, candidates, seed), 2.0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.allow("own_weather")
+    stormy, still = make("own_weather:stormy", 2, 3), make("own_weather:still", 2, 3)
+    assert isinstance(stormy, Noisy)
+    assert stormy.size == 2
+    assert type(still) is Environment
+    assert still.landscape.shape == (2, 3)
+
+
+def test_an_operation_starts_between_one_and_two_head_starts_above_where_it_ends() -> None:
+    drifting: Any = make("drifting", 40, 5, head_start=3.0)
+    above = (drifting.initial - drifting.landscape.unary) / 3
+    assert 1 <= above.min() < 1.1
+    assert 1.9 < above.max() < 2  # of 200
+
+
+def test_one_input_is_enough_for_the_toy() -> None:
+    one: Any = make("toy", 2, 3, inputs=1).landscape
+    assert one.channels.shape == (2, 3, 16)
+    with pytest.raises(ValueError, match="toy needs at least one input, not 0"):
+        make("toy", 2, 3, inputs=0)
 
 
 @pytest.mark.skipif(
