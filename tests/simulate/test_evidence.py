@@ -39,6 +39,25 @@ def test_times_and_shares_by_hand() -> None:
     assert evidence.lowest_loss(LEARNT) == 2
 
 
+def test_a_rate_of_decay_by_hand() -> None:
+    """A regret of c / t^2 is a line of slope -2, whatever c; what fell below 1e-9 of the first is rounding."""
+    steps = np.arange(1, 9)
+    losses = 5 + np.array([1.0, 3.0]) / steps[:, None] ** 2.0
+
+    def recorded(number: int, more: Any = ()) -> Cell:
+        rows = [*losses[:number], *more]
+        return Cell(Setting(replicates=2), np.arange(1, len(rows) + 1), {"expected_loss": np.array(rows)})
+
+    found = evidence.exponent(recorded(8), 5.0)
+    assert (found.value, found.lower, found.upper) == pytest.approx((-2, -2, -2))
+    gone = evidence.exponent(recorded(8, [[5.0, 5.0]] * 6), 5.0)
+    assert gone.value == pytest.approx(-2)
+    with pytest.raises(ValueError, match="at least 8 records above rounding"):
+        evidence.exponent(recorded(6), 5.0)
+    with pytest.raises(ValueError, match="at least 8 records above rounding"):
+        evidence.exponent(recorded(6, [[5.0, 5.0]] * 6), 5.0)
+
+
 def test_no_rise_is_not_certainty() -> None:
     none, some = (cell(rises=[[0] * 4, [0] * 4, counts]) for counts in ([0, 0, 0, 0], [1000, 0, 0, 0]))
     assert (evidence.rises(none).value, evidence.rises(none).lower) == (0, 0)

@@ -365,3 +365,11 @@ def test_nan_in_mid_run_ends_an_own_estimator_and_is_nan_in_the_records_of_any_o
 def test_relaxed_gates_on_a_table_of_one_edge() -> None:
     setting = replace(SMALL, method="snas", landscape="heavy_tailed", edges=1, candidates=3)
     assert differences(simulate(setting, NUMPY), simulate(setting, TORCH)) < 1e-10
+
+
+def test_the_largest_number_of_replicates_is_taken_and_one_more_refused() -> None:
+    most = 1 << 24
+    assert (Setting(replicates=most).replicates, Machine("numpy", chunk=most).chunk) == (most, most)
+    for name, build in (("replicates", Setting), ("chunk", Machine)):
+        with pytest.raises(ValueError, match=f"{name}.*{most + 1}"):
+            build(**{name: most + 1})
