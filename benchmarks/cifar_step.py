@@ -176,6 +176,7 @@ def ours(
     static: bool = False,
     channels: int = CHANNELS,
     operations: int = 1,
+    held_out: int = 1,
 ) -> Ours:
     random = np.random.default_rng(0)
     count = 4 * batch
@@ -187,7 +188,7 @@ def ours(
         cells=cells,
         batch=batch,
         images=2 * batch,
-        held_out=1,
+        held_out=held_out,
         precision=precision,  # type: ignore[arg-type]
         static=static,
     )

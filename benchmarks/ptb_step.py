@@ -188,47 +188,58 @@ def on_cuda() -> bool:
 # ------------------------------------------------------------------ what it is compared with
 
 
-def plain_step(settings: Settings, with_weights: bool) -> Callable[[], object]:
-    """The same step as anyone would write it first: a loop over edges, torch's own layers, autograd, torch's SGD."""
-    units, batch, window = settings.units, settings.batch, settings.window
-    edges = [(j, i) for i in range(1, settings.nodes + 1) for j in range(i)]
-    embedding = torch.nn.Embedding(VOCABULARY, units)
-    first = torch.nn.Linear(2 * units, 2 * units, bias=False)
-    links = torch.nn.ModuleList(torch.nn.Linear(units, 2 * units, bias=False) for _ in edges)
-    output = torch.nn.Linear(units, VOCABULARY)
-    network = torch.nn.ModuleList([embedding, first, links, output])
-    for weight in network.parameters():
-        torch.nn.init.uniform_(weight, -0.1, 0.1)
-        weight.requires_grad_(with_weights)
-    sgd = torch.optim.SGD(network.parameters(), lr=1.0)
-    text = torch.randint(VOCABULARY, (window + 1, batch))
-    operations = (lambda u: u, torch.tanh, torch.sigmoid, torch.relu, torch.zeros_like)
+class PlainText:
+    """The language model as anyone would write it first: a loop over steps and edges, torch's own layers."""
 
-    def step() -> object:
-        chosen = torch.randint(5, (len(edges),)).tolist()
-        gates = torch.ones(len(edges), requires_grad=not with_weights)
-        h, hidden = torch.zeros(batch, units), []
-        x = torch.dropout(embedding(text[:-1]), 0.5, True)
-        for word in x:
-            gate, new = first(torch.cat((word, h), 1)).chunk(2, 1)
+    def __init__(self, units: int, nodes: int) -> None:
+        self.edges = [(j, i) for i in range(1, nodes + 1) for j in range(i)]
+        self.embedding = torch.nn.Embedding(VOCABULARY, units)
+        self.first = torch.nn.Linear(2 * units, 2 * units, bias=False)
+        self.links = torch.nn.ModuleList(torch.nn.Linear(units, 2 * units, bias=False) for _ in self.edges)
+        self.output = torch.nn.Linear(units, VOCABULARY)
+        self.network = torch.nn.ModuleList([self.embedding, self.first, self.links, self.output])
+        for weight in self.network.parameters():
+            torch.nn.init.uniform_(weight, -0.1, 0.1)
+
+    def loss(self, text: Tensor, chosen: list[int], gates: Tensor, dropout: float) -> Tensor:
+        """The summed loss of words (T + 1, B) from a zero state, each edge with its chosen operation and its gate."""
+        operations = (lambda u: u, torch.tanh, torch.sigmoid, torch.relu, torch.zeros_like)
+        h, hidden = torch.zeros(text.shape[1], self.embedding.embedding_dim), []
+        for word in torch.dropout(self.embedding(text[:-1]), dropout, True):
+            gate, new = self.first(torch.cat((word, h), 1)).chunk(2, 1)
             nodes = [h + gate.sigmoid() * (new.tanh() - h)]
-            for i in range(1, settings.nodes + 1):
+            for i in range(1, self.edges[-1][1] + 1):
                 arriving = []
-                for e, (source, target) in enumerate(edges):
+                for e, (source, target) in enumerate(self.edges):
                     if target == i:
-                        gate, new = links[e](nodes[source]).chunk(2, 1)
+                        gate, new = self.links[e](nodes[source]).chunk(2, 1)
                         value = operations[chosen[e]](new) * gates[e]
                         arriving.append(nodes[source] + gate.sigmoid() * (value - nodes[source]))
                 nodes.append(torch.stack(arriving).mean(0))
             h = torch.stack(nodes[1:]).mean(0)
             hidden.append(h)
-        scores = output(torch.dropout(torch.stack(hidden), 0.5, True))
-        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), text[1:].flatten(), reduction="sum") / batch
+        scores = self.output(torch.dropout(torch.stack(hidden), dropout, True))
+        return torch.nn.functional.cross_entropy(scores.flatten(0, 1), text[1:].flatten(), reduction="sum")
+
+
+def plain_step(settings: Settings, with_weights: bool) -> Callable[[], object]:
+    """The same step with autograd and torch's SGD, under a new random architecture each time."""
+    plain, batch = PlainText(settings.units, settings.nodes), settings.batch
+    weights = list(plain.network.parameters())
+    for weight in weights:
+        weight.requires_grad_(with_weights)
+    sgd = torch.optim.SGD(weights, lr=1.0)
+    text = torch.randint(VOCABULARY, (settings.window + 1, batch))
+
+    def step() -> object:
+        chosen = torch.randint(5, (len(plain.edges),)).tolist()
+        gates = torch.ones(len(plain.edges), requires_grad=not with_weights)
+        loss = plain.loss(text, chosen, gates, dropout=0.5) / batch
         if not with_weights:
             return torch.autograd.grad(loss, gates)
         sgd.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
+        torch.nn.utils.clip_grad_norm_(weights, 0.25)
         sgd.step()
         return loss
 
