@@ -1,7 +1,7 @@
 """How long does one step of the CIFAR-10 parent network take, beside plain GDAS-style PyTorch?
 
     python benchmarks/cifar_step.py [--rounds 12] [--threads 2] [--batch 64] [--cells 5] [--device cpu|cuda]
-        [--cpu-time] [--static] [--profile] [--growth]
+        [--cpu-time] [--static] [--profile] [--growth DIR/NAME]
 
 Every round draws one random cell and times every variant on it, in turn, so that all meet the same cells and the same
 machine. The plain network is written here as GDAS's authors accelerate theirs: each edge runs its drawn operation and
@@ -11,27 +11,32 @@ what one large matrix product reaches here in the same precision and threads. Th
 own: seconds of the first call of each step, after how many steps what that takes longer than plain's is won back, and
 the peak memory of both steps beyond what the process held before (on the CPU resident, on CUDA allocated). `--profile`
 prints which kernels a step of this toolkit spends its time in, by PyTorch's profiler, over the first four cells;
-`--growth` how a step in float32 grows with channels, cells, images and operations on an edge, and as which power.
+`--growth` how a step in float32 grows with channels, cells, images and operations on an edge, and as which power: that
+is written to NAME.json, with a figure on logarithmic axes.
 """
 
 import argparse
+import json
 import math
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data.cifar import Images
+from nas.judging.style import WIDTH, save, styled
+from nas.running import runs
 from nas.running.pool import workers
 from nas.spaces.nasbench201 import EDGES, cell_space
 from nas.supernets.supernet import Supernet
@@ -232,7 +237,7 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
     parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
     parser.add_argument("--profile", action="store_true", help="also print where a step's time goes")
-    parser.add_argument("--growth", action="store_true", help="also grow channels, cells, images and operations")
+    parser.add_argument("--growth", type=Path, metavar="DIR/NAME", help="also grow channels, cells, images, operations")
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds must be at least 2: a spread is printed")
@@ -272,8 +277,8 @@ def main() -> None:
         mean = f"{statistics.mean(times):.3f} ± {statistics.stdev(times):.3f}"
         of_plain = f"{ratio:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(f"{name:15} {step:18} {mean:>20} {of_plain:>27} {share:8.1%}")
-    if options.growth:
-        print_growth(options.rounds, options.device, clock)
+    if options.growth is not None:
+        keep_growth(grown(options.rounds, options.device, clock), options.growth, about, GROWN_FROM)
     if options.profile:
         for name in names[1:]:
             for step in STEPS:
@@ -291,12 +296,26 @@ def main() -> None:
 # ------------------------------------------------------------------ how it grows
 
 GROWN = {"channels": (8, 16, 32, 64), "cells": (1, 2, 4, 8), "batch": (16, 32, 64, 128), "operations": (1, 2, 4)}
+GROWN_FROM = "from 16 channels, one cell a stage, 32 images, one operation an edge"
 
 
-def print_growth(rounds: int, device: str, clock: Callable[[], float]) -> None:
-    """Seconds of both steps while one size grows and the others stay small, and the power that fits the logarithms."""
-    usual = {"channels": 16, "cells": 1, "batch": 32, "operations": 1}
-    print("grown from 16 channels, one cell a stage, 32 images, one operation an edge; seconds are medians")
+@dataclass
+class Growth:
+    """Median seconds of a step at each size of one thing, and the power of the size that fits them."""
+
+    of: str
+    step: str
+    sizes: Sequence[int]
+    seconds: list[float]
+
+    @property
+    def power(self) -> float:
+        return power_of(self.sizes, self.seconds)
+
+
+def grown(rounds: int, device: str, clock: Callable[[], float]) -> list[Growth]:
+    """Both steps while one size grows and the others stay small."""
+    usual, told = {"channels": 16, "cells": 1, "batch": 32, "operations": 1}, []
     for name, sizes in GROWN.items():
         networks = {size: ours("float32", device=device, **{**usual, name: size}) for size in sizes}
         for step in STEPS:
@@ -306,9 +325,39 @@ def print_growth(rounds: int, device: str, clock: Callable[[], float]) -> None:
                 for size, network in networks.items():
                     took = timed(partial(getattr(network, step), chosen.tolist()), device, clock)
                     taken[size] += [took] if count else []
-            medians = [statistics.median(taken[size]) for size in sizes]
-            shown = ", ".join(f"{seconds:.4f}" for seconds in medians)
-            print(f"{name:10} {sizes!s:20} {step:18} power {power_of(sizes, medians):.2f}, seconds {shown}")
+            told.append(Growth(name, step, sizes, [statistics.median(taken[size]) for size in sizes]))
+    return told
+
+
+def keep_growth(growths: Sequence[Growth], stem: Path, about: str, start: str) -> None:
+    """Print a line a growth, and write all of them with their figure."""
+    print(f"grown {start}; seconds are medians")
+    for one in growths:
+        shown = ", ".join(f"{seconds:.4f}" for seconds in one.seconds)
+        print(f"{one.of:10} {one.sizes!s:20} {one.step:18} power {one.power:.2f}, seconds {shown}")
+    content = {"about": about, "start": start, "growths": [{**asdict(one), "power": one.power} for one in growths]}
+    runs.write_atomically(stem.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
+    save(growth_figure(growths), stem)
+
+
+@styled
+def growth_figure(growths: Sequence[Growth]) -> Figure:
+    """A panel for each thing that grows, both axes logarithmic; a line a step, its power in the legend."""
+    things = list(dict.fromkeys(one.of for one in growths))
+    drawn = Figure(figsize=(WIDTH, 2.6))
+    panels = drawn.subplots(1, len(things), sharey=True, squeeze=False)[0]
+    for axes, thing in zip(panels, things, strict=True):
+        for one in growths:
+            if one.of == thing:
+                label = f"{one.step.split('_')[0]}, power {one.power:.2f}"
+                axes.plot(one.sizes, one.seconds, "o-", markersize=3, label=label)
+        sizes = next(one.sizes for one in growths if one.of == thing)
+        axes.set(xscale="log", yscale="log", xlabel=thing)
+        axes.set_xticks(list(sizes), [str(size) for size in sizes], minor=False)
+        axes.minorticks_off()
+        axes.legend(loc="upper left", fontsize=6.5)
+    panels[0].set(ylabel="seconds a step")
+    return drawn
 
 
 def power_of(sizes: Sequence[float], seconds: Sequence[float]) -> float:

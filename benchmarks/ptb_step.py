@@ -1,7 +1,7 @@
 """What does a step of the recurrent parent network cost beside its matrix products alone?
 
-    python benchmarks/ptb_step.py [--units 300] [--batch 256] [--threads 2] [--repeats 5] [--clock cpu] [--growth]
-                                  [--device cuda]
+    python benchmarks/ptb_step.py [--units 300] [--batch 256] [--threads 2] [--repeats 5] [--clock cpu]
+                                  [--growth DIR/NAME] [--device cuda]
 
 Prints, for a weight step and an architecture step: plain PyTorch (the same cell edge by edge, with autograd), this
 toolkit in float32 and with bfloat16 products, on CUDA also its static form (a step is one recorded graph), the matrix
@@ -9,7 +9,8 @@ products of the same step alone; seconds, times the products, share of the machi
 repeats run one after another, so that a busy machine meets all alike; medians. Then, each in a process of its own, the
 seconds of the first call, after how many steps what that takes longer than plain's is won back, and the peak memory
 beyond what the process held before (on the CPU resident, on CUDA allocated); the memory that a tape holds under sparse,
-two-path and dense propagation, and how the step grows with units, nodes and window.
+two-path and dense propagation. `--growth` how a step in float32 grows with units, nodes, window and streams, and as
+which power: that is written to NAME.json, with a figure on logarithmic axes.
 """
 
 import argparse
@@ -19,12 +20,21 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from benchmarks.cifar_step import held, in_a_fresh_process, pays_after, peak_memory_of, timed
+from benchmarks.cifar_step import (
+    Growth,
+    held,
+    in_a_fresh_process,
+    keep_growth,
+    pays_after,
+    peak_memory_of,
+    timed,
+)
 from nas.data.ptb import Corpus
 from nas.policy import gates_of
 from nas.tasks.text import cell as cells
@@ -47,7 +57,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for one thread, a busy machine")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--growth", action="store_true", help="also grow units, nodes and window one by one")
+    parser.add_argument("--growth", type=Path, metavar="DIR/NAME", help="also grow units, nodes, window and streams")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_default_device(options.device)
@@ -58,14 +68,26 @@ def main() -> None:
     times = compare(settings, options.repeats, clock)
     first_calls(settings, times, options.threads, options.device, clock)
     memory(settings)
-    if options.growth:
-        grown = [replace(settings, units=units) for units in (100, 200, 300, 400)]
-        grown += [replace(settings, nodes=nodes) for nodes in (1, 3, 8)]
-        grown += [replace(settings, window=window) for window in (10, 35, 70)]
-        for one in grown:
-            name = f"{one.units} units, {one.nodes} nodes, {one.window} steps"
-            times = measure({name: steps_of(one, "float32")[0]}, options.repeats, clock)
-            print(f"{name}: weight step {statistics.median(times[name]):.3f} s")
+    if options.growth is not None:
+        about = f"torch {torch.__version__}, {where}, {settings}"
+        start = (
+            f"from {settings.units} units, {settings.nodes} nodes, {settings.window} steps, {settings.batch} streams"
+        )
+        keep_growth(grown(settings, options.repeats, clock), options.growth, about, start)
+
+
+GROWN = {"units": (100, 200, 300, 400), "nodes": (1, 3, 8), "window": (10, 35, 70), "batch": (64, 128, 256)}
+
+
+def grown(settings: Settings, repeats: int, clock: Clock) -> list[Growth]:
+    """Both steps in float32 while one size grows and the others stay."""
+    told = []
+    for name, sizes in GROWN.items():
+        for number, step in enumerate(("weight_step", "architecture_step")):
+            works = {str(size): steps_of(replace(settings, **{name: size}), "float32")[number] for size in sizes}
+            taken = measure(works, repeats, clock)
+            told.append(Growth(name, step, sizes, [statistics.median(taken[str(size)]) for size in sizes]))
+    return told
 
 
 # ------------------------------------------------------------------ the comparison
