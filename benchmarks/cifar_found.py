@@ -2,17 +2,19 @@
 
     python benchmarks/cifar_found.py RUN [RUN …] --to DIR/NAME [--data DIR]
 
-Takes finished CIFAR-10 searches, some of each method, one a seed. A search is read out in every way that it was: what
-it stands for, the argmax of a method with a policy, and what `python -m nas derive` has written. For
-each method and way: NAS-Bench-201's test accuracy of every seed's cell, mean, standard deviation and 95 % t-interval,
-the table's columns of the other data sets, and the seconds of search and reading out, shared warm-up included. Seeds
-are paired: beside the first row stands the mean difference over the seeds that both have, with its interval. Written
-are NAME.json and the figure; printed is the table.
+Takes finished CIFAR-10 searches, some of each method, one a seed; where settings differ, rows say so. A search is read
+out in every way that it was: what it stands for, the argmax of a method with a policy, and what `python -m nas derive`
+has written. For each row: the held-out loss of the cells under the shared weights, NAS-Bench-201's test accuracy of
+every seed's cell, mean, standard deviation and 95 % t-interval, the table's columns of the other data sets, and the
+seconds of search and reading out, shared warm-up included. Seeds are paired: beside the first row stands the mean
+difference over the seeds that both have, with its interval. Written are NAME.json and the figure; printed is the table.
 """
 
 import argparse
 import json
 import statistics as plain
+import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from nas.tasks import experiments
 from simulate.searchers import references
 
 JUDGED = TESTS[0]
+TOLD = ("search.method", "search.derive")  # beside the settings
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Cell:
     method: str
     way: str
     seed: int
+    settings: str  # those that not all runs share
     architecture: str
+    loss: float  # held out, under the shared weights
     seconds: float
     tests: dict[str, float]
     judged: int | None = None  # so many cells by held-out loss,
@@ -56,7 +61,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR")
     options = parser.parse_args()
     table = nasbench201.load(options.data)
-    cells = [cell for folder in options.runs for cell in cells_of(folder, table)]
+    apart = settings_apart(options.runs)
+    cells = [cell for folder in options.runs for cell in cells_of(folder, table, apart[folder])]
     summary = {
         "rows": rows(cells),
         "cells": [asdict(cell) for cell in cells],
@@ -73,12 +79,29 @@ def main() -> None:
 # ------------------------------------------------------------------ what the runs say
 
 
-def cells_of(folder: Path, table: Table) -> list[Cell]:
+def settings_apart(folders: Sequence[Path]) -> dict[Path, str]:
+    """Of each run the settings that not all runs share, beside method and derivation, as key=value."""
+    all_of_them = {}
+    for folder in folders:
+        settings = tomllib.loads((folder / runs.CONFIG).read_text(encoding="utf-8"))
+        flat = {f"{part}.{key}": value for part in ("network", "search") for key, value in settings[part].items()}
+        all_of_them[folder] = {key: value for key, value in flat.items() if key not in TOLD}
+    keys = dict.fromkeys(key for flat in all_of_them.values() for key in flat)
+    differ = [key for key in keys if len({repr(flat.get(key)) for flat in all_of_them.values()}) > 1]
+    return {
+        folder: ", ".join(f"{key.split('.')[1]}={flat[key]}" for key in differ if key in flat)
+        for folder, flat in all_of_them.items()
+    }
+
+
+def cells_of(folder: Path, table: Table, settings: str = "") -> list[Cell]:
     """One search in every way in which it was read out, its own first."""
     result, last = runs.result(folder), runs.records(folder)[-1]
     readings = {experiments.reload(folder).search.derive: result}
     if methods.METHODS[result["method"]].estimator is not None:  # there is a policy
-        readings.setdefault("argmax", {"architecture": last["architecture"], "seconds": last["seconds"]})
+        readings.setdefault(
+            "argmax", {key: last[key] for key in ("architecture", "seconds")} | {"figures": last["validation"]}
+        )
     for file in sorted(folder.glob("derived-*.json")):
         reading = json.loads(file.read_text(encoding="utf-8"))
         readings.setdefault(reading["derive"], {**reading, "seconds": last["seconds"] + reading["seconds"]})
@@ -87,7 +110,9 @@ def cells_of(folder: Path, table: Table) -> list[Cell]:
             result["method"],
             way,
             result["seed"],
+            settings,
             reading["architecture"],
+            reading["figures"]["loss"],
             reading["seconds"],
             tests_of(table, reading["architecture"]),
             **ranked(reading.get("ranking"), table),
@@ -107,10 +132,10 @@ def ranked(ranking: list[tuple[str, float]] | None, table: Table) -> dict[str, A
 
 def rows(cells: list[Cell]) -> list[dict[str, Any]]:
     """One row a method and way, the best mean first: its seeds, mean and spread, and how far it lies from the first."""
-    groups: dict[tuple[str, str], dict[int, Cell]] = {}
+    groups: dict[tuple[str, str, str], dict[int, Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.method, cell.way), {})[cell.seed] = cell
-    told = [row(method, way, dict(sorted(own.items()))) for (method, way), own in groups.items()]
+        groups.setdefault((cell.method, cell.way, cell.settings), {})[cell.seed] = cell
+    told = [row(*name, dict(sorted(own.items()))) for name, own in groups.items()]
     told.sort(key=lambda one: one["mean"], reverse=True)
     for one in told:
         both = [seed for seed in told[0]["tests"] if seed in one["tests"]]
@@ -119,7 +144,7 @@ def rows(cells: list[Cell]) -> list[dict[str, Any]]:
     return told
 
 
-def row(method: str, way: str, own: dict[int, Cell]) -> dict[str, Any]:
+def row(method: str, way: str, settings: str, own: dict[int, Cell]) -> dict[str, Any]:
     """One method, read out in one way: every seed's cell, and what they have in common."""
     tests = {seed: cell.tests[JUDGED] for seed, cell in own.items()}
     several, values = len(tests) > 1, list(tests.values())
@@ -127,6 +152,8 @@ def row(method: str, way: str, own: dict[int, Cell]) -> dict[str, Any]:
     return {
         "method": method,
         "way": way,
+        "settings": settings,
+        "loss": plain.fmean(cell.loss for cell in own.values()),
         "tests": tests,
         "mean": plain.fmean(values),
         "std": plain.stdev(values) if several else None,
@@ -142,32 +169,39 @@ def row(method: str, way: str, own: dict[int, Cell]) -> dict[str, Any]:
 
 @styled
 def figure(summary: dict[str, Any]) -> Figure:
-    """One line a row, the best on top: every seed a dot, the mean a ring, its t-interval a bar."""
-    drawn = Figure(figsize=(WIDTH, 0.3 * len(summary["rows"]) + 1.4))
-    axes = drawn.add_subplot()
+    """Left: one line a row, the best on top, every seed a dot, the mean a disc, its t-interval a bar.
+
+    Right: every cell's table accuracy against its held-out loss under the shared weights.
+    """
+    drawn = Figure(figsize=(WIDTH, max(2.8, 0.26 * len(summary["rows"]) + 1.2)))
+    rows, cells = drawn.subplots(1, 2, width_ratios=(5, 3))
     told = summary["rows"][::-1]
     for height, one in enumerate(told):
         colour, values = of_method(one["method"]), list(one["tests"].values())
         if one["half_width"] is not None:
-            axes.errorbar(one["mean"], height, xerr=one["half_width"], color=colour, capsize=2, linewidth=1.2)
-        axes.plot(values, [height] * len(values), ".", color=colour, alpha=0.5)
-        axes.plot(one["mean"], height, "o", color=colour)
+            rows.errorbar(one["mean"], height, xerr=one["half_width"], color=colour, capsize=2, linewidth=1.2)
+        rows.plot(values, [height] * len(values), ".", color=colour, alpha=0.5)
+        rows.plot(one["mean"], height, "o", color=colour)
     for (name, value), line in zip(summary["references"].items(), ("--", ":"), strict=True):
-        axes.axvline(value, color="black", linestyle=line, linewidth=0.8, label=name)
-    seeds = max(len(one["tests"]) for one in told)
-    axes.set_yticks(range(len(told)), [f"{methods.label(one['method'])}, {one['way']}" for one in told])
-    axes.set(
-        xlabel="NAS-Bench-201 test accuracy (%)",
-        title=f"{seeds} seeds (dots), mean and its 95 % t-interval",
-        ylim=(-0.6, len(told) - 0.4),
+        rows.axvline(value, color="black", linestyle=line, linewidth=0.8, label=name)
+    rows.set_yticks(range(len(told)), [name_of(one) for one in told], fontsize=7)
+    rows.set(xlabel="test accuracy in the table (%)", ylim=(-0.6, len(told) - 0.4))
+    rows.legend(loc="lower left", fontsize=6.5)
+    for cell in summary["cells"]:
+        cells.plot(cell["loss"], cell["tests"][JUDGED], "o", color=of_method(cell["method"]), markersize=4)
+    cells.set(xlabel="held-out loss, shared weights (nats)", ylabel="test accuracy in the table (%)")
+    seeds = len({cell["seed"] for cell in summary["cells"]})
+    drawn.suptitle(
+        f"{seeds} seed{'s' * (seeds > 1)} (dots), mean and its 95 % t-interval; right: every cell", fontsize=9
     )
-    axes.legend(loc="lower left", fontsize=8)
     return drawn
 
 
 def as_text(summary: dict[str, Any]) -> str:
     """One row a method and way: mean, spread, interval, the other data sets, seconds, tau, every seed."""
-    head = f"{'method':38}{'mean ± std':>14}{'95 %':>8}{'CIFAR-100':>11}{'ImageNet16':>12}{'seconds':>9}{'tau':>6}"
+    wide = 2 + max(len(name_of(one)) for one in summary["rows"])
+    head = f"{'method':{wide}}{'loss':>8}{'mean ± std':>14}{'95 %':>8}{'CIFAR-100':>11}{'ImageNet16':>12}"
+    head += f"{'seconds':>9}{'tau':>6}"
     lines = [f"{head}  {'beside the first':24}each seed"]
     for one in summary["rows"]:
         spread = f"{one['mean']:.2f} ± {one['std']:.2f}" if one["std"] is not None else f"{one['mean']:.2f}"
@@ -177,9 +211,14 @@ def as_text(summary: dict[str, Any]) -> str:
         beside = f"{gap['value']:+.2f} [{gap['lower']:+.2f}, {gap['upper']:+.2f}]" if gap is not None else "-"
         others = "".join(f"{value:>{size}.2f}" for value, size in zip(one["others"].values(), (11, 12), strict=True))
         each = " ".join(f"{seed}: {value:.2f}" for seed, value in one["tests"].items())
-        name = f"{methods.label(one['method'])}, {one['way']}"
-        lines.append(f"{name:38}{spread:>14}{width:>8}{others}{one['seconds']:>9.0f}{tau:>6}  {beside:24}{each}")
+        figures = f"{one['loss']:>8.3f}{spread:>14}{width:>8}{others}{one['seconds']:>9.0f}{tau:>6}"
+        lines.append(f"{name_of(one):{wide}}{figures}  {beside:24}{each}")
     return "\n".join(lines)
+
+
+def name_of(one: dict[str, Any]) -> str:
+    """A row as people read it."""
+    return ", ".join(filter(None, (methods.label(one["method"]), one["settings"], one["way"])))
 
 
 if __name__ == "__main__":

@@ -229,8 +229,8 @@ def test_tau_of_candidates_is_high_where_a_low_loss_means_a_good_cell() -> None:
 def test_found_cells_stand_beside_the_first_row_seed_by_seed() -> None:
     found = loaded("cifar_found")
 
-    def cell(method: str, way: str, seed: int, test: float) -> object:
-        return found.Cell(method, way, seed, "cell", 10.0 * seed, dict.fromkeys(found.TESTS, test))
+    def cell(method: str, way: str, seed: int, test: float, settings: str = "") -> object:
+        return found.Cell(method, way, seed, settings, "cell", 0.5, 10.0 * seed, dict.fromkeys(found.TESTS, test))
 
     better = [cell("advantage", "climbed:80", seed, 90.0 + seed) for seed in (1, 2, 3)]
     worse = [cell("random", "argmax", seed, 80.0 + 2 * seed) for seed in (3, 2)]
@@ -241,6 +241,25 @@ def test_found_cells_stand_beside_the_first_row_seed_by_seed() -> None:
     assert second["beside_first"]["value"] == (84 - 92 + 86 - 93) / 2  # of seeds 2 and 3, which both have
     assert second["beside_first"]["n"] == 2
     assert first["others"] == {"cifar100_test": 92.0, "imagenet16_120_test": 92.0}
+    faster = cell("advantage", "climbed:80", 1, 50.0, "rate=0.005")
+    assert [found.name_of(one) for one in found.rows([*better, faster])] == [
+        "AdvantageNAS, climbed:80",
+        "AdvantageNAS, rate=0.005, climbed:80",
+    ]
+
+
+def test_found_searches_are_told_apart_by_what_not_all_share(tmp_path: Path) -> None:
+    text = '[network]\ncells = 1\n\n[search]\nmethod = "{}"\nrate = {}\n{}derive = "argmax"\n'
+    for name, given in {
+        "a": ("advantage", 0.1, ""),
+        "b": ("random", 0.2, ""),
+        "c": ("gdas", 0.1, "until = 3.0\n"),
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / runs.CONFIG).write_text(text.format(*given))
+    told = loaded("cifar_found").settings_apart([tmp_path / name for name in "abc"])
+    assert list(told.values()) == ["rate=0.1", "rate=0.2", "rate=0.1, until=3.0"]
+    assert set(loaded("cifar_found").settings_apart([tmp_path / "a"]).values()) == {""}
 
 
 def test_a_found_search_is_read_out_in_every_way_that_it_was(tmp_path: Path) -> None:
