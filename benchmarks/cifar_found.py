@@ -186,10 +186,10 @@ def figure(summary: dict[str, Any]) -> Figure:
         rows.axvline(value, color="black", linestyle=line, linewidth=0.8, label=name)
     rows.set_yticks(range(len(told)), [name_of(one) for one in told], fontsize=7)
     rows.set(xlabel="test accuracy in the table (%)", ylim=(-0.6, len(told) - 0.4))
-    rows.legend(loc="lower left", fontsize=6.5)
+    rows.legend(loc="best", fontsize=6.5)
     for cell in summary["cells"]:
         cells.plot(cell["loss"], cell["tests"][JUDGED], "o", color=of_method(cell["method"]), markersize=4)
-    cells.set(xlabel="held-out loss, shared weights (nats)", ylabel="test accuracy in the table (%)")
+    cells.set(xlabel="held-out loss (nats)", ylabel="test accuracy in the table (%)")
     seeds = len({cell["seed"] for cell in summary["cells"]})
     drawn.suptitle(
         f"{seeds} seed{'s' * (seeds > 1)} (dots), mean and its 95 % t-interval; right: every cell", fontsize=9
