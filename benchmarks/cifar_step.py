@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -342,21 +343,24 @@ def keep_growth(growths: Sequence[Growth], stem: Path, about: str, start: str) -
 
 @styled
 def growth_figure(growths: Sequence[Growth]) -> Figure:
-    """A panel for each thing that grows, both axes logarithmic; a line a step, its power in the legend."""
+    """A panel for each thing that grows, both axes logarithmic, a line a step; above it the powers."""
     things = list(dict.fromkeys(one.of for one in growths))
     drawn = Figure(figsize=(WIDTH, 2.6))
     panels = drawn.subplots(1, len(things), sharey=True, squeeze=False)[0]
     for axes, thing in zip(panels, things, strict=True):
-        for one in growths:
-            if one.of == thing:
-                label = f"{one.step.split('_')[0]}, power {one.power:.2f}"
-                axes.plot(one.sizes, one.seconds, "o-", markersize=3, label=label)
-        sizes = next(one.sizes for one in growths if one.of == thing)
-        axes.set(xscale="log", yscale="log", xlabel=thing)
-        axes.set_xticks(list(sizes), [str(size) for size in sizes], minor=False)
-        axes.minorticks_off()
-        axes.legend(loc="upper left", fontsize=6.5)
+        own = [one for one in growths if one.of == thing]
+        for one in own:
+            axes.plot(one.sizes, one.seconds, "o-", markersize=3, label=one.step.replace("_", " "))
+        axes.set(
+            xscale="log", yscale="log", xlabel=thing, title="power " + ", ".join(f"{one.power:.2f}" for one in own)
+        )
+        axes.set_xticks(list(own[0].sizes), [str(size) for size in own[0].sizes])
+        axes.xaxis.set_minor_locator(NullLocator())
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    panels[0].yaxis.set_minor_locator(NullLocator())
     panels[0].set(ylabel="seconds a step")
+    panels[0].legend(loc="upper left", fontsize=7)
     return drawn
 
 
