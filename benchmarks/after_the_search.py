@@ -6,13 +6,13 @@ Images: the step of `evaluate --train` (256 images, 16 channels, five cells a st
 of as many images with a parent network's weights (64 at a time in the search itself, which is the same work an image).
 Text: the step of the final training (256 streams of 35 words, 300 units, 10,000 words) and the reading of a text of
 8,192 words, of a searched cell and of the LSTM. Plain is the same network of PyTorch's own layers with autograd and
-torch.optim.SGD; the LSTM's kernels are PyTorch's in both. All variants run in turn each round; ratios are of means.
+torch.optim.SGD, in float32 beside either precision; the LSTM's kernels are PyTorch's in both. All variants run in turn
+each round; ratios are of means.
 """
 
 import argparse
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -43,17 +43,13 @@ def main() -> None:
     """Time all variants in turn and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
     parser.add_argument("--cell", default=CELL, help="of NAS-Bench-201")
     parser.add_argument("--recurrent", default=RECURRENT, help="of the text's space")
-    options = parser.parse_args()
-    if options.rounds < 2:
-        parser.error("--rounds must be at least 2: a spread is printed")
-    clock = time.thread_time if options.cpu_time else time.perf_counter
-    options.threads = 1 if options.cpu_time else options.threads
-    torch.set_num_threads(options.threads)
-    pairs = {**of_images(options.cell), **of_text(options.recurrent)}
+    options, clock = cifar_step.asked(parser)
+    try:
+        pairs = {**of_images(options.cell), **of_text(options.recurrent)}
+    except ValueError as error:
+        parser.error(str(error))
     taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in pairs}
     for count in range(options.rounds + 1):  # the first warms up
         for name, both in pairs.items():
@@ -82,7 +78,7 @@ def of_images(cell: str) -> dict[str, tuple[Work, Work]]:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (IMAGES, 3, 32, 32), np.uint8)
     images = Images(pixels, random.integers(0, 10, IMAGES).astype(np.uint8))
-    chosen = [int(choice) - 1 for choice in nasbench201.read(cell)]  # a parent network here has no `none`
+    chosen = list(nasbench201.cell_space().read(cell))
     plain, parent = PlainAlone(chosen), cifar_step.Plain(IMAGES, 5, "cpu")
     pairs: dict[str, tuple[Work, Work]] = {}
     for precision in ("float32", "bfloat16"):
@@ -162,7 +158,7 @@ def of_text(cell: str) -> dict[str, tuple[Work, Work]]:
         for name, architecture in (("recurrent cell", cell), ("LSTM", LSTM)):
             final = Final(architecture, settings, 1, 0, settings.units, corpus.digest)
             trainer = Trainer(model_of(final), settings, corpus, 0, "cpu")
-            plain = PlainLSTM(settings, settings.units) if architecture == LSTM else PlainCell(settings, cell)
+            plain = PlainLSTM(settings, settings.units) if architecture == LSTM else PlainRecurrent(settings, cell)
             pairs[f"{name} from scratch, {precision}"] = plain.step, partial(trainer.step, 0.5)
             if precision == "float32":  # a text is read in it whatever the precision
                 reading = partial(plain.read, corpus.valid), partial(trainer.perplexity, corpus.valid)
@@ -170,7 +166,7 @@ def of_text(cell: str) -> dict[str, tuple[Work, Work]]:
     return pairs
 
 
-class PlainCell:
+class PlainRecurrent:
     """The recurrent cell with autograd and torch's SGD; a text is read word by word."""
 
     def __init__(self, settings: Settings, cell: str) -> None:

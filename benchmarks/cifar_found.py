@@ -13,8 +13,7 @@ difference over the seeds that both have, with its interval. Written are NAME.js
 import argparse
 import json
 import statistics as plain
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,10 @@ from nas.data import nasbench201
 from nas.data.nasbench201 import Table
 from nas.judging import statistics
 from nas.judging.colours import of_method
+from nas.judging.compare import ALWAYS as RANDOM
 from nas.judging.style import WIDTH, save, styled
 from nas.judging.table import TESTS, tests_of
-from nas.running import runs
+from nas.running import config, files, runs
 from nas.tasks import experiments
 from simulate.searchers import references
 
@@ -55,35 +55,57 @@ class Cell:
 
 def main() -> None:
     """Read the runs, write numbers and figure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    look_up(__doc__, summary_of, figure, as_text)
+
+
+Summary = dict[str, Any]
+
+
+def look_up(
+    about: str,
+    summarise: Callable[[list[Path], Table], Summary],
+    draw: Callable[[Summary], Figure],
+    write: Callable[[Summary], str],
+) -> None:
+    """The command line of a script that looks finished searches up; what is wrong with them is said in one line."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR/NAME")
     parser.add_argument("--data", type=Path, metavar="DIR")
     options = parser.parse_args()
-    table = nasbench201.load(options.data)
-    apart = settings_apart(options.runs)
-    cells = [cell for folder in options.runs for cell in cells_of(folder, table, apart[folder])]
-    summary = {
-        "rows": rows(cells),
-        "cells": [asdict(cell) for cell in cells],
-        "references": references(table),
-        "settings": (options.runs[0] / runs.CONFIG).read_text(encoding="utf-8"),
-        "sessions": [runs.sessions(folder)[0] for folder in options.runs],
-        "about": runs.about_this_program(),
-    }
+    try:
+        table = nasbench201.load(options.data)
+        summary = {
+            **summarise(options.runs, table),
+            "references": references(table),
+            "settings": files.read_text(options.runs[0] / runs.CONFIG),
+            "sessions": [runs.sessions(folder)[0] for folder in options.runs],
+            "about": runs.about_this_program(),
+        }
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     runs.write_atomically(options.to.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
-    save(figure(summary), options.to)
-    print(as_text(summary))
+    save(draw(summary), options.to)
+    print(write(summary))
 
 
 # ------------------------------------------------------------------ what the runs say
+
+
+def summary_of(folders: list[Path], table: Table) -> Summary:
+    """All cells of the runs, and a row for each method and way."""
+    for folder in folders:
+        runs.result(folder)  # refuses what is no finished search
+    apart = settings_apart(folders)
+    cells = [cell for folder in folders for cell in cells_of(folder, table, apart[folder])]
+    return {"rows": rows(cells), "cells": [asdict(cell) for cell in cells]}
 
 
 def settings_apart(folders: Sequence[Path]) -> dict[Path, str]:
     """Of each run the settings that not all runs share, beside method and derivation, as key=value."""
     all_of_them = {}
     for folder in folders:
-        settings = tomllib.loads((folder / runs.CONFIG).read_text(encoding="utf-8"))
+        settings = config.read_toml(folder / runs.CONFIG)
         flat = {f"{part}.{key}": value for part in ("network", "search") for key, value in settings[part].items()}
         all_of_them[folder] = {key: value for key, value in flat.items() if key not in TOLD}
     keys = dict.fromkeys(key for flat in all_of_them.values() for key in flat)
@@ -97,13 +119,14 @@ def settings_apart(folders: Sequence[Path]) -> dict[Path, str]:
 def cells_of(folder: Path, table: Table, settings: str = "") -> list[Cell]:
     """One search in every way in which it was read out, its own first."""
     result, last = runs.result(folder), runs.records(folder)[-1]
-    readings = {experiments.reload(folder).search.derive: result}
-    if methods.METHODS[result["method"]].estimator is not None:  # there is a policy
-        readings.setdefault(
-            "argmax", {key: last[key] for key in ("architecture", "seconds")} | {"figures": last["validation"]}
-        )
+    way = experiments.reload(folder).search.derive
+    argmax = {key: last[key] for key in ("architecture", "seconds")} | {"figures": last["validation"]}
+    if result["method"] == RANDOM:  # has no policy, and stands for the best that it saw
+        readings = {"best_seen" if way == "argmax" else way: result}
+    else:
+        readings = {way: result, **({} if way == "argmax" else {"argmax": argmax})}
     for file in sorted(folder.glob("derived-*.json")):
-        reading = json.loads(file.read_text(encoding="utf-8"))
+        reading = files.read_json(file, dict)
         readings.setdefault(reading["derive"], {**reading, "seconds": last["seconds"] + reading["seconds"]})
     return [
         Cell(
@@ -134,7 +157,10 @@ def rows(cells: list[Cell]) -> list[dict[str, Any]]:
     """One row a method and way, the best mean first: its seeds, mean and spread, and how far it lies from the first."""
     groups: dict[tuple[str, str, str], dict[int, Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.method, cell.way, cell.settings), {})[cell.seed] = cell
+        own = groups.setdefault((cell.method, cell.way, cell.settings), {})
+        if cell.seed in own:
+            raise ValueError(f"two runs of {cell.method} with seed {cell.seed} and the same settings: name one of them")
+        own[cell.seed] = cell
     told = [row(*name, dict(sorted(own.items()))) for name, own in groups.items()]
     told.sort(key=lambda one: one["mean"], reverse=True)
     for one in told:
@@ -168,7 +194,7 @@ def row(method: str, way: str, settings: str, own: dict[int, Cell]) -> dict[str,
 
 
 @styled
-def figure(summary: dict[str, Any]) -> Figure:
+def figure(summary: Summary) -> Figure:
     """Left: one line a row, the best on top, every seed a dot, the mean a disc, its t-interval a bar.
 
     Right: every cell's table accuracy against its held-out loss under the shared weights.
@@ -197,7 +223,7 @@ def figure(summary: dict[str, Any]) -> Figure:
     return drawn
 
 
-def as_text(summary: dict[str, Any]) -> str:
+def as_text(summary: Summary) -> str:
     """One row a method and way: mean, spread, interval, the other data sets, seconds, tau, every seed."""
     wide = 2 + max(len(name_of(one)) for one in summary["rows"])
     head = f"{'method':{wide}}{'loss':>8}{'mean ± std':>14}{'95 %':>8}{'CIFAR-100':>11}{'ImageNet16':>12}"

@@ -11,8 +11,6 @@ j-th of n with probability C(n - j, m - 1) / C(n, m). Written are NAME.json and 
 means over seeds, standard deviations and 95 % t-intervals.
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,51 +19,36 @@ from matplotlib.figure import Figure
 from scipy.special import gammaln
 from scipy.stats import kendalltau
 
-from nas.data import nasbench201
+from benchmarks.cifar_found import Summary, look_up
 from nas.data.nasbench201 import Table
 from nas.judging import statistics
 from nas.judging.colours import of_method
-from nas.judging.style import save, styled
+from nas.judging.style import styled
 from nas.judging.table import tests_of
 from nas.running import runs
-from simulate.searchers import references
 
 COLUMNS = {"cifar10_test": "CIFAR-10", "cifar100_test": "CIFAR-100", "imagenet16_120_test": "ImageNet16-120"}
 
 
 def main() -> None:
     """Read the runs, write numbers and figure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR/NAME")
-    parser.add_argument("--data", type=Path, metavar="DIR")
-    options = parser.parse_args()
-    table = nasbench201.load(options.data)
-    searches = [search_of(folder, table) for folder in options.runs]
-    about = {
-        "settings": (options.runs[0] / runs.CONFIG).read_text(encoding="utf-8"),
-        "about": runs.about_this_program(),
-    }
-    summary = {
-        "searches": searches,
-        "means": means(searches),
-        "references": references(table),
-        "sessions": sessions(options.runs),
-        **about,
-    }
-    runs.write_atomically(options.to.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
-    save(figure(summary), options.to)
-    print(as_text(summary))
+    look_up(__doc__, summary_of, figure, as_text)
 
 
 # ------------------------------------------------------------------ what the runs say
+
+
+def summary_of(folders: list[Path], table: Table) -> Summary:
+    """All searches, and what they have in common."""
+    searches = [search_of(folder, table) for folder in folders]
+    return {"searches": searches, "means": means(searches)}
 
 
 def search_of(folder: Path, table: Table) -> dict[str, Any]:
     """One search: what it found in each way, and what its ranking is worth."""
     result = runs.result(folder)
     if "ranking" not in result:
-        raise SystemExit(f"{folder}: ends with no ranking; search with search.derive=ranked:N")
+        raise ValueError(f"{folder} ends with no ranking: search with search.derive=ranked:N")
     rows = [table.find(cell) for cell, _ in result["ranking"]]
     losses = np.array([loss for _, loss in result["ranking"]])
     test = table.column("cifar10_test")[rows]
@@ -133,11 +116,6 @@ def means(searches: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
                 "half_width": statistics.t_half_width(values) if several else None,
             }
     return told
-
-
-def sessions(folders: list[Path]) -> list[dict[str, Any]]:
-    """What ran where: the first start of every run."""
-    return [runs.sessions(folder)[0] for folder in folders]
 
 
 # ------------------------------------------------------------------ what people see

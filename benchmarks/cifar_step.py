@@ -228,23 +228,28 @@ def timed(work: Callable[[], object], device: str, clock: Callable[[], float] = 
     return clock() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=12)
+def asked(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Callable[[], float]]:
+    """The options with `--rounds`, `--threads` and `--cpu-time`, and the clock that they ask for; threads are set."""
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--cells", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--cpu-time", action="store_true", help="one thread's processor time, for a machine in use")
-    parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
-    parser.add_argument("--profile", action="store_true", help="also print where a step's time goes")
-    parser.add_argument("--growth", type=Path, metavar="DIR/NAME", help="also grow channels, cells, images, operations")
     options = parser.parse_args()
     if options.rounds < 2:
         parser.error("--rounds must be at least 2: a spread is printed")
-    clock = time.thread_time if options.cpu_time else time.perf_counter
     options.threads = 1 if options.cpu_time else options.threads
     torch.set_num_threads(options.threads)
+    return options, time.thread_time if options.cpu_time else time.perf_counter
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--static", action="store_true", help="the form for GPUs too (on CUDA always)")
+    parser.add_argument("--profile", action="store_true", help="also print where a step's time goes")
+    parser.add_argument("--growth", type=Path, metavar="DIR/NAME", help="also grow channels, cells, images, operations")
+    options, clock = asked(parser)
     size = (options.batch, options.cells, options.device)
     names = ["plain float32", "this float32", "this bfloat16"]
     if options.static or options.device.startswith("cuda"):

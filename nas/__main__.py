@@ -98,10 +98,10 @@ def _search(options: argparse.Namespace) -> int:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result["figures"].items())
     ended = f", ended by search.{result['ended']} at step {result['steps']}" if "ended" in result else ""
     print(f"found {result['architecture']} in {result['seconds']} s ({figures}){ended}")
-    if "ranking" not in result and experiment.search.derive == "argmax" and nearly_even(result["probabilities"]):
+    if experiment.search.derive == "argmax" and nearly_even(result["probabilities"]):
         print(
-            f"its policy is still nearly even, so that it is little more than one drawn by chance: raise search.rate "
-            f"(it was {experiment.search.rate:g}) or search.epochs ({experiment.search.epochs})"
+            f"its policy is still nearly even: evaluate it beside random cells, or raise search.rate (it was "
+            f"{experiment.search.rate:g}) or search.epochs ({experiment.search.epochs})"
         )
     allow = "".join(f" --allow {module}" for module in plugins.allowed())  # of the user's own, which the run names
     print(f"evaluate it: python -m nas evaluate {folder}{allow}")

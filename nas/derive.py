@@ -9,6 +9,7 @@ the others have, until none wants another or N cells were judged.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -190,10 +191,13 @@ def drawn(network: ParentNetwork, method: Method, now: Progress, count: int) -> 
 
 
 def loss_of(figures: dict[str, float]) -> float:
-    """The held-out loss among a network's figures of an architecture. Raises: ValueError if it is not there."""
+    """The held-out loss among a network's figures of an architecture; one that is no number is worse than any.
+
+    Raises: ValueError if it is not there.
+    """
     for name in JUDGED_BY:
         if name in figures:
-            return figures[name]
+            return math.inf if math.isnan(figures[name]) else figures[name]
     raise ValueError(f"a ranking needs one of {', '.join(JUDGED_BY)} from validate, which gave {', '.join(figures)}")
 
 

@@ -141,7 +141,9 @@ EVEN = 0.99  # of E ln K: with three operations, probabilities of 0.41, 0.32 and
 
 
 def nearly_even(probabilities: Sequence[Sequence[float]]) -> bool:
-    """Whether the entropy of a policy, E rows of K, is above `EVEN` of the largest: then its argmax says little.
+    """Whether the entropy of a policy, E rows of K, is above `EVEN` of the largest: what it draws is nearly any cell.
+
+    Its argmax may still be a good one, as on CIFAR-10 (docs/results/cifar-climbed.md), or say nothing at all.
 
     >>> nearly_even([[0.35, 0.33, 0.32]]), nearly_even([[0.41, 0.32, 0.27]])
     (True, False)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.data.places import VARIABLE
 from nas.running import runs
 from nas.settings import SearchSettings
 
@@ -32,6 +33,15 @@ def test_none_hides_a_package() -> None:
     """Python looks beside the script first: benchmarks/theory.py would be what `import theory` finds there."""
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert not names & {"nas", "simulate", "theory", *sys.stdlib_module_names}
+
+
+@pytest.fixture
+def data() -> Path:
+    """Where CIFAR-10 and the table are."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} is not set")
+    return Path(folder)
 
 
 def loaded(name: str) -> ModuleType:
@@ -248,6 +258,23 @@ def test_found_cells_stand_beside_the_first_row_seed_by_seed() -> None:
     ]
 
 
+def test_a_search_that_is_named_twice_is_refused() -> None:
+    found = loaded("cifar_found")
+    cell = found.Cell("advantage", "argmax", 1, "", "cell", 0.5, 10.0, dict.fromkeys(found.TESTS, 90.0))
+    with pytest.raises(ValueError, match="two runs of advantage with seed 1 and the same settings"):
+        found.rows([cell, cell])
+
+
+@pytest.mark.parametrize("script", ["cifar_found", "cifar_ranked"])
+def test_what_is_no_search_is_one_line(script: str, tmp_path: Path, data: Path) -> None:
+    words = [str(tmp_path / "nothing"), "--to", str(tmp_path / "out"), "--data", str(data)]
+    done = subprocess.run([sys.executable, f"benchmarks/{script}.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "is not a run folder" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_found_searches_are_told_apart_by_what_not_all_share(tmp_path: Path) -> None:
     text = '[network]\ncells = 1\n\n[search]\nmethod = "{}"\nrate = {}\n{}derive = "argmax"\n'
     for name, given in {
@@ -262,20 +289,32 @@ def test_found_searches_are_told_apart_by_what_not_all_share(tmp_path: Path) -> 
     assert set(loaded("cifar_found").settings_apart([tmp_path / "a"]).values()) == {""}
 
 
-def test_a_found_search_is_read_out_in_every_way_that_it_was(tmp_path: Path) -> None:
+def test_a_ranking_that_is_the_tables_own_has_tau_one(data: Path) -> None:
+    """A low loss beside a high accuracy is agreement."""
+    from nas.data import nasbench201
+
+    found, table = loaded("cifar_found"), nasbench201.load(data)
+    cells = sorted(table.architectures[::3000], key=lambda cell: -found.tests_of(table, cell)[found.JUDGED])
+    for order, tau in ((cells, 1.0), (cells[::-1], -1.0)):
+        ranking = [(cell, 0.1 * place) for place, cell in enumerate(order)]
+        assert found.ranked(ranking, table)["tau"] == pytest.approx(tau)
+
+
+def test_a_found_search_is_read_out_in_every_way_that_it_was(tmp_path: Path, data: Path) -> None:
     """Its own way, its argmax and what `derive` wrote; of random search, which has no policy, no argmax."""
     from nas.__main__ import main
     from nas.data import nasbench201
-    from nas.data.places import VARIABLE
 
-    if VARIABLE not in os.environ:
-        pytest.skip(f"{VARIABLE} is not set")
-    found, table, cells = loaded("cifar_found"), nasbench201.load(None), {}
+    found, table, cells = loaded("cifar_found"), nasbench201.load(data), {}
     small = ("network.unseen=256", "search.epochs=2", "search.warmup_epochs=1", "search.derive=climbed:4")
     sets = [word for setting in small for word in ("--set", setting)]
+    search = ["search", "cifar10", "--preset", "quick"]
+    assert main([*search, *sets[:-2], "--method", "random", "--runs", str(tmp_path)]) == 0
+    (alone,) = found.cells_of(next((tmp_path / "cifar10").iterdir()), table)
+    assert alone.way == "best_seen"
     for method in ("advantage", "random"):
         root = str(tmp_path / method)
-        assert main(["search", "cifar10", "--preset", "quick", *sets, "--method", method, "--runs", root]) == 0
+        assert main([*search, *sets, "--method", method, "--runs", root]) == 0
         (folder,) = (tmp_path / method / "cifar10").iterdir()
         assert main(["derive", str(folder), "ranked:3"]) == 0
         cells[method] = {one.way: one for one in found.cells_of(folder, table)}

@@ -1,6 +1,7 @@
 """What a search stands for: the argmax, the best that was seen, the best of a ranking."""
 
 import itertools
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -148,6 +149,25 @@ def test_a_search_that_ends_with_a_climb(tmp_path: Path) -> None:
     short = searched(tmp_path / "short", replace(SETTINGS, derive="climbed:2"), network)
     assert {cell for cell, _ in short["ranking"]} == {"0-0", "1-0"}
     assert short["architecture"] == "1-0"  # the best of those that it could afford
+
+
+class Broken(Tiny):
+    """The architecture that a search at rate 0 begins with has no loss; of the others the last one is best."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best = self.best.flip(-1)
+
+    def validate(self, gates: Tensor) -> dict[str, float]:
+        loss = float((gates * self.best).sum())
+        return {"loss": math.nan if loss == 4.0 else loss}
+
+
+@pytest.mark.parametrize("how", ["ranked:200", "climbed:200"])
+def test_a_loss_that_is_no_number_is_the_worst(how: str, tmp_path: Path) -> None:
+    result = searched(tmp_path / "r", replace(SETTINGS, derive=how), Broken())
+    assert result["architecture"] == "2-2"
+    assert result["ranking"][-1] == ("0-0", math.inf)
 
 
 def test_a_climb_that_was_stopped_begins_again_to_the_same_end(tmp_path: Path) -> None:
