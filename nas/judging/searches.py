@@ -58,7 +58,8 @@ def search_all(asked: Any, searches: Sequence[Search], work: Callable[[Any, Sear
     """
     left = {one.folder: one for one in searches if not finished(asked.root / one.folder)}
     first = {one.warm_up: one for one in left.values() if one.warm_up and not finished(asked.root / one.warm_up)}
-    if side_by_side(_warm_up, asked, [(one,) for one in first.values()]) is None:
+    shortest_first = sorted(first.values(), key=lambda one: one.experiment.search.warmup_epochs)
+    if side_by_side(_warm_up, asked, [(one,) for one in shortest_first]) is None:
         return None
     ends = side_by_side(work, asked, [(one,) for one in left.values()], _needed)
     if ends is None:

@@ -52,7 +52,7 @@ def search_in(
     if run.resumed:
         tensors, about = run.restore()
         begun, window, seconds = restored(tensors, about, network, run.folder, mine)
-        standing = Standing(**about.get(STANDING, {}))
+        standing, forked_from = Standing(**about.get(STANDING, {})), about.get(FORKED_FROM, forked_from)
     elif warmup_run is not None:
         begun, seconds = forked(warmup_run, network, settings, seed)
         window = empty_window(network)
@@ -75,7 +75,7 @@ def search_in(
                 window = window.emptied()
             if kept or leaving:
                 standing = ending.stood(standing, settings, each, method, now)
-                _keep(run, network, now, window, seconds, mine, standing)
+                _keep(run, network, now, window, seconds, mine, standing, forked_from)
             if leaving:
                 return None
             if now.step < end and (ended := ending.early(settings, standing, up)):
@@ -103,7 +103,7 @@ def forked(folder: Path, network: ParentNetwork, settings: SearchSettings, seed:
 
 # ------------------------------------------------------------------ checkpoints
 
-FINGERPRINT, STANDING = "fingerprint", "standing"
+FINGERPRINT, STANDING, FORKED_FROM = "fingerprint", "standing", "forked_from"
 
 
 def fingerprint(network: ParentNetwork, seed: int) -> dict[str, str]:
@@ -136,6 +136,7 @@ def _keep(
     seconds: float,
     mine: dict[str, str],
     standing: Standing,
+    forked_from: dict[str, Any] | None,
 ) -> None:
     state = now.state
     tensors = {"logits": state.logits, "generator": now.generator.get_state()}
@@ -146,6 +147,7 @@ def _keep(
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
     facts = {"step": now.step, "architecture_step": state.step, "seconds": seconds, FINGERPRINT: mine}
     facts |= {STANDING: vars(standing)} if standing != Standing() else {}
+    facts |= {FORKED_FROM: forked_from} if forked_from is not None else {}
     run.checkpoint(tensors, facts)
 
 

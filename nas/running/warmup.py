@@ -2,7 +2,8 @@
 
 Until the first architecture step a search with `warmup = "shared"` does the same whatever its method: it trains the
 weights under evenly drawn architectures. That part is a run of its own, named by the network's settings, the seed and
-the schedule: made once, and gone on from by every search that has the same ones.
+the schedule: made once, and gone on from by every search that has the same ones. A longer warm-up goes on from the
+longest shorter one there is, so that searches after 2, 5, 10 epochs cost one warm-up of 10.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.running import processes, runs
+from nas.running import config, processes, runs
 from nas.running.searching import search_in
 from nas.settings import SearchSettings
 from nas.supernets.parent import ParentNetwork
@@ -54,4 +55,27 @@ def warm_up(
         return True
     own = replace(experiment, search=settings_of(experiment.search))
     with processes.open_run(folder, own, device) as run:
-        return search_in(run, network, own.search, seed, stopped) is not None
+        return search_in(run, network, own.search, seed, stopped, _shorter(folder)) is not None
+
+
+def _shorter(folder: Path) -> Path | None:
+    """The longest finished warm-up of another length alone that is a beginning of the one in `folder`; None if none is.
+
+    Its steps are those of the longer one: both train weights under the same draws, and no rate depends on the length.
+    """
+    _, _, seed = folder.name.rpartition("-")
+    schedule, epochs = _schedule(folder)
+    found = {}
+    for other in folder.parent.glob(f"*-{seed}"):
+        if (other / runs.RESULT).exists():
+            its, shorter = _schedule(other)
+            if its == schedule and shorter < epochs:
+                found[shorter] = other
+    return found[max(found)] if found else None
+
+
+def _schedule(folder: Path) -> tuple[dict[str, Any], int]:
+    """The settings of a warm-up but its length, and its length."""
+    settings = config.read_toml(folder / runs.CONFIG)
+    search = {name: value for name, value in settings["search"].items() if name not in ("warmup_epochs", "until")}
+    return {**settings, "search": search}, settings["search"]["warmup_epochs"]

@@ -105,6 +105,33 @@ def test_a_stopped_warm_up_goes_on(tmp_path: Path) -> None:
     assert warmed(tmp_path / "a", SETTINGS) == folder
 
 
+def test_a_longer_warm_up_goes_on_from_the_longest_shorter_one(tmp_path: Path) -> None:
+    """To the same bits as one from the start, and not from one of another schedule, seed or length beyond its own."""
+    longer, alone = replace(SETTINGS, warmup_epochs=4), warmed(tmp_path / "alone", replace(SETTINGS, warmup_epochs=4))
+    root = tmp_path / "chain"
+    for other in (replace(longer, epochs=7), replace(longer, record_every=5), replace(SETTINGS, warmup_epochs=5)):
+        warmed(root, other)
+    warmed(root, replace(SETTINGS, warmup_epochs=3), seed=13)  # whose name also ends in 3
+    folders = [warmed(root, replace(SETTINGS, warmup_epochs=epochs)) for epochs in (1, 3)]
+    chained = warmed(root, longer)
+    assert same(chained, alone)
+    assert runs.result(chained)["forked_from"]["run"] == str(folders[1])
+    assert [record["step"] for record in runs.records(chained)] == [35, 40]
+    assert runs.result(folders[1])["forked_from"]["run"] == str(folders[0])
+    assert "forked_from" not in runs.result(folders[0])
+
+
+def test_what_a_stopped_run_was_forked_from_is_not_forgotten(tmp_path: Path) -> None:
+    """Nor replaced by a longer beginning that was made in the meantime."""
+    first, longer = warmed(tmp_path, replace(SETTINGS, warmup_epochs=1)), replace(SETTINGS, warmup_epochs=4)
+    folder, calls = warmup.folder_of(tmp_path, experiment_of(longer), 3), itertools.count(1)
+    assert folder is not None
+    assert not warmup.warm_up(folder, experiment_of(longer), Tiny(), 3, "cpu", lambda: next(calls) == 5)
+    warmed(tmp_path, replace(SETTINGS, warmup_epochs=3))
+    assert warmed(tmp_path, longer) == folder
+    assert runs.result(folder)["forked_from"]["run"] == str(first)
+
+
 def test_a_search_with_a_warm_up_of_its_own_shares_none(tmp_path: Path) -> None:
     for settings in (replace(SETTINGS, warmup="own"), replace(SETTINGS, warmup_epochs=0)):
         assert warmup.folder_of(tmp_path, experiment_of(settings), 3) is None
