@@ -10,7 +10,7 @@ help:            ## this list
 demo: $(VENV)    ## the toy experiment, searches on digits and on text, and one page that shows them (under 4 minutes)
 	$(RUN) -m simulate demo
 
-test: $(VENV)    ## all tests (about 11 minutes on two cores)
+test: $(VENV)    ## all tests (11 to 13 minutes on two cores)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
 
 # uv resolves each lower bound of pyproject.toml to the oldest release it admits, torch among them.

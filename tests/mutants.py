@@ -79,6 +79,7 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "simulate/plot.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
     "simulate/report.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
     "nas/found.py": ["tests/nas/test_search.py"],
+    "nas/supernets/edge.py": ["tests/nas/supernets/test_own_networks.py"],
     "nas/supernets/alone.py": ["tests/nas/tasks/digits/test_scratch.py"],
     "nas/supernets/parent.py": ["tests/nas/test_search.py"],
     "nas/supernets/recorded.py": ["tests/nas/supernets/test_cuda.py"],

@@ -265,7 +265,7 @@ def test_a_search_that_is_named_twice_is_refused() -> None:
         found.rows([cell, cell])
 
 
-@pytest.mark.parametrize("script", ["cifar_found", "cifar_ranked"])
+@pytest.mark.parametrize("script", ["cifar_budget", "cifar_found", "cifar_ranked"])
 def test_what_is_no_search_is_one_line(script: str, tmp_path: Path, data: Path) -> None:
     words = [str(tmp_path / "nothing"), "--to", str(tmp_path / "out"), "--data", str(data)]
     done = subprocess.run([sys.executable, f"benchmarks/{script}.py", *words], cwd=ROOT, capture_output=True, text=True)
@@ -287,6 +287,36 @@ def test_found_searches_are_told_apart_by_what_not_all_share(tmp_path: Path) -> 
     told = loaded("cifar_found").settings_apart([tmp_path / name for name in "abc"])
     assert list(told.values()) == ["rate=0.1", "rate=0.2", "rate=0.1, until=3.0"]
     assert set(loaded("cifar_found").settings_apart([tmp_path / "a"]).values()) == {""}
+
+
+def budget_cells(found: ModuleType, method: str, tests: dict[int, float]) -> dict[int, object]:
+    way = "best_seen" if method == "random" else "argmax"
+    return {
+        seed: found.Cell(method, way, seed, "", "cell", 0.5, 60.0 + seed, dict.fromkeys(found.TESTS, value))
+        for seed, value in tests.items()
+    }
+
+
+def test_a_budget_is_compared_seed_by_seed_with_random_search_after_the_same_warm_up() -> None:
+    """By hand: 3, 1 and 2 points above it, so 2 with a t-interval of 4.303 / sqrt(3)."""
+    found, budget = loaded("cifar_found"), loaded("cifar_budget")
+    random = budget_cells(found, "random", {0: 90.0, 1: 91.0, 2: 89.0, 3: 10.0})
+    credit = budget_cells(found, "advantage", {2: 91.0, 0: 93.0, 1: 92.0})
+    told = budget.with_random({"advantage": credit, "random": random})
+    row = budget.row(5, "advantage", told["advantage"])
+    assert (row["mean"], row["std"], row["seconds"], row["warmup_epochs"]) == (92.0, 1.0, 61.0, 5)
+    assert list(row["tests"]) == [0, 1, 2]
+    gap = row["beside_random"]
+    assert gap["value"] == pytest.approx(2.0)
+    assert gap["upper"] - gap["value"] == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
+    own = budget.row(5, "random", told["random"])
+    assert own["beside_random"] is None
+    summary = {"rows": [row, own], "references": {"the best cell": 94.37}}
+    assert budget.as_text(summary).splitlines()[1].split()[:6] == ["5", "AdvantageNAS", "61", "92.00", "±", "1.00"]
+    (axes,) = budget.figure(summary).axes
+    assert [line.get_text() for line in axes.get_legend().get_texts()] == ["AdvantageNAS", "Random search"]
+    with pytest.raises(ValueError, match="no search of random among those of advantage"):
+        budget.with_random({"advantage": credit})
 
 
 def test_a_ranking_that_is_the_tables_own_has_tau_one(data: Path) -> None:
