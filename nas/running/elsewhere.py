@@ -11,6 +11,7 @@ import fcntl
 import functools
 import json
 import os
+import sys
 import tempfile
 import time
 import uuid
@@ -49,7 +50,7 @@ def given(
 
     def submit(item: tuple[Any, ...]) -> "Future[Any]":
         needed = [sent(folder.resolve()) for folder in needs(asked, *item)]
-        future = executor.submit(one, work, there, item, mark, stop.name, plugins.allowed(), *needed)
+        future = executor.submit(one, work, there, item, mark, stop.name, plugins.allowed(), sys.orig_argv, *needed)
         given_out.append(future)
         return future
 
@@ -84,6 +85,7 @@ def one(
     mark: str,
     stop: str,
     allowed: tuple[str, ...],
+    command: list[str],
     *needed: Packed,
 ) -> tuple[Any, Packed]:
     """work(asked, *item), and the run folders that it finished if they lie where who asks does not see them.
@@ -99,6 +101,7 @@ def one(
     if stopped():
         return None, {}
     plugins.allow(*allowed)
+    sys.orig_argv = command  # which the runs name
     processes.take_device(asked.device)
     if _sees(asked.root, mark):
         return work(replace(asked, stopped=stopped), *item), {}

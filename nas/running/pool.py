@@ -90,7 +90,7 @@ def workers(
     Args: threads of torch in each (None: torch is not touched); begin, called in each with `given` before any work.
     """
     end, hold = SPAWN.Pipe(duplex=False)  # `hold` stays here alone: its end is the workers' sign to end
-    first = (end, threads, begin, given, plugins.allowed())
+    first = (end, threads, begin, given, plugins.allowed(), sys.orig_argv)
     with end, hold, _Pool(count, SPAWN, _begin, first) as executor:
         try:
             yield executor
@@ -261,9 +261,14 @@ def _begin(
     begin: Callable[..., None] | None,
     given: tuple[Any, ...],
     allowed: tuple[str, ...],
+    command: list[str],
 ) -> None:
-    """What a worker does first. allowed: modules of the user's own that it may load, as its parent may."""
+    """What a worker does first.
+
+    allowed: modules of the user's own that it may load, as its parent may; command: its parent's, which its runs name.
+    """
     plugins.allow(*allowed)
+    sys.orig_argv = command
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(end,), daemon=True).start()

@@ -1,5 +1,6 @@
 """Work on a cluster: with a common disk it goes on where a killed worker was, without one its runs come back."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -113,15 +114,17 @@ def test_what_runs_there_is_told_to_stop(scheduler: str, tmp_path: Path) -> None
     assert side_by_side(waiting, Asked(scheduler, tmp_path, stopped=BEGUN.is_set), [(0,), (1,)]) is None
 
 
-def test_work_whose_asker_is_gone_stops(scheduler: str, tmp_path: Path) -> None:
-    """The scheduler cancels it: nobody wants it any more."""
+def test_work_whose_asker_is_gone_stops(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler cancels it: nobody wants it any more. Until then its runs name the asker's command as theirs."""
     from distributed import Client
 
+    monkeypatch.setattr(sys, "orig_argv", sys.orig_argv)
     BEGUN.clear()
     with Client(scheduler) as client:
-        given = (waiting, Asked(scheduler, tmp_path), (0,), elsewhere._marked(tmp_path), "a stop that nobody sets", ())
-        _wanted = client.submit(told_of_its_end, *given)
+        given = (waiting, Asked(scheduler, tmp_path), (0,), elsewhere._marked(tmp_path), "a stop that nobody sets")
+        _wanted = client.submit(told_of_its_end, *given, (), ["python", "asked.py"])
         assert BEGUN.wait(60)
+        assert runs.about_this_program()["command"].endswith(" asked.py")
         assert not ENDED.wait(2 * elsewhere.ATTENTION)  # control: wanted, it goes on
     assert ENDED.wait(60)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from nas.running import pool
+from nas.running import pool, runs
 
 ROOT = Path(__file__).resolve().parents[3]
 SLEEPERS = """
@@ -107,6 +107,11 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
+def command() -> str:
+    """What a run that a worker begins names as its command."""
+    return str(runs.about_this_program()["command"])
+
+
 def sees_torch() -> bool:
     return "torch" in sys.modules
 
@@ -115,6 +120,7 @@ def test_what_a_worker_begins_with() -> None:
     with pool.workers(1, threads=1) as executor:
         assert executor.submit(deaf).result()
         assert executor.submit(threads).result() == 1
+        assert executor.submit(command).result() == runs.about_this_program()["command"]
     with pool.workers(1) as executor:
         assert not executor.submit(sees_torch).result()  # what does not need it does not wait for it
     assert not deaf()
