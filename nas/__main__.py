@@ -115,14 +115,14 @@ def _add_derive(commands: program.Commands) -> None:
     parser = commands.add_parser(
         "derive",
         help="what a finished search stands for when it is read out in another way",
-        epilog="example: %(prog)s runs/digits/DIGEST-s0 ranked:100",
+        epilog="example: %(prog)s runs/ptb/DIGEST-s0 ranked:100",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
     parser.add_argument(
         "how",
         metavar="HOW",
-        help="argmax, best_seen, ranked:N (the best of N drawn cells), tuned:N:M:E (M of them train E epochs alone) "
-        "or climbed:N (from the argmax edge by edge, N cells at most)",
+        help="argmax, best_seen (of a search with search.derive=best_seen), ranked:N (the best of N drawn cells), "
+        "tuned:N:M:E (M of them train E epochs alone) or climbed:N (from the argmax edge by edge, N cells at most)",
     )
     add_machine(parser)
     parser.set_defaults(run_command=_derive)
@@ -179,10 +179,10 @@ def _add_evaluate(commands: program.Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="judge what a finished search found, beside what it must beat",
-        epilog="example: %(prog)s runs/cifar10/DIGEST-s0 --seeds 3 --randoms 3",
+        epilog="example: %(prog)s runs/ptb/DIGEST-s0 --seeds 3 --randoms 3",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the run folder of a finished search")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (default: 1)")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model that is trained (default: 1)")
     parser.add_argument("--randoms", type=int, default=1, help="random architectures beside it (default: 1)")
     parser.add_argument("--epochs", type=int, help="of each training from scratch (default: the task's)")
     parser.add_argument("--train", action="store_true", help="cifar10, cifar100: train too, beside the table")

@@ -62,7 +62,7 @@ class Settings:
     - clip: the largest norm of the weights' gradient.
     - images: how many train the weights, and how many others the architecture.
     - held_out: how many of the latter, as they are, score the current architecture for the record.
-    - unseen: how many of them are kept from architecture steps and score instead.
+    - unseen: how many of the architecture's images are kept from architecture steps and score instead.
     - precision: of the activations; weights, logits and sums stay in 32 bits.
     - static: compute every cell by one graph of kernels (nas/tasks/cifar10/fixed_graph.py), for GPUs; methods that run
       one operation an edge only.
