@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lowest mutants mutants-coq verify proofs check bench gpu docs notebook clean
+.PHONY: help demo test lowest examples mutants mutants-coq verify proofs check bench gpu docs notebook clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -54,7 +54,7 @@ check: $(VENV)   ## style and types
 	$(VENV)/bin/mypy nas theory simulate
 
 bench: $(VENV)   ## every benchmark that needs no run of yours (some on CIFAR-10 do)
-	for script in $(filter-out %/cifar_precision.py %/cifar_ranking.py %/cifar_readouts.py %/cifar_ranked.py %/cifar_found.py %/gpu.py,$(wildcard benchmarks/*.py)); do \
+	for script in $(filter-out %/cifar_precision.py %/cifar_ranking.py %/cifar_readouts.py %/cifar_ranked.py %/cifar_found.py %/cifar_budget.py %/gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(RUN) $$script || exit 1; done
 
 gpu: $(VENV)     ## on a machine with a GPU: its tests, step benchmarks, a full search a task, a comparison; gpu/report.md

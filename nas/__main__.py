@@ -374,13 +374,14 @@ def _add_export(commands: program.Commands) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="RUN", help="weights of this search or training, beside FILE.py or in FILE.onnx"
     )
+    _add_data(parser)
     parser.set_defaults(run_command=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
     from nas.judging import export
 
-    for path in export.export(options.run, options.to, options.weights):
+    for path in export.export(options.run, options.to, options.weights, options.data):
         print(path)
     return 0
 
@@ -521,10 +522,14 @@ def _experiment(options: argparse.Namespace, sets: Sequence[str] = ()) -> "Exper
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """Options that say where data is and where to compute."""
+    _add_data(parser)
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="data folder (else ADVANTAGE_NAS_DATA, ./data, user cache)"
     )
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
 
 
 if __name__ == "__main__":

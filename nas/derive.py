@@ -72,7 +72,10 @@ def derive(
     argmax = step.architecture(method, now.state)
     if how == "best_seen":
         if now.seen is None or not torch.isfinite(now.seen.loss):
-            raise ValueError("derive = best_seen: no architecture step has seen one; it needs epochs after the warm-up")
+            raise ValueError(
+                "derive = best_seen: this search kept no best one; it takes search.derive=best_seen and epochs after "
+                "the warm-up"
+            )
         return Derived(policy.choices(now.seen.gates).tolist(), network.validate(now.seen.gates))
     if (ranking := ranking_of(how)) is None:
         return Derived(policy.choices(argmax).tolist(), network.validate(argmax))
@@ -229,7 +232,8 @@ def check(network: ParentNetwork, method: Method, how: str) -> None:
         raise ValueError(f"derive = best_seen: method {method.name} draws mixtures, never one architecture")
     if ranking_of(how) and not getattr(network, "held_out_unseen", True):
         raise ValueError(
-            f"derive = {how} ranks on data that no architecture step saw: keep some (cifar10: network.unseen=5000)"
+            f"derive = {how} ranks on data that no architecture step saw: keep some (network.unseen=5000, if the task "
+            "has that)"
         )
 
 

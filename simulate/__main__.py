@@ -325,12 +325,14 @@ def _moments(options: argparse.Namespace) -> int:
     config.bounded("--draws", options.draws, 100, 100_000_000)
     known = [method for method in methods.METHODS.values() if method.estimator is not None]
     chosen = [methods.find(name, landscape=True) for name in options.methods] or [*known, moments.WRONG]
-    print(
+    head = (
         f"{'method':<31}{'bias':>9}{'measured':>10}{'variance':>11}{'measured':>11}{'z mean':>9}{'z var':>8}  verdict"
     )
-    verdicts = {}
+    verdicts: dict[str, bool] = {}
     for method in chosen:
         beside = moments.compare(method, options.landscape, options.draws, options.seed)
+        if not verdicts:  # not before too few draws were refused
+            print(head)
         verdicts[method.name] = beside.agrees
         print(
             f"{method.name:<31}{beside.bias_norm:>9.4f}{beside.measured_bias_norm:>10.4f}{beside.variance:>11.4f}"

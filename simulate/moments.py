@@ -20,7 +20,8 @@ from simulate.philox import uniforms
 from theory import exact, landscapes
 from theory.outcomes import outcomes
 
-LEVEL = 1e-4  # a right estimator is rejected with at most this probability
+LEVEL = 1e-4  # of draws that a right estimator is rejected for, once it draws every operation often
+OFTEN = 20  # times that the rarest operation must be expected
 
 
 # AdvantageNAS with half of the score on the drawn operation: (1 - p) / 2 instead of 1 - p there.
@@ -38,9 +39,9 @@ class Comparison:
 
     variance_z likewise for the total variance.
 
-    >>> compared: Comparison = compare(METHODS["reinforce"], "additive", n=2000)
+    >>> compared: Comparison = compare(METHODS["reinforce"], "additive", n=20_000)
     >>> compared.n, compared.agrees
-    (2000, True)
+    (20000, True)
     """
 
     method: str
@@ -67,12 +68,17 @@ def compare(
     """Draw `n` gradients of `method` and compare their moments with its exact ones.
 
     The exact side of `WRONG` is AdvantageNAS's: what it claims to be.
+    Raises: ValueError if `n` draws are too few for the rarest operation to be drawn `OFTEN`: then a standard error says
+    nothing, and a right estimator can look wrong.
 
-    >>> compare(METHODS["advantage"], "quadratic", n=2000).agrees, compare(WRONG, "quadratic", n=2000).agrees
+    >>> compare(METHODS["advantage"], "quadratic", n=20_000).agrees, compare(WRONG, "quadratic", n=20_000).agrees
     (True, False)
     """
     problem = landscapes.make(landscape, edges, candidates, seed)
     p = np.random.default_rng(seed).dirichlet(np.ones(candidates), size=edges)
+    if n < (least := math.ceil(OFTEN / p.min())):
+        rare = f"the rarest operation has probability {p.min():.2g}"
+        raise ValueError(f"{n:,} draws are too few to tell right from wrong: {rare}; take {least:,} or more")
     known = exact.moments(METHODS["advantage"] if method is WRONG else method, problem, p)
     draws = _gradients(method, problem, p, n, seed).reshape(n, -1)
     target = known.mean.reshape(-1)

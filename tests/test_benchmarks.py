@@ -4,6 +4,7 @@ import collections
 import importlib.util
 import itertools
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -33,6 +34,16 @@ def test_none_hides_a_package() -> None:
     """Python looks beside the script first: benchmarks/theory.py would be what `import theory` finds there."""
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     assert not names & {"nas", "simulate", "theory", *sys.stdlib_module_names}
+
+
+def test_make_bench_runs_what_needs_no_run_of_yours() -> None:
+    """All but the scripts that cannot start without a run, a comparison or a card."""
+    told = subprocess.run(["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    run = set(re.findall(r"benchmarks/(\w+)\.py", told))
+    needs = re.compile(r'add_argument\("\w+", .*metavar="(RUN|JSON)"|look_up\(__doc__')
+    asking = {file.stem for file in ROOT.glob("benchmarks/*.py") if needs.search(file.read_text())}
+    assert {"cifar_found", "cifar_budget", "cifar_readouts", "cifar_precision"} <= asking
+    assert run == {file.stem for file in ROOT.glob("benchmarks/*.py")} - asking - {"gpu"}
 
 
 @pytest.fixture

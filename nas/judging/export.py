@@ -19,12 +19,12 @@ from nas.tasks.task import Exported
 FORMS = (".py", ".json", ".dot", ".onnx")
 
 
-def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
+def export(folder: Path, to: Path, weights: Path | None = None, data: Path | None = None) -> list[Path]:
     """Write the result of the finished search in `folder` to a file whose ending says how.
 
     Args: to, FILE.py (a PyTorch module), FILE.onnx, FILE.json (the genotype) or FILE.dot (Graphviz); weights: the run
     folder of the search itself, or of a training from scratch, whose weights go into FILE.onnx or, with FILE.py, to
-    FILE.safetensors beside it.
+    FILE.safetensors beside it; data: the data folder, for a task that reads its data once more.
     Returns: the files written. Raises: ValueError in one line for another ending, or what the task cannot export.
     """
     if to.suffix not in FORMS:
@@ -35,7 +35,7 @@ def export(folder: Path, to: Path, weights: Path | None = None) -> list[Path]:
     files.check_target(to)
     task = tasks.find(experiment.task)
     if task.export is not None:
-        exported = task.export(experiment.network, result, weights)
+        exported = task.export(experiment.network, result, weights, data)
     elif to.suffix in (".py", ".onnx"):
         raise ValueError(
             f"task {task.name} has no export, only .json and .dot can be written; in Python, EdgeNetwork.chosen makes "

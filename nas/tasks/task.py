@@ -162,10 +162,13 @@ class Export(Protocol[S_contra]):
     """The network that a result (content of result.json) stands for.
 
     weights: a run folder, of the search or of a training from scratch, whose checkpoint's weights are wanted, too.
+    data: the data folder that was asked for, if the network's form depends on data.
     Raises: ValueError in one line if it does not hold the weights of this network.
     """
 
-    def __call__(self, settings: S_contra, result: Mapping[str, Any], weights: Path | None, /) -> Exported: ...
+    def __call__(
+        self, settings: S_contra, result: Mapping[str, Any], weights: Path | None, data: Path | None, /
+    ) -> Exported: ...
 
 
 def _no_trainings(comparison: Comparison[Any], folders: list[Path], equal_seconds: float) -> list[Training]:

@@ -184,7 +184,7 @@ def test_without_an_architecture_step_there_is_no_best_seen() -> None:
 
     for settings in (SETTINGS, replace(SETTINGS, derive="best_seen")):  # nothing is kept, or nothing was seen yet
         now = beginning(Tiny(), settings, 3)
-        with pytest.raises(ValueError, match="no architecture step has seen one"):
+        with pytest.raises(ValueError, match="this search kept no best one"):
             derive.derive(Tiny(), METHODS["advantage"], now, "best_seen")
 
 

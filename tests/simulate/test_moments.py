@@ -29,3 +29,12 @@ def test_the_command_prints_a_verdict_a_method(capsys: pytest.CaptureFixture[str
     assert program.main(["moments", "simulate.moments:WRONG", "--draws", "20000"]) == 0
     assert "differs" in capsys.readouterr().out
     assert program.main(["moments", "advantagee"]) == 2
+
+
+def test_too_few_draws_are_refused_before_anything_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With 500 draws a right estimator's rarest entry lies 128 standard errors off: none of them drew the operation."""
+    assert program.main(["moments", "advantage", "--draws", "500"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "500 draws are too few to tell right from wrong: the rarest operation has probability 0.001" in printed.err
+    assert printed.err.endswith("take 19,236 or more\n")

@@ -11,9 +11,9 @@ from nas.tasks.images.scratch import MEASURE, evaluate
 from nas.tasks.task import Exported, Task
 
 
-def export(settings: Settings, result: Mapping[str, Any], weights: Path | None) -> Exported:
+def export(settings: Settings, result: Mapping[str, Any], weights: Path | None, data: Path | None = None) -> Exported:
     """The cell's network as source, see nas/tasks/cells/source.py; the images are read for their mean and classes."""
-    images = images_of(settings, None)
+    images = images_of(settings, data)
     height, width = images.pixels.shape[2:]
     size = Size(settings.channels, settings.cells)
     return source.exported(kind_of(images, settings), size, result, weights, images.classes, (height, width))

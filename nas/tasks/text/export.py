@@ -18,7 +18,7 @@ from nas.tasks.text.scratch import derived
 OPERATION = {"identity": "{}", "tanh": "torch.tanh({})", "sigmoid": "torch.sigmoid({})", "relu": "torch.relu({})"}
 
 
-def export(settings: Settings, result: Mapping[str, Any], weights: Path | None) -> Exported:
+def export(settings: Settings, result: Mapping[str, Any], weights: Path | None, data: Path | None = None) -> Exported:
     """The cell and its language model as source, and the tensors of its `state_dict` if `weights` has them."""
     architecture = derived(settings, result)
     edges, choices = recurrent.parse(architecture)

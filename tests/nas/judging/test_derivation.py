@@ -58,7 +58,7 @@ def test_the_argmax_is_that_of_the_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ("best_seen", "no architecture step has seen one"),
+        ("best_seen", "this search kept no best one"),
         ("climbed:0", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
         ("ranked:0", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),
         ("best", "derive must be argmax, best_seen, ranked:N, tuned:N:M:E or climbed:N"),

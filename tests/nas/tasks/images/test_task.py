@@ -104,6 +104,22 @@ def test_compare(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(compared["references"]["random cells"]["values"]) == 1
 
 
+def test_export_finds_images_that_have_moved(run: Path, tmp_path: Path) -> None:
+    """By --data, as every other verb does; without it the line names that way out, and nothing is written."""
+    place = Path(experiments.reload(run).network.path)
+    assert place.is_absolute()
+    moved, to = tmp_path / "elsewhere" / place.name, tmp_path / "found.py"
+    moved.parent.mkdir()
+    place.rename(moved)
+    try:
+        assert main(["export", str(run), "--to", str(to)]) == 2
+        assert not to.exists()
+        assert main(["export", str(run), "--to", str(to), "--data", str(moved.parent)]) == 0
+    finally:
+        moved.rename(place)
+    assert "CLASSES = ('left', 'right')" in to.read_text()
+
+
 def test_export(run: Path, tmp_path: Path) -> None:
     """The module answers as the network does, knows the classes, and needs no toolkit."""
     to = tmp_path / "exported.py"
