@@ -52,9 +52,9 @@ def test_a_rate_of_decay_by_hand() -> None:
     assert (found.value, found.lower, found.upper) == pytest.approx((-2, -2, -2))
     gone = evidence.exponent(recorded(8, [[5.0, 5.0]] * 6), 5.0)
     assert gone.value == pytest.approx(-2)
-    with pytest.raises(ValueError, match="at least 8 records above rounding"):
+    with pytest.raises(ValueError, match="at least 7 records above rounding"):
         evidence.exponent(recorded(6), 5.0)
-    with pytest.raises(ValueError, match="at least 8 records above rounding"):
+    with pytest.raises(ValueError, match="at least 7 records above rounding"):
         evidence.exponent(recorded(6, [[5.0, 5.0]] * 6), 5.0)
 
 
