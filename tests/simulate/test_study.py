@@ -25,7 +25,7 @@ from nas.data.places import VARIABLE
 from nas.methods import ASIDE, METHODS, label
 from nas.running import pool, runs
 from simulate import __main__ as program
-from simulate import evidence, report, study
+from simulate import report, study
 from simulate.run import Machine, Setting, simulate
 from tests import browser
 from theory.landscapes import make
@@ -332,48 +332,6 @@ def test_records_of_another_version_and_damaged_ones_are_named(
         study.read(tmp_path)
     with pytest.raises(runs.RunError, match="no finished cells"):
         study.read(tmp_path / "nowhere")
-
-
-def test_a_rate_is_found_again() -> None:
-    steps = np.arange(0, 410, 10)
-    values = {"expected_loss": 3 + 5.0 / np.maximum(steps, 1)[:, None] ** 1.5 * np.ones((1, 8))}
-    cell = study.Cell(Setting(), steps, values)
-    assert evidence.exponent(cell, 3.0).value == pytest.approx(-1.5)
-    assert abs(evidence.exponent(cell, 2.9).value) < 1
-
-
-def test_a_geometric_fall_is_steeper_than_any_power_and_rounding_is_no_rate() -> None:
-    steps = np.arange(0, 410, 10)
-    cell = study.Cell(Setting(), steps, {"expected_loss": 0.8 ** steps[:, None] * np.ones((1, 8))})
-    # 0.8^t is below 1e-9 from t = 93 on; in the second half above that, t = 50 to 90, the slope is t ln 0.8, -11 to -20
-    assert -20 < evidence.exponent(cell, 0.0).value < -11
-    with pytest.raises(ValueError, match="at least 7 records above rounding"):
-        evidence.exponent(
-            study.Cell(Setting(), steps, {"expected_loss": np.zeros((41, 8)) + (steps < 20)[:, None]}), 0.0
-        )
-
-
-def test_the_first_step_rises_no_more_often_than_theorys_bound_and_the_bound_says_where_it_applies() -> None:
-    one = Setting(
-        "exact_advantage", "quadratic", edges=3, candidates=3, optimiser="sgd", bound="T8", rate=1.0, samples=16,
-        steps=1, every=1, replicates=500, watch=True,
-    )  # fmt: skip
-    for method in ("exact_advantage", "reinforce_without_baseline"):
-        bounds = []
-        for samples in (16, 64):
-            setting = replace(one, method=method, samples=samples)
-            cell = study.Cell(setting, *vars(simulate(setting, MACHINE)).values())
-            bounds.append(evidence.rise_bound(cell))
-            assert evidence.rises(cell).lower <= bounds[-1]
-        assert bounds[0] == pytest.approx(4 * bounds[1]) or bounds[0] == 1
-    assert bounds[1] < 1
-    rugged = study.Cell(replace(one, landscape="nk", samples=10**6), np.array([0, 1]), {})
-    assert 0 < evidence.rise_bound(rugged) < 1  # theory enumerates what simulate runs
-    # Control: the bound of 64 samples is broken by single ones.
-    alone = replace(one, method="reinforce_without_baseline", samples=1, landscape="quadratic")
-    assert evidence.rises(study.Cell(alone, *vars(simulate(alone, MACHINE)).values())).lower > 0.05
-    for other in ({"steps": 2}, {"start": "random"}, {"rate": 1.5}, {"method": "reinforce"}, {"landscape": "noisy"}):
-        assert np.isnan(evidence.rise_bound(study.Cell(replace(one, **other), np.array([0, 1]), {})))  # type: ignore[arg-type]
 
 
 def test_compare_takes_a_landscape_at_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
