@@ -32,6 +32,13 @@ from simulate.run import Machine, Setting, simulate
 from tests import browser
 from theory.landscapes import make
 
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be refused, and is not, ends here and not in processes of its own."""
+    monkeypatch.setattr(pool, "workers", lambda *_: pytest.fail("workers were begun"))
+
+
 STUDY = """
 name = "small"
 about = "Which method is first?"
@@ -311,6 +318,7 @@ def test_a_cell_of_every_shipped_study_runs(file: Path) -> None:
         assert np.isfinite(trace.values["expected_loss"]).all()
 
 
+@pytest.mark.usefixtures("no_workers")
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -477,6 +485,7 @@ def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.C
     assert all("commit" in start for start in found["made"])
 
 
+@pytest.mark.usefixtures("no_workers")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -636,6 +645,7 @@ def nothing(probabilities: Any, gates: Any, loss: Any) -> None:
     pass
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_wrong_estimator_is_refused_before_anything_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
