@@ -137,9 +137,7 @@ def exponent(cell: Cell, best: float) -> Estimate:
     last = int(np.argmin(alive)) if not alive.all() else len(alive)
     steps, values = cell.steps[last // 2 : last], values[last // 2 : last]
     if len(steps) < 4:
-        raise ValueError("a rate needs at least 8 records above rounding; lower `every`")
-    if steps[0] == 0:
-        steps, values = steps[1:], values[1:]
+        raise ValueError("a rate needs at least 7 records above rounding; lower `every`")
     x = np.log(steps) - np.log(steps).mean()
 
     def slope(columns: Any) -> float:

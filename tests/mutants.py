@@ -77,6 +77,7 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "simulate/__main__.py": ["tests/simulate/test_searchers.py", "tests/simulate/test_study.py"],
     "simulate/experiments.py": ["tests/simulate/test_demo.py", "tests/simulate/test_study.py"],
     "simulate/plot.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
+    "simulate/study.py": ["tests/simulate/test_evidence.py"],
     "simulate/report.py": ["tests/simulate/test_evidence.py", "tests/simulate/test_study.py"],
     "nas/found.py": ["tests/nas/test_search.py"],
     "nas/supernets/edge.py": ["tests/nas/supernets/test_own_networks.py"],

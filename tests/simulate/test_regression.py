@@ -1,5 +1,6 @@
 """The toy regression against independent oracles: library convolutions, autograd, finite differences."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from nas.methods import PAPER_METHODS, find
 from nas.objective import zeroed_losses
 from nas.optimisers import adam
 from nas.step import architecture_step, noise_shape, start
-from simulate.regression import Cells, Regression, cells, minibatch
+from simulate.regression import Cells, Regression, cells, minibatch, random_patches, weights
 
 TRIALS, EDGES, CANDIDATES, BATCH = 3, 4, 5, 6
 
@@ -62,6 +63,19 @@ def test_sparse_propagation_gives_the_entries_of_what_ran_and_nothing_else() -> 
     assert sparse.abs().sum() > 0
 
 
+def test_edges_that_run_other_numbers_of_operations_share_a_propagation() -> None:
+    """None on the first edge, one, two and all on the others; gates everywhere, as relaxed ones have them."""
+    _, _, problem = make()
+    gates = torch.rand(TRIALS, EDGES, CANDIDATES, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    runs = torch.zeros_like(gates)
+    for edge, many in enumerate((0, 1, 2, CANDIDATES)):
+        runs[:, edge, :many] = 1
+    found = problem.gradients(gates * runs, runs).gate_gradient
+    dense = problem.gradients(gates * runs, torch.ones_like(gates)).gate_gradient
+    torch.testing.assert_close(found, dense * runs)
+    assert dense[:, 0].abs().min() > 0  # what did not run has a gradient, and is not told
+
+
 def test_the_output_gradient_is_the_derivative_of_a_constant_added_to_the_edge() -> None:
     network, _, problem = make()
     gates = network.teacher.roll(2, dims=-1)
@@ -92,6 +106,26 @@ def test_a_trial_is_the_same_whichever_others_run() -> None:
     assert torch.equal(alone.filters[0], among.filters[1])
     assert torch.equal(alone.teacher[0], among.teacher[1])
     assert not torch.equal(alone.filters[0], among.filters[0])
+
+
+def test_weights_have_the_variance_of_one_over_what_comes_in() -> None:
+    """1/49 of 19,600 numbers and 1/16 of 320, to five standard deviations of a variance, sqrt(2 / n)."""
+    filters, readout, teacher = weights(np.random.default_rng(0), 20, 20)
+    assert abs(filters.var() * 49 - 1) < 5 * np.sqrt(2 / 19_600)
+    assert abs(readout.var() * 16 - 1) < 5 * np.sqrt(2 / 320)
+    assert (teacher.min(), teacher.max()) == (0, 19)
+
+
+def test_random_inputs_are_uniform_from_minus_one_to_one() -> None:
+    """What the filters see of them: 49 x 16 views of 13 x 13 numbers each, and no more numbers are drawn."""
+    ours, theirs = (np.random.default_rng(3) for _ in range(2))
+    seen = random_patches(ours, 50)
+    image = 2 * theirs.random((13, 13, 50)) - 1
+    assert seen.shape == (49, 16 * 50)
+    np.testing.assert_array_equal(np.unique(seen), np.unique(image))
+    np.testing.assert_array_equal(seen[0, :50], image[0, 0])  # the first tap at the first position, of every input
+    np.testing.assert_array_equal(seen[-1, -50:], image[-1, -1])
+    assert ours.random() == theirs.random()
 
 
 @pytest.mark.parametrize("name", PAPER_METHODS)

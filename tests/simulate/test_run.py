@@ -3,6 +3,7 @@
 import math
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 
 from nas.methods import METHODS
 from nas.running import plugins
+from simulate import run
 from simulate.philox import uniforms
-from simulate.run import START, Machine, Setting, method_of, problem_of, record_steps, simulate
+from simulate.run import START, Machine, Setting, method_of, problem_of, record_steps, simulate, try_estimator
+from theory.landscapes import UNKNOWN, Truth
 
 SMALL = Setting(edges=3, candidates=4, steps=30, replicates=11, every=10)
 NUMPY, TORCH = Machine("numpy", dtype="float64"), Machine("torch", dtype="float64")
@@ -61,6 +64,7 @@ def test_split_in_parts_it_is_the_same_trace() -> None:
     [
         ({"rate": math.nan}, "rate must be finite"),
         ({"beta1": 1.0}, r"beta1 and beta2 must be in \[0, 1\)"),
+        ({"beta2": 1.0}, r"beta1 and beta2 must be in \[0, 1\)"),
         ({"landscape": "flat", "optimiser": "sgd", "bound": "T8"}, "divides by the range of the loss"),
         ({"landscape": "nk", "options": {"neighbours": "two"}}, "do not suit landscape nk"),
         ({"landscape": "nk", "options": {"neighbors": 2}}, "unknown option .neighbors. of landscape nk"),
@@ -87,6 +91,13 @@ def test_common_numbers_are_common_and_otherwise_methods_draw_their_own() -> Non
         assert (differences(one, other) < 1e-12) is common
 
 
+@pytest.mark.parametrize("method", ["exact", "advantage"])
+def test_noise_reaches_what_is_sampled_and_not_the_exact_gradient(method: str) -> None:
+    setting = replace(SMALL, method=method, landscape="noisy", steps=5)
+    calm, wild = (simulate(replace(setting, options={"size": size}), NUMPY) for size in (0.5, 5.0))
+    assert (differences(calm, wild) == 0) is (method == "exact")
+
+
 def test_averaging_many_samples_nears_the_true_gradient() -> None:
     from nas import optimisers, step
     from nas.policy import softmax
@@ -105,12 +116,13 @@ def test_averaging_many_samples_nears_the_true_gradient() -> None:
     assert error < truth.abs().max()
 
 
-def test_a_run_is_the_shipped_step_taken_again_and_again() -> None:
+@pytest.mark.parametrize(("common", "stream"), [(False, zlib.crc32(b"reinforce")), (True, 0)])
+def test_a_run_is_the_shipped_step_taken_again_and_again(common: bool, stream: int) -> None:
     from nas import optimisers, step
 
-    setting = replace(SMALL, method="reinforce", steps=7, every=7)
+    setting = replace(SMALL, method="reinforce", steps=7, every=7, common=common)
     landscape, method, optimiser = problem_of(setting).landscape, METHODS["reinforce"], optimisers.adam(0.5, 0.999)
-    stream, rows = zlib.crc32(b"reinforce"), np.arange(11)
+    rows = np.arange(11)
     state = step.start(method, optimiser, np.zeros((11, 3, 4)))
     for t in range(7):
         drawn = uniforms(setting.seed, stream, rows, t, (3,), np.float64)
@@ -211,7 +223,7 @@ def test_records_are_where_they_should_be() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"replicates": 0}, "replicates must be at least 1, not 0"),
+        ({"replicates": 0}, "^setting replicates must be at least 1, not 0$"),
         ({"method": "advantag"}, "unknown method 'advantag'"),
         ({"bound": "T1"}, "bound T1 belongs to optimiser 'natural', not 'adam'"),
         ({"method": "random", "samples": 2}, "no gradient to average"),
@@ -308,6 +320,12 @@ def always_nan(probabilities: Any, gates: Any, loss: Any) -> Any:
     return gates * math.nan
 
 
+def one_nan(probabilities: Any, gates: Any, loss: Any) -> Any:
+    gradient = 1 * gates
+    gradient[..., 2, 3] = math.nan
+    return gradient
+
+
 CALLS: list[int] = []
 
 
@@ -333,7 +351,8 @@ def right(probabilities: Any, gates: Any, loss: Any) -> Any:
         ("for_all_replicates", r"estimator for_all_replicates returned the shape \(3, 4\)"),
         ("mixing_replicates", "estimator mixing_replicates mixes replicates"),
         ("dividing_by_zero", "estimator dividing_by_zero on landscape quadratic failed: ZeroDivisionError"),
-        ("always_nan", "estimator always_nan: logits are not numbers after step 1"),
+        ("always_nan", "estimator always_nan: logits are not numbers after step 1$"),
+        ("one_nan", "estimator one_nan: logits are not numbers after step 1$"),
     ],
 )
 def test_a_wrong_estimator_is_one_line_before_its_first_step(name: str, says: str, machine: Machine) -> None:
@@ -347,6 +366,66 @@ def test_control_a_right_estimator_runs() -> None:
     plugins.allow(__name__)
     setting = replace(SMALL, method=f"{__name__}:right", steps=10)
     assert np.isfinite(simulate(setting, NUMPY).values["entropy"]).all()
+
+
+SEEN: list[tuple[Any, Any]] = []
+
+
+def seeing(probabilities: Any, gates: Any, loss: Any) -> Any:
+    SEEN.append((probabilities, gates))
+    return right(probabilities, gates, loss)
+
+
+def relaxed(probabilities: Any, gates: Any, gate_gradient: Any) -> Any:
+    SEEN.append((probabilities, gates))
+    return gate_gradient
+
+
+SOFT = replace(METHODS["snas"], name="soft", estimator=relaxed)
+
+
+@pytest.mark.parametrize("name", ["seeing", "SOFT"])
+def test_an_estimator_is_tried_on_its_first_step(name: str) -> None:
+    """On two replicates, then on the first alone, as the run takes it; its last chunk has the three that are left."""
+    plugins.allow(__name__)
+    SEEN.clear()
+    simulate(replace(SMALL, method=f"{__name__}:{name}", start="random", steps=1), replace(NUMPY, chunk=4))
+    assert [len(gates) for _, gates in SEEN] == [2, 1, 4, 4, 3]
+    both, alone, first, *_ = SEEN
+    for part in (0, 1):
+        np.testing.assert_array_equal(both[part], first[part][:2])
+        np.testing.assert_array_equal(alone[part], first[part][:1])
+
+
+APART: dict[str, float] = {}
+
+
+def apart(probabilities: Any, gates: Any, loss: Any) -> Any:
+    """Moves one logit: by `alone`, and beside another replicate by `more`."""
+    gradient = 0 * gates
+    gradient[..., 1, 2] = APART["alone"] + (len(gates) > 1) * APART["more"]
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("alone", "more", "mixes"),
+    [  # a 1,000th of the sum of both moves, and a millionth
+        (0.0, 0.99e-6, False),
+        (0.0, 1.01e-6, True),
+        (0.0, -1.01e-6, True),
+        (1.0, 2.00e-3, False),
+        (1.0, 2.01e-3, True),
+    ],
+)
+def test_how_much_a_replicate_may_move_otherwise_beside_another(alone: float, more: float, mixes: bool) -> None:
+    plugins.allow(__name__)
+    APART.update(alone=alone, more=more)
+    setting = replace(SMALL, method=f"{__name__}:apart")
+    if not mixes:
+        try_estimator(setting, NUMPY)
+        return
+    with pytest.raises(ValueError, match="estimator apart mixes replicates"):
+        try_estimator(setting, NUMPY)
 
 
 def test_nan_in_mid_run_ends_an_own_estimator_and_is_nan_in_the_records_of_any_other() -> None:
@@ -367,9 +446,143 @@ def test_relaxed_gates_on_a_table_of_one_edge() -> None:
     assert differences(simulate(setting, NUMPY), simulate(setting, TORCH)) < 1e-10
 
 
-def test_the_largest_number_of_replicates_is_taken_and_one_more_refused() -> None:
-    most = 1 << 24
-    assert (Setting(replicates=most).replicates, Machine("numpy", chunk=most).chunk) == (most, most)
-    for name, build in (("replicates", Setting), ("chunk", Machine)):
-        with pytest.raises(ValueError, match=f"{name}.*{most + 1}"):
-            build(**{name: most + 1})
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("edges", 1, 1 << 20),
+        ("candidates", 1, 1 << 20),
+        ("samples", 1, 1 << 20),
+        ("every", 1, 1 << 20),
+        ("steps", 1, 1 << 32),
+        ("replicates", 1, 1 << 24),
+        ("landscape_seed", 0, 1 << 63),
+        ("chunk", 1, 1 << 24),
+    ],
+)
+def test_the_ends_of_a_range_are_taken_and_what_is_beyond_them_refused(name: str, least: int, most: int) -> None:
+    build = Machine if name == "chunk" else Setting
+    for value in (least, most):
+        assert getattr(build(**{name: value}), name) == value  # type: ignore[arg-type]
+    for value in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=f"{name} must be at .*, not {value}"):
+            build(**{name: value})  # type: ignore[arg-type]
+
+
+def test_what_a_study_leaves_out() -> None:
+    """A file of a study says only what differs from these: another default would make another study of an old file."""
+    assert Setting() == Setting(
+        method="advantage", landscape="quadratic", edges=6, candidates=4, landscape_seed=0, options={},
+        optimiser="adam", rate=0.01, bound="none", beta1=0.5, beta2=0.999, samples=1, start="uniform", steps=1000,
+        replicates=100, every=20, seed=0, common=False, watch=False,
+    )  # fmt: skip
+    assert Machine() == Machine(world="torch", device="cpu", dtype="float32", chunk=512, compiled=False)
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_a_machine_that_cannot_compute_is_refused() -> None:
+    for world in ("numpy", "torch"):
+        Machine(world).check()  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="device 'cuda' needs world 'torch', not 'numpy'"):
+        Machine("numpy", device="cuda").check()
+    with pytest.raises(ValueError, match="device 'nowhere' cannot be used here"):
+        Machine("torch", device="nowhere").check()
+
+
+def test_only_torch_has_a_bookkeeping_to_switch_off() -> None:
+    with TORCH.quietly():
+        assert not torch.is_grad_enabled()
+    with NUMPY.quietly():
+        assert torch.is_grad_enabled()
+
+
+def test_the_average_of_the_zero_operations_rule_is_left_out_where_there_is_no_such_operation() -> None:
+    problems: list[Any] = [SimpleNamespace(landscape=SimpleNamespace(zero_operation=zero)) for zero in (0, None)]
+    with_zero, without = (method_of(SMALL, problem) for problem in problems)
+    assert with_zero is METHODS["advantage"]
+    assert "worst" == with_zero.zero_policy != without.zero_policy
+    assert without.averages == {}
+
+
+def test_the_smallest_uniform_number_is_a_finite_logit_and_a_uniform_start_has_equal_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "uniforms", lambda *_: np.zeros((2, 3, 4)))
+    problem, rows = problem_of(SMALL), np.arange(2)
+    random, uniform = (run._logits(replace(SMALL, start=s), problem, rows, NUMPY) for s in ("random", "uniform"))  # type: ignore[arg-type]
+    np.testing.assert_allclose(random, np.full((2, 3, 4), -24 * math.log(2)))
+    np.testing.assert_array_equal(uniform, np.zeros((2, 3, 4)))
+
+
+def test_a_rise_below_rounding_is_none() -> None:
+    """64 units in the last place of the largest loss, or of one: here J is what is carried."""
+    problem: Any = SimpleNamespace(now=lambda visits: SimpleNamespace(expected=lambda p: p))
+    method: Any = SimpleNamespace(draw=SimpleNamespace(probabilities=lambda logits: logits))
+    unit = 2.0**-52
+    for truth, scale in ((Truth(None, -8.0, 4.0), 8), (Truth(None, 0.25, 0.5), 1), (UNKNOWN, 1)):
+        watched = run._Watch(problem, truth, method, (np.zeros(4), {}, {}, {}))
+        assert (watched.rises.tolist(), watched.worst.tolist()) == ([0.0] * 4, [0.0] * 4)
+        highest = scale * unit * np.array([63.0, 64.0, 64.5, 65.0])
+        for moved in (highest, 3 * highest, highest):
+            watched.look((moved, {}, {}, {}))
+        assert watched.rises.tolist() == [1, 1, 2, 2]  # twice 63 units are one
+        np.testing.assert_array_equal(watched.worst, 2 * highest)
+
+
+def test_a_replicate_that_lost_one_logit_is_lost_and_its_neighbours_are_not() -> None:
+    problem, logits = problem_of(SMALL), torch.zeros(3, 3, 4, dtype=torch.float64)
+    logits[1, 2, 3] = math.nan
+    method, placed = METHODS["reinforce_without_baseline"], problem.placed(TORCH.array)
+    found = run._record(method, placed, problem.truth, (logits, {}, {}, {}), None, 3)
+    assert len(found) == 6
+    for name, values in found.items():
+        assert np.isnan(values).tolist() == [False, True, False], name
+
+
+def test_where_no_architecture_alone_is_the_best_nobody_draws_it() -> None:
+    found = simulate(replace(SMALL, landscape="xor", steps=1), NUMPY).values
+    for name, values in found.items():
+        assert np.isnan(values).all() == (name in ("optimal_probability", "correct")), name
+
+
+def test_one_operation_an_edge_is_always_the_best() -> None:
+    found = simulate(replace(SMALL, candidates=1, steps=1), NUMPY).values
+    assert (found["entropy"] == 0).all()
+    for name in ("optimal_probability", "correct", "surest"):
+        assert (found[name] == 1).all(), name
+    unknown = simulate(replace(SMALL, landscape="xor", candidates=1, steps=1), NUMPY).values
+    assert np.isnan(unknown["correct"]).all()
+
+
+def test_a_choice_is_placed_where_the_logits_are() -> None:
+    assert run._like((1, 0), torch.zeros(2, 3, device="meta")).device.type == "meta"
+    np.testing.assert_array_equal(run._like((1, 0), np.zeros((2, 3))), [1, 0])
+
+
+def test_a_fused_step_is_made_once_a_setting_and_takes_whole_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without torch's compiler: what it would be given, and how often."""
+    plugins.allow(__name__)
+    made: list[dict[str, Any]] = []
+    resets: list[int] = []
+
+    def fused(function: Any, **how: Any) -> Any:
+        made.append(how)
+        return function
+
+    monkeypatch.setattr(torch, "compile", fused)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(len(made)))
+    monkeypatch.setattr(run, "_LAST_COMPILED", {})
+    machine, setting = replace(TORCH, chunk=4, compiled=True), replace(SMALL, method=f"{__name__}:seeing", steps=2)
+    eager = simulate(setting, replace(machine, compiled=False))
+    assert made == []
+    SEEN.clear()
+    assert differences(simulate(setting, machine), eager) == 0
+    assert [len(gates) for _, gates in SEEN] == [2, 1, *[4] * 6]  # the trial, then two steps of three chunks
+    assert made == [{"fullgraph": True, "dynamic": False}]  # one size, and a break of the graph is an error
+    simulate(replace(setting, replicates=5, steps=3, every=3), machine)
+    assert len(made) == 1
+    simulate(replace(setting, rate=0.5), machine)
+    assert (len(made), resets, len(run._LAST_COMPILED)) == (2, [0, 1], 1)
+    simulate(replace(setting, landscape=f"{__name__}:hill"), machine)
+    assert len(made) == 2  # a user's function is not

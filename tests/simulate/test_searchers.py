@@ -1,17 +1,24 @@
 """Searchers on the table: what they may see, how far they get, and published results."""
 
+import itertools
+import math
 import os
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas.data import nasbench201
+from nas.spaces.nasbench201 import EDGES
 from simulate import searchers
 from simulate.__main__ import main
 from simulate.searchers import (
     PUBLISHED,
     SEARCHERS,
     Cube,
+    controller,
     cube,
     evolution,
     matched_budget,
@@ -19,6 +26,7 @@ from simulate.searchers import (
     random_search,
     references,
 )
+from theory.streams import stream
 
 RANDOM = np.random.default_rng(0)
 MADE = Cube(RANDOM.random((5,) * 6), RANDOM.random((5,) * 6))
@@ -124,3 +132,149 @@ def test_what_a_cell_stands_beside() -> None:
     found = references(nasbench201.load())
     assert found["random search, published"] == 93.7
     assert round(found["the best cell"], 2) == 94.37  # Dong & Yang (2020)
+
+
+# ------------------------------------------------------------------ written out, a run at a time
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A searcher returns the cells that it drew, not what they are judged."""
+    monkeypatch.setattr(searchers, "_so_far", lambda table, cells: cells)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_evolution_written_out() -> None:
+    """Ten at random; then the best of three of the last ten, one edge of it with another operation."""
+    random, runs, budget = stream(3, "evolution"), 4, 30
+    cells = random.integers(5, size=(runs, budget, 6))
+    for step in range(10, budget):
+        entrants, edges, shifts = (
+            random.integers(10, size=(runs, 3)), random.integers(6, size=runs), random.integers(1, 5, size=runs)
+        )  # fmt: skip
+        for run in range(runs):
+            young = cells[run, step - 10 : step]
+            child = max((young[i] for i in entrants[run]), key=lambda cell: MADE.seen[tuple(cell)]).copy()
+            child[edges[run]] = (child[edges[run]] + shifts[run]) % 5
+            cells[run, step] = child
+    np.testing.assert_array_equal(evolution(MADE, budget, runs, 3), cells)
+    assert evolution(MADE, 4, runs, 3).shape == (runs, 4, 6)
+
+
+def features(cells: Any) -> Any:
+    """Of cells (n, 6): one-hot operations of each edge (n, 30), and their counts (n, 5)."""
+    return np.array([[*(cell[:, None] == np.arange(5)).ravel(), *np.bincount(cell, minlength=5)] for cell in cells])
+
+
+def test_the_predictor_is_a_ridge_regression_on_operations_and_their_counts() -> None:
+    """By least squares with a row a weight; equal predictions are told apart by a billionth."""
+    ours, theirs = (np.random.default_rng(5) for _ in range(2))
+    cells, asked = RANDOM.integers(5, size=(3, 12, 6)), RANDOM.integers(5, size=(3, 200, 6))
+    found = searchers._predictor(MADE, cells, ours)(asked)
+    resampled = theirs.integers(12, size=(3, 12))
+    for run in range(3):
+        fitted = cells[run, resampled[run]]
+        y = np.array([MADE.seen[tuple(cell)] for cell in fitted])
+        rows = np.vstack([features(fitted), np.eye(35)])
+        weights = np.linalg.lstsq(rows, np.concatenate([y - y.mean(), np.zeros(35)]))[0]
+        above = found[run] - features(asked[run]) @ weights
+        assert -1e-12 < above.min() < 0.1e-9
+        assert 0.9e-9 < above.max() < 1e-9 + 1e-12
+
+
+@pytest.mark.usefixtures("drawn")
+def test_progressive_widening_written_out() -> None:
+    """The 16 best predicted so far grow in every way but by nothing; of those the best predicted are trained."""
+    random, runs, budget = stream(2, "progressive"), 2, 60
+    seen = np.zeros((runs, 1, 6), dtype=int)
+    for left, block in zip((3, 2, 1), ([3], [0, 4], [1, 2, 5]), strict=True):
+        score = searchers._predictor(MADE, seen, random)
+        grown = []
+        for cells, values in zip(seen, score(seen), strict=True):
+            best = sorted(range(len(cells)), key=lambda i, values=values: -values[i])[:16]
+            ways = [way for way in itertools.product(range(5), repeat=len(block)) if any(way)]
+            young = np.array([cells[i] for i in best for _ in ways])
+            young[:, block] = ways * len(best)
+            grown.append(young)
+        wanted = math.ceil((budget - seen.shape[1]) / left)
+        chosen = [np.array(sorted(range(len(v)), key=lambda i, v=v: -v[i])[:wanted]) for v in score(np.array(grown))]
+        trained = [young[best] for young, best in zip(grown, chosen, strict=True)]
+        seen = np.concatenate((seen, trained), axis=1)
+    np.testing.assert_array_equal(progressive(MADE, budget, runs, 2), seen)
+
+
+def test_blocks_are_the_nodes_of_a_cell() -> None:
+    named = tuple(tuple(EDGES[edge] for edge in block) for block in searchers.BLOCKS)
+    assert named == (((0, 3),), ((0, 1), (1, 3)), ((0, 2), (1, 2), (2, 3)))
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_controller_written_out() -> None:
+    """With torch's own LSTM cell, a bias of one on what it keeps; rates so large that every update shows."""
+    random, runs, budget, hidden = stream(4, "controller"), 3, 40, 4
+    shapes = ((6, hidden), (2 * hidden, 4 * hidden), (1, 4 * hidden), (hidden, 5))
+    parts = [random.uniform(-0.1, 0.1, size=(runs, *shape)).astype(np.float32) for shape in shapes]
+    uniforms = np.stack([random.random((runs, 6), dtype=np.float32) for _ in range(budget)], axis=1)
+    table = Cube(1000 * MADE.seen, MADE.judged)
+    cells = [
+        written_out(table, *(torch.from_numpy(part[run].copy()) for part in parts), uniforms[run])
+        for run in range(runs)
+    ]
+    np.testing.assert_array_equal(controller(table, budget, runs, 4, hidden, rate=0.1, momentum=0.6), cells)
+    assert controller.__defaults__ == (32, 0.01, 0.9)
+
+
+def written_out(table: Cube, embedding: Any, recurrent: Any, bias: Any, readout: Any, uniforms: Any) -> Any:
+    """The cells (budget, 6) of one run."""
+    parts = [part.requires_grad_() for part in (embedding, recurrent, bias, readout)]
+    adam, baseline, cells = torch.optim.Adam(parts, lr=0.1), None, []
+    for numbers in uniforms:
+        state = (torch.zeros(1, 4), torch.zeros(1, 4))
+        word, cell, log_probability = 5, [], torch.zeros(())
+        keep, write, show, new = recurrent.chunk(4, dim=1)
+        weights = torch.cat((write, keep, new, show), dim=1).T  # torch's order
+        b_keep, b_write, b_show, b_new = bias[0].chunk(4)
+        biases = torch.cat((b_write, b_keep + 1, b_new, b_show))
+        for number in numbers:
+            given = (weights[:, :4], weights[:, 4:], biases, torch.zeros(16))
+            state = torch.lstm_cell(embedding[word][None], state, *given)
+            logs = (state[0] @ readout)[0].log_softmax(dim=0)
+            word = min(4, int((logs.exp().cumsum(dim=0) <= float(number)).sum()))
+            log_probability = log_probability + logs[word]
+            cell.append(word)
+        cells.append(cell)
+        reward = float(table.seen[tuple(cell)]) / 100
+        baseline = reward if baseline is None else 0.6 * baseline + 0.4 * reward
+        adam.zero_grad()
+        (-(reward - baseline) * log_probability).backward()
+        adam.step()
+    return cells
+
+
+def test_the_best_so_far_by_hand() -> None:
+    """Of equal ones the first that was seen is judged."""
+    seen, judged = np.array([0.3, 0.2, 0.2, 0.9, 0.5]), np.arange(10.0, 15)
+    table = Cube(*(values.reshape(5, 1, 1, 1, 1, 1) * np.ones((5,) * 6) for values in (seen, judged)))
+    operations = np.array([[1, 2, 0, 4, 3, 3, 0], [3, 0, 1, 2, 4, 0, 1]])
+    cells = np.concatenate((operations[..., None], np.zeros((2, 7, 5), dtype=int)), axis=-1)
+    assert searchers._so_far(table, cells).tolist() == [[11, 11, 10, 14, 13, 13, 13], [13] * 7]
+
+
+def test_a_matched_budget_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mean accuracies 0.25, 0.5 and 0.75 after one, two and three architectures."""
+    asked: list[Any] = []
+
+    def recorded(table: Cube, *given: int) -> Any:
+        asked.append(given)
+        return np.array([[0.0, 0.25, 0.75], [0.5, 0.75, 0.75]])
+
+    monkeypatch.setattr(searchers, "random_search", recorded)
+    assert [matched_budget(MADE, target) for target in (0.2, 0.5, 0.6)] == [1, 2, 3]
+    assert asked == [(400, 4000, 1)] * 3
+
+
+def test_what_is_published() -> None:
+    """NASWOT's Table 2a (Mellor et al. 2021), validation on CIFAR-10 and test: mean and standard deviation."""
+    assert PUBLISHED == {"random": (93.70, 0.36), "evolution": (93.92, 0.30)}
+    table: Any = SimpleNamespace(column=lambda name: {searchers.JUDGED: np.array([90.0, 94.0, 91.0])}[name])
+    assert references(table) == {"random search, published": 93.7, "the best cell": 94.0}

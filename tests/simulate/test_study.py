@@ -1,6 +1,7 @@
 """Studies: the grid, finished cells that are kept whatever happens, what is refused, figures and the page."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -18,17 +19,25 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from nas import estimators
 from nas.data import nasbench201
 from nas.data.places import VARIABLE
 from nas.methods import ASIDE, METHODS, label
-from nas.running import pool, runs
+from nas.running import plugins, pool, runs
 from simulate import __main__ as program
-from simulate import evidence, report, study
+from simulate import report, study
 from simulate.run import Machine, Setting, simulate
 from tests import browser
 from theory.landscapes import make
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be refused, and is not, ends here and not in processes of its own."""
+    monkeypatch.setattr(pool, "workers", lambda *_: pytest.fail("workers were begun"))
+
 
 STUDY = """
 name = "small"
@@ -95,11 +104,19 @@ def test_workers_that_keep_dying_are_an_error_and_the_next_start_goes_on(tmp_pat
     settings, cells = loaded(tmp_path)
     folder = tmp_path / "run"
     for _ in range(2):
+        pools: list[Executor] = []
+
+        @contextlib.contextmanager
+        def dead(made: list[Executor] = pools) -> Iterator[Executor]:
+            made.append(_Mortal(0))
+            yield made[-1]
+
         with (
             runs.open_run(folder, settings) as run,
             pytest.raises(runs.RunError, match=r"died 4 times; \d cells are left"),
         ):
-            study.run_study(cells, MACHINE, run, lambda: contextlib.nullcontext(_Mortal(0)))
+            study.run_study(cells, MACHINE, run, dead)
+        assert len(pools) == 4
     with runs.open_run(folder, settings) as run:
         study.run_study(cells[:3], MACHINE, run, threads)
     before = {file: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
@@ -109,6 +126,58 @@ def test_workers_that_keep_dying_are_an_error_and_the_next_start_goes_on(tmp_pat
     assert len(before) == 3
     assert len(after) == len(cells)
     assert all(after[file] == time for file, time in before.items())
+
+
+class _Bar:
+    """What a progress bar is told."""
+
+    def __init__(self, told: list[Any], **how: Any) -> None:
+        self.told = told
+        told.append((how["total"], how["initial"]))
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, number: int) -> None:
+        self.told.append(number)
+
+    def write(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_progress_counts_what_is_there_and_says_that_a_worker_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of 6 replicates and 40 steps are 240 each; two of five are there, and one more before a worker dies."""
+    told: list[Any] = []
+    settings, cells = loaded(tmp_path)
+    with runs.open_run(tmp_path / "run", settings) as run:
+        study.run_study(cells[:2], MACHINE, run, threads)
+    monkeypatch.setattr(study, "tqdm", lambda **how: _Bar(told, **how))
+    pools = [_Mortal(2), _Mortal(1)]
+    with runs.open_run(tmp_path / "run", settings) as run:
+        study.run_study(cells[:5], MACHINE, run, lambda: contextlib.nullcontext(pools.pop()))
+    assert told == [(1200, 480), 240, "a worker died; 3 cells are kept, 2 go on", 240, 240]
+
+
+def test_a_stop_is_noticed_while_nothing_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "ATTENTION", 0.01)
+    late: Future[bytes] = Future()
+    asked: list[int] = []
+
+    def not_yet() -> bool:
+        asked.append(1)
+        if len(asked) == 2:
+            late.set_result(b"")
+        return False
+
+    assert list(study._completed([late], not_yet)) == [late]
+    answers = iter([False, True])  # and no third time
+    with pytest.raises(study._Stopped):
+        list(study._completed([Future()], lambda: next(answers)))
 
 
 LONGER = STUDY.replace("steps = 40", "steps = 600").replace("[grid]", "[grid]\nlandscape_seed = [0, 1, 2]")
@@ -249,6 +318,7 @@ def test_a_cell_of_every_shipped_study_runs(file: Path) -> None:
         assert np.isfinite(trace.values["expected_loss"]).all()
 
 
+@pytest.mark.usefixtures("no_workers")
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -334,48 +404,6 @@ def test_records_of_another_version_and_damaged_ones_are_named(
         study.read(tmp_path / "nowhere")
 
 
-def test_a_rate_is_found_again() -> None:
-    steps = np.arange(0, 410, 10)
-    values = {"expected_loss": 3 + 5.0 / np.maximum(steps, 1)[:, None] ** 1.5 * np.ones((1, 8))}
-    cell = study.Cell(Setting(), steps, values)
-    assert evidence.exponent(cell, 3.0).value == pytest.approx(-1.5)
-    assert abs(evidence.exponent(cell, 2.9).value) < 1
-
-
-def test_a_geometric_fall_is_steeper_than_any_power_and_rounding_is_no_rate() -> None:
-    steps = np.arange(0, 410, 10)
-    cell = study.Cell(Setting(), steps, {"expected_loss": 0.8 ** steps[:, None] * np.ones((1, 8))})
-    # 0.8^t is below 1e-9 from t = 93 on; in the second half above that, t = 50 to 90, the slope is t ln 0.8, -11 to -20
-    assert -20 < evidence.exponent(cell, 0.0).value < -11
-    with pytest.raises(ValueError, match="at least 8 records above rounding"):
-        evidence.exponent(
-            study.Cell(Setting(), steps, {"expected_loss": np.zeros((41, 8)) + (steps < 20)[:, None]}), 0.0
-        )
-
-
-def test_the_first_step_rises_no_more_often_than_theorys_bound_and_the_bound_says_where_it_applies() -> None:
-    one = Setting(
-        "exact_advantage", "quadratic", edges=3, candidates=3, optimiser="sgd", bound="T8", rate=1.0, samples=16,
-        steps=1, every=1, replicates=500, watch=True,
-    )  # fmt: skip
-    for method in ("exact_advantage", "reinforce_without_baseline"):
-        bounds = []
-        for samples in (16, 64):
-            setting = replace(one, method=method, samples=samples)
-            cell = study.Cell(setting, *vars(simulate(setting, MACHINE)).values())
-            bounds.append(evidence.rise_bound(cell))
-            assert evidence.rises(cell).lower <= bounds[-1]
-        assert bounds[0] == pytest.approx(4 * bounds[1]) or bounds[0] == 1
-    assert bounds[1] < 1
-    rugged = study.Cell(replace(one, landscape="nk", samples=10**6), np.array([0, 1]), {})
-    assert 0 < evidence.rise_bound(rugged) < 1  # theory enumerates what simulate runs
-    # Control: the bound of 64 samples is broken by single ones.
-    alone = replace(one, method="reinforce_without_baseline", samples=1, landscape="quadratic")
-    assert evidence.rises(study.Cell(alone, *vars(simulate(alone, MACHINE)).values())).lower > 0.05
-    for other in ({"steps": 2}, {"start": "random"}, {"rate": 1.5}, {"method": "reinforce"}, {"landscape": "noisy"}):
-        assert np.isnan(evidence.rise_bound(study.Cell(replace(one, **other), np.array([0, 1]), {})))  # type: ignore[arg-type]
-
-
 def test_compare_takes_a_landscape_at_its_own_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--set", "replicates=4", "--set", "steps=2", "--runs", str(tmp_path), "--workers", "1"]
     assert program.main(["compare", "bandit", "advantage", "reinforce", *short]) == 0
@@ -457,6 +485,7 @@ def test_compare_answers_a_question_in_one_line(tmp_path: Path, capsys: pytest.C
     assert all("commit" in start for start in found["made"])
 
 
+@pytest.mark.usefixtures("no_workers")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -616,6 +645,7 @@ def nothing(probabilities: Any, gates: Any, loss: Any) -> None:
     pass
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_wrong_estimator_is_refused_before_anything_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -656,3 +686,107 @@ def test_a_word_that_is_no_study_is_refused_and_a_file_goes_before_a_name(
     Path("first").write_text('[base]\nsteps = 10\n[grid]\nmethod = ["advantage"]\n')
     assert program.main(["study", "first", "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith("1 cells, ")
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_what_a_study_file_leaves_out() -> None:
+    assert study.StudySettings().machine == Machine("torch", "cpu", "float64", 2048, False)
+    assert study.cells(study.StudySettings()) == [Setting()]
+
+
+def test_the_work_of_a_cell_counts_every_sample() -> None:
+    assert study.work(Setting(samples=2, steps=3, replicates=5)) == 30
+
+
+def test_a_file_with_a_wrong_setting_is_not_loaded(tmp_path: Path) -> None:
+    file = write(tmp_path, STUDY.replace("replicates = 6", "replicates = 0"))
+    with pytest.raises(ValueError, match=f"study {file}: .*replicates must be at least 1, not 0"):
+        study.load(file)
+
+
+def test_the_largest_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "LARGEST", 4)
+    cases = [{"rate": 0.1}, {"rate": 0.2}]
+    assert len(study.cells(study.StudySettings(grid={"edges": [2, 3]}, cases=cases))) == 4
+    with pytest.raises(ValueError, match="the grid has 6 cells, more than 4"):
+        study.cells(study.StudySettings(grid={"edges": [2, 3, 4]}, cases=cases))
+    with pytest.raises(ValueError, match="edges is in the grid and in base or cases"):
+        study.cells(study.StudySettings(grid={"edges": [2, 3]}, cases=[{"rate": 0.1}, {"edges": 4}]))
+
+
+BLIND = replace(METHODS["random"], name="blind")
+
+
+def test_a_method_of_ones_own_without_a_gradient_has_nothing_to_average() -> None:
+    plugins.allow(__name__)
+    base = {"method": f"{__name__}:BLIND", "samples": 2}
+    with pytest.raises(ValueError, match="has no gradient to average over 2 samples"):
+        study.cells(study.StudySettings(base=base))
+
+
+@pytest.mark.parametrize(("replicates", "rows"), [(7, 4), (3, 3)])
+def test_the_memory_of_a_chunk_by_hand(replicates: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two edges of three operations: logits, two moments and five samples, of eight bytes each."""
+    asked: list[Any] = []
+    monkeypatch.setattr(study.config, "fits", lambda *given: asked.append(given))
+    study._check_memory(Setting(edges=2, candidates=3, samples=5, replicates=replicates), replace(MACHINE, chunk=4))
+    assert asked == [(f"{rows} replicates at once of 2 edges with 3 candidates", rows * 6 * 8 * 8)]
+
+
+def test_a_worker_may_load_what_it_is_told_to_and_takes_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_of_a_worker.py").write_text(
+        "from theory.landscapes import make\n"
+        "def still(edges, candidates, seed): return make('additive', edges, candidates, seed)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    cell = Setting(landscape="own_of_a_worker:still", edges=2, candidates=2, steps=2, replicates=1)
+    with pytest.raises(ValueError, match="own_of_a_worker"):
+        study.run_cell(cell, MACHINE)
+    (tmp_path / "a.parquet").write_bytes(study.run_cell(cell, MACHINE, ("own_of_a_worker",)))
+    assert asked == [1, 1]
+    assert study._read_cell(tmp_path / "a.parquet").steps.tolist() == [0, 2]  # of one replicate
+
+
+def test_the_digest_of_a_cell_is_that_of_earlier_versions() -> None:
+    """Facts by name, then columns by name: type, length and bytes, with zeros between."""
+    columns = {"b": np.array([1.5]), "a": np.array([2, 3], dtype=np.int64)}
+    facts = b"version\0v\0setting\0s\0truth\0\0"
+    numbers = b"a\0int64\x002\0" + (2).to_bytes(8, "little") + (3).to_bytes(8, "little")
+    numbers += b"b\0float64\x001\0" + bytes([0, 0, 0, 0, 0, 0, 0xF8, 0x3F])
+    found = study._digest(columns, {b"setting": b"s", b"version": b"v", b"sha256": b"?"})
+    assert found == hashlib.sha256(facts + numbers).hexdigest().encode()
+
+
+def test_a_whole_file_with_other_numbers_or_too_few_is_damaged(tmp_path: Path) -> None:
+    cell = Setting(edges=2, candidates=2, steps=4, every=2, replicates=2)
+    file = tmp_path / "a.parquet"
+    file.write_bytes(study.run_cell(cell, MACHINE))
+    table = pq.read_table(file)
+    place = table.column_names.index("entropy")
+    pq.write_table(table.set_column(place, "entropy", table["surest"]), file)
+    with pytest.raises(runs.RunError, match="its digest is not that of what it holds"):
+        study._read_cell(file)
+    pq.write_table(table.slice(0, 4), file)
+    with pytest.raises(runs.RunError, match="it has 4 rows, not 6"):
+        study._read_cell(file)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(ValueError("long " * 100), ".{200}"), (RecursionError(), "RecursionError"), (KeyError("a"), "'a'")],
+)
+def test_why_a_cell_is_damaged_is_said_in_short(
+    error: Exception, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(file: Path) -> Any:
+        raise error
+
+    monkeypatch.setattr(study, "_checked", failing)
+    with pytest.raises(runs.RunError, match=rf"damaged \({why}\); delete it"):
+        study._read_cell(tmp_path)

@@ -54,18 +54,40 @@ def test_a_users_environment_is_taken_as_it_is_and_a_landscape_gets_one(
     assert still.landscape.shape == (2, 3)
 
 
+def test_what_is_not_said_of_them() -> None:
+    """Seed 0, half a t(2) number of noise; a hundred visits to a drift of one to two."""
+    noisy: Any = make("noisy", 40, 5)
+    drifting: Any = make("drifting", 40, 5)
+    assert noisy.size == 0.5
+    assert drifting.pace == 100
+    above = drifting.initial - drifting.landscape.unary
+    assert 1 <= above.min() < 1.1
+    assert 1.9 < above.max() < 2
+    same: Any = make("noisy", 40, 5, 0).landscape
+    np.testing.assert_array_equal(noisy.landscape.unary, same.unary)
+
+
+def test_a_users_environment_whose_landscape_does_not_know_j_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_blind.py").write_text(
+        "from simulate.landscapes import Environment\nfrom theory.landscapes import Enumerated, make\n"
+        "def bent(edges, candidates, seed): return Environment(make('saturating', edges, candidates, seed))\n"
+        "def summed(edges, candidates, seed):\n"
+        "    return Environment(Enumerated.of(make('saturating', edges, candidates, seed), 64))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.allow("own_blind")
+    with pytest.raises(ValueError, match=r"landscape 'own_blind:bent' does not know J: build it on .*Enumerated.of"):
+        make("own_blind:bent", 2, 3)
+    assert make("own_blind:summed", 2, 3).truth.optimum is not None
+
+
 def test_an_operation_starts_between_one_and_two_head_starts_above_where_it_ends() -> None:
     drifting: Any = make("drifting", 40, 5, head_start=3.0)
     above = (drifting.initial - drifting.landscape.unary) / 3
     assert 1 <= above.min() < 1.1
     assert 1.9 < above.max() < 2  # of 200
-
-
-def test_one_input_is_enough_for_the_toy() -> None:
-    one: Any = make("toy", 2, 3, inputs=1).landscape
-    assert one.channels.shape == (2, 3, 16)
-    with pytest.raises(ValueError, match="toy needs at least one input, not 0"):
-        make("toy", 2, 3, inputs=0)
 
 
 @pytest.mark.skipif(

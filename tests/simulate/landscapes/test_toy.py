@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-from simulate.landscapes import make
+from simulate.landscapes import Toy, make
 from theory.landscapes import truth
 
 EDGES, CANDIDATES = 4, 3
@@ -54,6 +55,38 @@ def test_its_expectation_is_a_sum_and_its_extremes_are_extremes() -> None:
     score = (landscape.expected_gradient(p) * direction).sum(axis=(-1, -2))
     tilt = (weights * ((gates - p[:, None]) * direction[:, None]).sum(axis=(-1, -2))) @ landscape.loss(gates)
     np.testing.assert_allclose(score, tilt, rtol=1e-9)
+
+
+def test_what_did_not_run_has_no_gradient() -> None:
+    landscape, gates = make("toy", EDGES, CANDIDATES, 5, inputs=6).landscape, policies()
+    runs = np.arange(CANDIDATES) * np.ones((3, EDGES, 1))  # 0, 1 and 2
+    whole = landscape.gradients(gates, 1).gate_gradient
+    np.testing.assert_array_equal(landscape.slopes(gates), whole)
+    np.testing.assert_allclose(landscape.gradients(gates, runs).gate_gradient, whole * [0, 1, 2])
+    assert abs(whole).min() > 0
+
+
+def test_one_input_is_enough_for_the_toy() -> None:
+    one: Any = make("toy", 2, 3, inputs=1).landscape
+    assert one.channels.shape == (2, 3, 16)
+    with pytest.raises(ValueError, match="toy needs at least one input, not 0"):
+        make("toy", 2, 3, inputs=0)
+
+
+def test_it_knows_j_itself_and_has_twenty_inputs_if_nothing_is_said() -> None:
+    landscape: Any = make("toy", 2, 3).landscape
+    assert isinstance(landscape, Toy)  # its losses need not be summed
+    assert landscape.closed_form
+    assert landscape.channels.shape == (2, 3, 16 * 20)
+    assert landscape.hard.target.shape == (20,)
+
+
+def test_its_largest_loss_is_not_known_where_too_many_would_be_summed() -> None:
+    landscape: Any = make("toy", 2, 3).landscape
+    few, many = landscape.extremes(8), landscape.extremes(9)
+    assert np.isnan(few.max_loss)
+    assert many.max_loss > 0
+    assert (few.min_loss, few.optimum) == (many.min_loss, many.optimum) == (0, landscape.teacher)
 
 
 def test_worlds_agree() -> None:
