@@ -308,26 +308,34 @@ def budget_cells(found: ModuleType, method: str, tests: dict[int, float]) -> dic
     }
 
 
-def test_a_budget_is_compared_seed_by_seed_with_random_search_after_the_same_warm_up() -> None:
-    """By hand: 3, 1 and 2 points above it, so 2 with a t-interval of 4.303 / sqrt(3)."""
+def test_a_budget_is_compared_seed_by_seed_after_the_same_warm_up() -> None:
+    """By hand: 3, 1 and 2 points above random search, so 2 with a t-interval of 4.303 / sqrt(3)."""
     found, budget = loaded("cifar_found"), loaded("cifar_budget")
-    random = budget_cells(found, "random", {0: 90.0, 1: 91.0, 2: 89.0, 3: 10.0})
-    credit = budget_cells(found, "advantage", {2: 91.0, 0: 93.0, 1: 92.0})
-    told = budget.with_random({"advantage": credit, "random": random})
-    row = budget.row(5, "advantage", told["advantage"])
+    cells = {
+        "random": budget_cells(found, "random", {0: 90.0, 1: 91.0, 2: 89.0, 3: 10.0}),
+        "advantage": budget_cells(found, "advantage", {2: 91.0, 0: 93.0, 1: 92.0}),
+        "gdas": budget_cells(found, "gdas", {0: 93.0}),
+    }
+    assert sorted(cells, key=budget.place) == ["advantage", "gdas", "random"]
+    row, own, single = (budget.row(5, name, cells) for name in ("advantage", "random", "gdas"))
     assert (row["mean"], row["std"], row["seconds"], row["warmup_epochs"]) == (92.0, 1.0, 61.0, 5)
     assert list(row["tests"]) == [0, 1, 2]
-    gap = row["beside_random"]
+    assert set(row["beside"]) == {"random"}  # one seed is no interval
+    gap = row["beside"]["random"]
     assert gap["value"] == pytest.approx(2.0)
     assert gap["upper"] - gap["value"] == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
-    own = budget.row(5, "random", told["random"])
-    assert own["beside_random"] is None
-    summary = {"rows": [row, own], "references": {"the best cell": 94.37}}
-    assert budget.as_text(summary).splitlines()[1].split()[:6] == ["5", "AdvantageNAS", "61", "92.00", "±", "1.00"]
+    assert own["beside"]["advantage"]["value"] == pytest.approx(-2.0)
+    assert single["half_width"] is None
+    summary = {"rows": [row, own], "references": {"another": 93.0, budget.BEST: 94.0}}
+    _, first, second, _, others, beside = budget.as_text(summary).splitlines()
+    assert first.split()[:6] == ["5", "AdvantageNAS", "61", "92.00", "±", "1.00"]
+    assert "+2.00 [-0.48, +4.48]" in first
+    assert second.split()[:5] == ["5", "Random", "search", "62", "70.00"]
+    assert others.split() == ["warm-up", "beside", "Random", "search"]
+    assert beside.split(maxsplit=1)[1].startswith("+2.00 [-0.48, +4.48]")
     (axes,) = budget.figure(summary).axes
-    assert [line.get_text() for line in axes.get_legend().get_texts()] == ["AdvantageNAS", "Random search"]
-    with pytest.raises(ValueError, match="no search of random among those of advantage"):
-        budget.with_random({"advantage": credit})
+    assert [line.get_text() for line in axes.get_legend().get_texts()] == ["AdvantageNAS", "Random search", "another"]
+    assert axes.lines[0].get_ydata() == [2.0]  # below the best cell
 
 
 def test_a_ranking_that_is_the_tables_own_has_tau_one(data: Path) -> None:
