@@ -134,6 +134,16 @@ def test_what_a_loaded_state_does_not_name_is_forgotten() -> None:
     assert descent.state() == only_one
 
 
+def test_a_state_of_what_does_not_train_here_is_refused_and_nothing_is_forgotten() -> None:
+    descent, idle = TorchDescent(partial(torch.optim.Adam, lr=0.1), leaves(1.0)), TorchDescent(nothing, {})
+    descent.step({"w0": one(1.0)[0]}, 0.0)
+    before = {name: value.clone() for name, value in descent.state().items()}
+    for other in (descent, idle):
+        with pytest.raises(ValueError, match="not of this network: 'w1' does not train here"):
+            other.load({"w1:step": torch.tensor(1.0)})
+    assert descent.state() == before
+
+
 def test_moments_go_to_their_weights_device_and_counts_stay_where_optimisers_read_them() -> None:
     weight = torch.nn.Parameter(torch.zeros(2, device="meta"))
     descent = TorchDescent(partial(torch.optim.Adam, lr=0.1), {"w": weight})

@@ -283,6 +283,27 @@ def test_control_forgotten_moments_end_elsewhere() -> None:
     assert not torch.equal(*(network.parameters["network.1.weight"] for network in (straight, forgetful)))
 
 
+def test_a_checkpoint_of_another_network_is_refused_in_one_line_and_changes_nothing() -> None:
+    """One of a layer that is frozen here has the same weights: its moments alone tell that it was another network."""
+    factory = functools.partial(torch.optim.Adam, lr=0.1)
+    trained = made(descent=factory)
+    trained.weight_step(ONE, 0.0)
+    other = made(after=lambda: nn.Linear(4, 3), descent=factory)
+    frozen = made(after=lambda: nn.Linear(4, 2).requires_grad_(False), descent=factory)
+    for network, says in (
+        (other, r"network\.1\.weight has shape \(2, 4\)"),
+        (frozen, r"'network\.1\.weight' does not train"),
+    ):
+        network.weight_step(ONE, 0.0)
+        before = {name: tensor.clone() for name, tensor in network.state().items()}
+        with pytest.raises(ValueError, match=says):
+            network.load(trained.state())
+        after = network.state()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    trained.load(trained.state())  # the control
+
+
 def test_what_is_no_optimiser_is_refused_when_made() -> None:
     for wrong in (torch.optim.LBFGS, lambda parameters: 3, torch.optim.SGD([torch.zeros(1)], lr=0.1)):
         with pytest.raises(ValueError, match=r"makes an optimiser of torch\.optim that steps once a minibatch"):
