@@ -84,10 +84,14 @@ ALSO = {  # tests beyond the mirrored ones, in the order in which they are asked
     "nas/supernets/alone.py": ["tests/nas/tasks/digits/test_scratch.py"],
     "nas/supernets/parent.py": ["tests/nas/test_search.py"],
     "nas/supernets/recorded.py": ["tests/nas/supernets/test_cuda.py"],
-    "nas/supernets/supernet.py": ["tests/nas/supernets/test_own_networks.py"],
+    "nas/supernets/supernet.py": ["tests/nas/supernets/test_own_networks.py", "tests/nas/supernets/test_ahead.py"],
     "nas/supernets/descent.py": ["tests/nas/supernets/test_supernet.py"],
     "nas/supernets/batches.py": ["tests/nas/supernets/test_supernet.py"],
-    "nas/search.py": ["tests/nas/running/test_searching.py"],
+    "nas/search.py": [
+        "tests/nas/test_zero_policy.py",
+        "tests/nas/test_ending.py",
+        "tests/nas/running/test_searching.py",
+    ],
     "nas/derive.py": ["tests/nas/running/test_searching.py"],
 }
 SLOW = "not compile and not subprocess"  # pytest -k: minutes of compilation would be paid for every survivor

@@ -112,7 +112,10 @@ class TorchDescent:
         return found
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore `state()`."""
+        """Restore `state()`. Raises: ValueError in one line if it is of parameters that do not train here."""
+        for key in state:
+            if (name := key.rpartition(":")[0]) not in self.parameters:
+                raise ValueError(f"this checkpoint is not of this network: {name!r} does not train here")
         if self.optimiser is None:
             return
         self.optimiser.state.clear()

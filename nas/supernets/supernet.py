@@ -192,12 +192,13 @@ class Supernet:
         remembered = {name: tensor for name, tensor in state.items() if name.startswith(OPTIMISER)}
         if isinstance(self.descent, TorchDescent):  # of weights that ran until then, and so known to it alone
             state = {name: tensor for name, tensor in state.items() if name not in remembered}
-            self.descent.load({name.removeprefix(OPTIMISER): tensor for name, tensor in remembered.items()})
         if apart := sorted(mine.keys() ^ state.keys()):
             raise ValueError(f"this checkpoint is not of this network: {apart[0]!r} is in only one of them")
         for name, tensor in mine.items():
             if tensor.shape != state[name].shape:
                 raise ValueError(f"checkpoint: {name} has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}")
+        if isinstance(self.descent, TorchDescent):
+            self.descent.load({name.removeprefix(OPTIMISER): tensor for name, tensor in remembered.items()})
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
                 tensor.copy_(state[f"model.{name}"])

@@ -176,13 +176,16 @@ def test_control_an_architecture_that_changes_begins_to_count_again() -> None:
 
 def test_a_search_in_one_call_ends_early_too() -> None:
     found = nas.search(Timed(), epochs=12, warmup_epochs=2, rate=0.1, seconds=33.0)
-    assert (found.steps, found.ended, found.records[-1]["step"]) == (33, "seconds", 33)
+    assert (found.steps, found.ended, found.seconds) == (33, "seconds", 33.0)
+    assert (found.records[-1]["step"], found.records[-1]["seconds"]) == (33, 33.0)
     assert "validation" in found.records[-1]
     found = nas.search(Timed(), epochs=12, warmup_epochs=2, rate=0.0, patience=3)
     assert (found.steps, found.ended) == (60, "patience")
     found = nas.search(Timed(), epochs=12, warmup_epochs=2, rate=0.1)
     assert (found.steps, found.ended) == (120, None)
     assert "ended" not in found.result
+    found = nas.search(Timed(), epochs=12, warmup_epochs=2, rate=0.1, seconds=120.0)
+    assert (found.steps, found.ended) == (120, None)  # over at its last step: that is the schedule's end
     with pytest.raises(ValueError, match="no architecture step was made"):
         nas.search(Timed(), epochs=12, warmup_epochs=2, seconds=15.0)
 

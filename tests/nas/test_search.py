@@ -17,8 +17,9 @@ from nas.methods import METHODS, method_of
 from nas.progress import Progress
 from nas.running.runs import Diverged, open_run, records
 from nas.running.searching import search_in
+from nas.samples import Sample
 from nas.schedule import cosine
-from nas.search import _chosen, beginning, penalty_of, steps
+from nas.search import _chosen, beginning, penalty_of, steps, weight_gates
 from nas.settings import SearchSettings, build_method
 from tests.nas.tiny import Tiny
 
@@ -106,7 +107,44 @@ def test_at_the_end_there_is_no_further_step() -> None:
 def test_the_beginning_is_even() -> None:
     begun = beginning(Tiny(), SETTINGS, 0)
     assert torch.equal(begun.state.logits, torch.zeros(2, 3))
-    assert (begun.step, begun.state.step) == (0, 0)
+    assert (begun.step, begun.state.step, begun.seen) == (0, 0, None)
+
+
+def test_before_the_first_architecture_step_none_was_the_best() -> None:
+    seen = beginning(Tiny(), replace(SETTINGS, derive="best_seen"), 0).seen
+    assert seen is not None
+    assert seen.loss == math.inf
+    assert torch.equal(seen.gates, torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(("warmup", "drawn"), [("own", 0), ("shared", 10)])
+def test_a_shared_warm_up_draws_one_operation_an_edge_whatever_the_method(warmup: Any, drawn: int) -> None:
+    """DARTS trains under the mean: every step of ten in a warm-up of its own, and every one after the warm-up."""
+    one_hot = []
+
+    class Asked(Tiny):
+        def weight_step(self, gates: Tensor, progress: float) -> Tensor:
+            one_hot.append(bool((gates == 1).any()))
+            return super().weight_step(gates, progress)
+
+    assert len(list(steps(Asked(), replace(SETTINGS, method="darts", warmup=warmup)))) == 30
+    assert one_hot == [True] * drawn + [False] * (30 - drawn)
+
+
+def test_a_weight_step_trains_under_the_first_of_several_samples() -> None:
+    one, other = torch.eye(3)[[0, 1]], torch.eye(3)[[2, 2]]
+    both, even = torch.stack((one, other)), torch.full((2, 3), 1 / 3)
+    assert torch.equal(weight_gates(Sample(even, both, both)), one)
+    assert torch.equal(weight_gates(Sample(even, other, other)), other)
+
+
+def test_the_seed_is_zero_unless_it_is_given() -> None:
+    *_, usual = steps(Tiny(), SETTINGS)
+    *_, zero = steps(Tiny(), SETTINGS, 0)
+    *_, one = steps(Tiny(), SETTINGS, 1)
+    assert same(usual, zero)
+    assert not same(usual, one)  # the control
+    assert nas.search(Tiny(), epochs=1).seed == 0
 
 
 # ------------------------------------------------------------------ in one call
@@ -201,6 +239,17 @@ def test_a_call_with_what_does_not_go_is_refused() -> None:
     with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         nas.search(Tiny(), epochs=2, seed=0.5)  # type: ignore[arg-type]
     assert nas.search(Tiny(), epochs=2, optimiser="natural", rate=0.01).steps == 20  # the control
+
+
+def test_what_its_end_could_not_do_is_refused_before_the_first_step() -> None:
+    class Seen(Tiny):
+        held_out_unseen = False
+
+    network = Seen()
+    with pytest.raises(ValueError, match="derive = ranked:4 ranks on data that no architecture step saw"):
+        nas.search(network, epochs=2, derive="ranked:4")
+    assert network.steps == 0
+    assert nas.search(Tiny(), epochs=2, derive="ranked:4").ranking  # the control
 
 
 def test_a_call_stops_at_a_loss_that_is_not_finite() -> None:

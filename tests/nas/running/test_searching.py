@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import nas
 from nas import progress
 from nas.methods import METHODS
 from nas.objective import Gradients
@@ -125,22 +126,34 @@ def test_a_search_is_not_resumed_on_another_kind_of_device(tmp_path: Path) -> No
     assert run_search(tmp_path / "r") is not None  # the control
 
 
-def test_progress_counts_weight_and_architecture_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the time left is right although an epoch of the warm-up costs half of a later one."""
-    bars: list[Any] = []
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The progress bars that are made."""
+    made: list[Any] = []
 
     class Bar(progress.tqdm):  # type: ignore[type-arg]
         def __init__(self, **options: Any) -> None:
-            bars.append(self)
+            made.append(self)
             super().__init__(**{**options, "disable": False, "file": io.StringIO()})
 
     monkeypatch.setattr(progress, "tqdm", Bar)
+    return made
+
+
+def test_progress_counts_weight_and_architecture_steps(tmp_path: Path, bars: list[Any]) -> None:
+    """So that the time left is right although an epoch of the warm-up costs half of a later one."""
     steps = itertools.count(1)
     assert run_search(tmp_path / "r", SETTINGS, lambda: next(steps) == 45) is None
     run_search(tmp_path / "r")
     first, second = bars
     assert (first.total, first.initial, first.n) == (120 + 100, 0, 45 + 25)  # the first 20 steps are the warm-up's
     assert (second.total, second.initial, second.n) == (220, 70, 220)
+
+
+def test_a_search_in_one_call_shows_the_same_progress(bars: list[Any]) -> None:
+    nas.search(Tiny(), epochs=12, warmup_epochs=2)
+    (bar,) = bars
+    assert (bar.total, bar.initial, bar.n) == (220, 0, 220)
 
 
 def test_random_search_stands_for_the_first_cell_until_it_has_seen_one(tmp_path: Path) -> None:

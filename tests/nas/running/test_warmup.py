@@ -121,6 +121,15 @@ def test_a_longer_warm_up_goes_on_from_the_longest_shorter_one(tmp_path: Path) -
     assert "forked_from" not in runs.result(folders[0])
 
 
+def test_a_shorter_warm_up_that_is_not_finished_is_no_beginning(tmp_path: Path) -> None:
+    shorter, calls = warmup.folder_of(tmp_path, experiment_of(SETTINGS), 3), itertools.count(1)
+    assert shorter is not None
+    assert not warmup.warm_up(shorter, experiment_of(SETTINGS), Tiny(), 3, "cpu", lambda: next(calls) == 15)
+    assert "forked_from" not in runs.result(warmed(tmp_path, replace(SETTINGS, warmup_epochs=3)))
+    warmed(tmp_path, SETTINGS)  # the control: finished, it is one
+    assert runs.result(warmed(tmp_path, replace(SETTINGS, warmup_epochs=4)))["forked_from"]
+
+
 def test_what_a_stopped_run_was_forked_from_is_not_forgotten(tmp_path: Path) -> None:
     """Nor replaced by a longer beginning that was made in the meantime."""
     first, longer = warmed(tmp_path, replace(SETTINGS, warmup_epochs=1)), replace(SETTINGS, warmup_epochs=4)

@@ -91,6 +91,15 @@ def test_the_virtual_step_is_clipped_as_the_real_one() -> None:
     assert float(look_ahead([two.w], two.training, two.validation, 0.7, 4 * norm)["virtual_rate"]) == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("length", [0.5, 4.0])
+def test_the_radius_is_a_hundredth_over_the_norm_of_the_validation_slope(length: float) -> None:
+    """As published. After a step of rate one the weights are C a, and L_val pulls at them by the distance to v."""
+    two = Levels()
+    two.v = two.c @ two.a[0] + length * torch.tensor([0.6, 0.0, 0.8, 0.0], dtype=DOUBLE)
+    found = look_ahead([two.w], two.training, two.validation, 1.0, None)
+    assert float(found["virtual_radius"]) == pytest.approx(0.01 / length)
+
+
 def test_weights_are_put_back_when_a_pass_fails() -> None:
     two = Levels()
     before = two.w.clone()

@@ -1,9 +1,12 @@
 """Minibatches: each epoch takes everything once, and each minibatch follows from the seed and its number alone."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import Tensor
 
+from nas.data.stored import Stored
 from nas.running import processes
 from nas.supernets.batches import Batches
 
@@ -52,6 +55,63 @@ def test_every_minibatch_has_random_numbers_of_its_own() -> None:
     assert len({stream % (1 << 32) for stream in streams}) == 18  # what torch's generator takes
     other = Batches(torch.zeros(7), NUMBERS, 3, seed=1)
     assert not {other.noise(n) for n in range(6)} & set(streams)
+
+
+class Watched(Batches):
+    """Writes down the seed of every generator that it makes."""
+
+    seeds: ClassVar[list[int]] = []
+
+    def _generator(self, stream: int) -> torch.Generator:
+        generator = super()._generator(stream)
+        self.seeds.append(generator.initial_seed())
+        return generator
+
+
+def test_no_two_generators_begin_alike() -> None:
+    """Of 40 epochs' orders, of their 80 transforms, and of the network's own noise on each minibatch."""
+    batches = Watched(torch.zeros(7), NUMBERS, 3, transform=added)
+    Watched.seeds.clear()
+    for position in range(80):
+        batches.at(position)
+    assert len(Watched.seeds) == 40 + 80
+    assert len({*Watched.seeds, *(batches.noise(position) for position in range(80))}) == 40 + 80 + 80
+
+
+def odd(power: int) -> int:
+    """The odd number next to 2^64 / x, where x^power = x + 1, x > 1: by halving, in whole numbers of 2^-80."""
+    low, high = 1 << 80, 2 << 80
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**power < (middle + (1 << 80)) << 80 * (power - 1) else (low, middle)
+    return (1 << 144) // low // 2 * 2 + 1
+
+
+def test_a_seed_means_the_same_minibatches_in_every_version() -> None:
+    """So that a run goes on as it began. The multipliers belong to the golden ratio and to the root of x^4 = x + 1."""
+    golden, other = odd(2), odd(4)
+    for seed in (0, 3):
+        batches = Watched(torch.zeros(7), NUMBERS, 3, seed=seed, transform=added)
+        Watched.seeds.clear()
+        batches.at(5)  # of epoch 2, whose order comes first
+        own = [(seed * golden + stream * other + 1) % 2**63 for stream in (4, 11, -6)]
+        assert [*Watched.seeds, batches.noise(5)] == own
+
+
+def test_what_lies_on_the_disk_gives_the_minibatches_of_what_lies_in_memory() -> None:
+    halves = NUMBERS / 2
+    stored = Stored(lambda numbers: halves.numpy()[numbers], (7,), "halves")
+    memory, disk = (Batches(inputs, NUMBERS, 3, seed=2) for inputs in (halves, stored))
+    for position in range(4):
+        for one, other in zip(memory.at(position), disk.at(position), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_stored_examples_without_a_target_are_refused() -> None:
+    stored = Stored(lambda numbers: numbers, (8,), "numbers")
+    with pytest.raises(ValueError, match="8 stored examples have 7 targets; give one each"):
+        Batches(stored, NUMBERS, 3)
+    assert Batches(stored, torch.arange(8), 3).steps == 2  # the control
 
 
 def test_processes_share_a_minibatch_without_overlap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,80 @@ def test_it_goes_on_from_its_state() -> None:
     assert not torch.equal(second.state()["w0:exp_avg"], kept["w0:exp_avg"])  # what was loaded is its own
 
 
+def test_gradients_are_not_kept_after_a_step() -> None:
+    weights = leaves(1.0, 2.0)
+    TorchDescent(partial(torch.optim.SGD, lr=0.1), weights).step({"w0": one(1.0)[0], "w1": one(1.0)[0]}, 0.0)
+    assert [weight.grad for weight in weights.values()] == [None, None]
+    assert weights["w0"].item() == pytest.approx(0.9)  # the control: it has moved
+
+
+def test_what_a_loaded_state_does_not_name_is_forgotten() -> None:
+    descent = TorchDescent(partial(torch.optim.Adam, lr=0.1), leaves(1.0, 2.0))
+    descent.step({"w0": one(1.0)[0]}, 0.0)
+    only_one = {name: value.clone() for name, value in descent.state().items()}
+    descent.step({"w0": one(1.0)[0], "w1": one(1.0)[0]}, 0.0)
+    assert len(descent.state()) == 2 * len(only_one)
+    descent.load(only_one)
+    assert descent.state() == only_one
+
+
+def test_a_state_of_what_does_not_train_here_is_refused_and_nothing_is_forgotten() -> None:
+    descent, idle = TorchDescent(partial(torch.optim.Adam, lr=0.1), leaves(1.0)), TorchDescent(nothing, {})
+    descent.step({"w0": one(1.0)[0]}, 0.0)
+    before = {name: value.clone() for name, value in descent.state().items()}
+    for other in (descent, idle):
+        with pytest.raises(ValueError, match="not of this network: 'w1' does not train here"):
+            other.load({"w1:step": torch.tensor(1.0)})
+    assert descent.state() == before
+
+
+def test_moments_go_to_their_weights_device_and_counts_stay_where_optimisers_read_them() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2, device="meta"))
+    descent = TorchDescent(partial(torch.optim.Adam, lr=0.1), {"w": weight})
+    descent.load({"w:step": torch.tensor(3.0), "w:exp_avg": torch.ones(2)})
+    found = descent.state()
+    assert (found["w:step"].device.type, found["w:step"].item()) == ("cpu", 3.0)
+    assert found["w:exp_avg"].device.type == "meta"
+
+
+class Remembering(torch.optim.SGD):
+    """Plain SGD that remembers one thing more of every weight."""
+
+    def __init__(self, parameters: Any, thing: Any) -> None:
+        super().__init__(parameters, lr=0.1)
+        self.thing = thing
+
+    def step(self, closure: Any = None) -> None:
+        super().step(closure)
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self.state[weight]["thing"] = self.thing
+
+
+@pytest.mark.parametrize(("thing", "kept"), [(None, set()), (torch.ones(1), {"w0:thing"})])
+def test_tensors_are_kept_and_none_is_nothing(thing: Any, kept: set[str]) -> None:
+    descent = TorchDescent(partial(Remembering, thing=thing), leaves(1.0))
+    descent.step({"w0": one(1.0)[0]}, 0.0)
+    assert set(descent.state()) == kept
+
+
+def test_what_no_checkpoint_can_hold_is_refused() -> None:
+    descent = TorchDescent(partial(Remembering, thing=3), leaves(1.0))
+    assert descent.state() == {}
+    descent.step({"w0": one(1.0)[0]}, 0.0)
+    with pytest.raises(ValueError, match="Remembering remembers 'thing' as a int: only tensors are kept"):
+        descent.state()
+
+
+def test_it_says_its_kind_and_settings_and_nothing_of_the_weights() -> None:
+    descents = [
+        TorchDescent(partial(torch.optim.SGD, lr=rate), leaves(at)) for rate, at in ((0.1, 1), (0.1, 2), (3, 1))
+    ]
+    first, moved, faster = (descent.about for descent in descents)
+    assert first.startswith("SGD [{'lr': 0.1, 'momentum': 0")
+    assert first == moved != faster
+
+
 def lbfgs(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.LBFGS(list(parameters))
 
@@ -125,7 +199,10 @@ def nothing(parameters: Any) -> Any:
     return "an optimiser"
 
 
-@pytest.mark.parametrize(("factory", "made"), [(lbfgs, "LBFGS"), (nothing, "str")])
+SGD = torch.optim.SGD([torch.zeros(1)], lr=0.1)  # an optimiser, where what makes one is asked for
+
+
+@pytest.mark.parametrize(("factory", "made"), [(lbfgs, "LBFGS"), (nothing, "str"), (SGD, "SGD")])
 def test_what_is_no_optimiser_of_one_step_is_refused(factory: Any, made: str) -> None:
     with pytest.raises(ValueError, match=f"steps once a minibatch, not {made}"):
         TorchDescent(factory, leaves(1.0))

@@ -1,5 +1,7 @@
 """Edges in a network of plain PyTorch: shared rows, the zero operation, idle operations left alone."""
 
+from typing import Any, ClassVar
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -75,6 +77,47 @@ def test_zeros_have_the_type_of_the_output() -> None:
     zeros = [model(torch.ones(3, dtype=kind), choose(gates.to(kind), gates)) for kind in (torch.float32, torch.float64)]
     assert [part.dtype for part in zeros] == [torch.float32, torch.float64]
     assert all(part.tolist() == [0.0] * 3 for part in zeros)
+
+
+class First(nn.Module):
+    """The first column of a tensor, or of the first tensor of several; writes down each call, its copies' too."""
+
+    calls: ClassVar[list[int]] = []
+
+    def forward(self, inputs: Any) -> Tensor:
+        rows: Tensor = inputs if isinstance(inputs, Tensor) else inputs[0]
+        First.calls.append(len(rows))
+        return rows[:, :1]
+
+
+def test_the_shape_of_zeros_is_asked_once_for_a_kind_of_tensor_and_each_time_for_anything_else() -> None:
+    model, gates = EdgeNetwork(Edge([First(), None])), torch.tensor([[0.0, 1.0]])
+    First.calls.clear()
+    for size in (4, 4, 7, 4):
+        assert model(torch.ones(size, 2), choose(gates, gates)).tolist() == [[0.0]] * size
+    assert First.calls == [4, 7]
+    for size in (4, 7, 7):  # a pair's kind is not known
+        assert model((torch.ones(size, 2), 3), choose(gates, gates)).tolist() == [[0.0]] * size
+    assert First.calls == [4, 7, 4, 7, 7]
+
+
+class Halving(nn.Module):
+    """Changes the first of its inputs."""
+
+    def forward(self, inputs: tuple[Tensor, int]) -> Tensor:
+        return inputs[0].mul_(0.5)
+
+
+def test_one_of_several_inputs_is_not_changed_in_place_either() -> None:
+    gates = torch.tensor([[1.0, 0.0]])
+    with pytest.raises(ValueError, match=r"operation 0 of edge e, Halving\(\), changes its input in place"):
+        EdgeNetwork(Edge([Halving(), First()], "e"))((torch.ones(3, 2), 3), choose(gates, gates))
+    gates = torch.tensor([[0.0, 1.0]])  # the control
+    assert EdgeNetwork(Edge([Halving(), First()]))((torch.ones(3, 2), 3), choose(gates, gates)).shape == (3, 1)
+
+
+def test_an_edge_is_called_by_its_name_before_it_has_a_place() -> None:
+    assert Edge([nn.ReLU()], "stem")._named(0) == "operation 0 of edge stem, ReLU(),"
 
 
 def test_a_mixture_is_the_sum_of_gate_times_output_of_what_runs() -> None:
@@ -219,3 +262,5 @@ def test_a_network_that_is_one_edge_and_choices_that_do_not_fit() -> None:
     for wrong in ([], [0, 1], [2], [-1]):
         with pytest.raises(ValueError, match="need 1 choices of 0 to 1, not"):
             model.chosen(wrong)
+    with pytest.raises(ValueError, match=r"need 2 choices of 0 to 2, not \[0, 3\]"):
+        EdgeNetwork(Two()).chosen([0, 3])

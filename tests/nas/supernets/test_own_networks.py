@@ -112,11 +112,11 @@ def test_validation_normalises_as_training_does() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.by * x
 
-    def figures(running: bool) -> list[dict[str, float]]:
+    def figures(**running: bool) -> list[dict[str, float]]:
         network = made(
             lambda: [Scaled(1.0), Scaled(100.0)],
             lambda: nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)),
-            running_statistics=running,
+            **running,
         )
         for step in range(40):
             network.weight_step((ONE, OTHER)[step % 2], 0.0)
@@ -125,9 +125,9 @@ def test_validation_normalises_as_training_does() -> None:
         assert all(torch.equal(tensor, before[name]) for name, tensor in network.state().items())
         return judged
 
-    one, other = figures(running=False)
+    one, other = figures()
     assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
-    one, other = figures(running=True)  # the control: what a user met
+    one, other = figures(running_statistics=True)  # the control: what a user met
     assert abs(one["loss"] - other["loss"]) > 0.1
 
 
@@ -281,6 +281,27 @@ def test_control_forgotten_moments_end_elsewhere() -> None:
     for network in (straight, forgetful):
         network.weight_step(ONE, 0.0)
     assert not torch.equal(*(network.parameters["network.1.weight"] for network in (straight, forgetful)))
+
+
+def test_a_checkpoint_of_another_network_is_refused_in_one_line_and_changes_nothing() -> None:
+    """One of a layer that is frozen here has the same weights: its moments alone tell that it was another network."""
+    factory = functools.partial(torch.optim.Adam, lr=0.1)
+    trained = made(descent=factory)
+    trained.weight_step(ONE, 0.0)
+    other = made(after=lambda: nn.Linear(4, 3), descent=factory)
+    frozen = made(after=lambda: nn.Linear(4, 2).requires_grad_(False), descent=factory)
+    for network, says in (
+        (other, r"network\.1\.weight has shape \(2, 4\)"),
+        (frozen, r"'network\.1\.weight' does not train"),
+    ):
+        network.weight_step(ONE, 0.0)
+        before = {name: tensor.clone() for name, tensor in network.state().items()}
+        with pytest.raises(ValueError, match=says):
+            network.load(trained.state())
+        after = network.state()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    trained.load(trained.state())  # the control
 
 
 def test_what_is_no_optimiser_is_refused_when_made() -> None:

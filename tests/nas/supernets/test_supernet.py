@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from nas.settings import SearchSettings
 from nas.supernets import supernet
 from nas.supernets.batches import Batches
 from nas.supernets.descent import Descent
-from nas.supernets.edge import Edge, EdgeNetwork, choose
-from nas.supernets.supernet import Supernet
+from nas.supernets.edge import Choice, Edge, EdgeNetwork, choose
+from nas.supernets.supernet import NetworkObjective, Supernet, _are_classes
 
 
 def noisy(inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -160,18 +161,18 @@ def test_a_saved_network_goes_on_bit_for_bit() -> None:
         fresh.load(straight.state() | {"model.network.out.weight": torch.zeros(1)})
 
 
+def dropping() -> Supernet:
+    torch.manual_seed(0)
+    noisy = nn.Sequential(Edge([nn.Linear(5, 5), nn.Identity()], "e"), nn.Dropout(0.5), nn.Linear(5, 3))
+    model = EdgeNetwork(noisy).double()
+    batches = Batches(torch.randn(40, 5).double(), torch.randint(0, 3, (40,)), 8)
+    return Supernet(model.space("noisy"), model, functional.cross_entropy, batches, batches, batches)
+
+
 def test_the_networks_own_noise_is_the_minibatchs() -> None:
     """Dropout: one objective's questions meet one mask, a restart the same masks, and nobody else's numbers change."""
-
-    def made() -> Supernet:
-        torch.manual_seed(0)
-        noisy = nn.Sequential(Edge([nn.Linear(5, 5), nn.Identity()], "e"), nn.Dropout(0.5), nn.Linear(5, 3))
-        model = EdgeNetwork(noisy).double()
-        batches = Batches(torch.randn(40, 5).double(), torch.randint(0, 3, (40,)), 8)
-        return Supernet(model.space("noisy"), model, functional.cross_entropy, batches, batches, batches)
-
     one = torch.tensor([[1.0, 0.0]]).double()
-    straight, stopped = made(), made()
+    straight, stopped = dropping(), dropping()
     before = torch.get_rng_state()
     first, second = straight.objective(), straight.objective()
     assert torch.equal(first.loss(one), first.gradients(one, one).loss)
@@ -183,9 +184,45 @@ def test_the_networks_own_noise_is_the_minibatchs() -> None:
     assert not torch.equal(straight.model(first.inputs, choice), straight.model(first.inputs, choice))  # the control
     losses = [float(straight.weight_step(one, 0.0)) for _ in range(4)]
     assert [float(stopped.weight_step(one, 0.0)) for _ in range(2)] == losses[:2]
-    fresh = made()
+    fresh = dropping()
     fresh.load(stopped.state())
     assert [float(fresh.weight_step(one, 0.0)) for _ in range(2)] == losses[2:]
+
+
+@pytest.mark.parametrize("ask", ["weight step", "loss", "gradients", "step ahead"])
+def test_judging_between_two_steps_changes_no_answer(ask: str) -> None:
+    """Dropout drops again although it rested while the network was judged."""
+    one = torch.tensor([[1.0, 0.0]]).double()
+
+    def answer(network: Supernet) -> Tensor:
+        if ask == "weight step":
+            return network.weight_step(one, 0.0)
+        objective = network.objective()
+        if ask == "step ahead":
+            return objective.virtual_step(one)["stepped_gate_gradient"]
+        return objective.loss(one) if ask == "loss" else objective.gradients(one, one).gate_gradient
+
+    straight, judged = dropping(), dropping()
+    judged.validate(one)
+    assert torch.equal(answer(judged), answer(straight))
+
+
+def test_nothing_is_dropped_while_a_network_is_judged() -> None:
+    network, one = dropping(), torch.tensor([[1.0, 0.0]]).double()
+    figures = network.validate(one)
+    with torch.no_grad():
+        scores = network.model.eval()(network.held_out.inputs, choose(one, one))
+        dropped = network.model.train()(network.held_out.inputs, choose(one, one))
+    by_hand, control = (float(functional.cross_entropy(part, network.held_out.targets)) for part in (scores, dropped))
+    assert figures["loss"] == pytest.approx(by_hand)
+    assert figures["loss"] != pytest.approx(control)
+
+
+def test_an_objective_of_ones_own_draws_the_noise_of_seed_zero() -> None:
+    network, one = dropping(), torch.tensor([[1.0, 0.0]]).double()
+    of = network.model, network.loss, *network.architecture.at(0)
+    losses = [NetworkObjective(*of, **seed).loss(one) for seed in ({}, {"noise": 0}, {"noise": 1})]
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_processes_that_cannot_share_a_minibatch_evenly_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +241,158 @@ def test_held_out_figures_by_hand() -> None:
     right = (scores.argmax(dim=1) == network.held_out.targets).double().mean() * 100
     assert figures["accuracy"] == pytest.approx(float(right))
     assert figures["loss"] == pytest.approx(float(functional.cross_entropy(scores, network.held_out.targets)))
+
+
+def test_figures_are_asked_for_an_architectures_operations() -> None:
+    network = make()
+    network.figures = lambda choices: {"first": choices[0], "second": choices[1]}
+    figures = network.validate(ONE)
+    assert (figures["first"], figures["second"]) == (0, 2)
+    assert set(figures) == {"loss", "accuracy", "first", "second"}
+
+
+def test_accuracy_of_sequences_is_over_all_their_places() -> None:
+    """Four classes at two places, handed through: right at the first of the two, and wrong at the second."""
+    classes = torch.arange(20).reshape(10, 2) % 4
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Identity(), None])))
+    batches = Batches(functional.one_hot(classes).float(), (classes + torch.tensor([0, 1])) % 4, 5)
+
+    def loss(found: Tensor, wanted: Tensor) -> Tensor:
+        return functional.cross_entropy(found.flatten(0, 1), wanted.flatten())
+
+    network = Supernet(model.space("places"), model, loss, batches, batches, batches)
+    assert network.validate(torch.tensor([[1.0, 0.0]]))["accuracy"] == 50
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes"),
+    [([0, 1], True), ([0.0, 1.0], False), ([False, True], False), ([0j, 1j], False), ([[0, 1]], False)],
+)
+def test_classes_are_whole_numbers_one_for_each_row_of_scores(targets: list[Any], classes: bool) -> None:
+    assert _are_classes(torch.zeros(2, 3), torch.tensor(targets)) is classes
+
+
+def test_a_network_says_how_many_examples_it_trains_on_unless_it_says_something_else() -> None:
+    network = make()
+    assert network.about == "40 examples for the weights, 40 for the architecture"
+    uses = network.weights, network.architecture, network.held_out
+    assert Supernet(network.space, network.model, network.loss, *uses, about="letters").about == "letters"
+
+
+# ------------------------------------------------------------------ which minibatch, and which weights
+
+
+def test_every_step_takes_the_next_minibatch_from_the_first_on() -> None:
+    network = make()
+    for number in range(7):  # five are an epoch
+        inputs, targets = network.weights.at(number)
+        with torch.no_grad():
+            loss = functional.cross_entropy(network.model(inputs, choose(ONE, ONE)), targets)
+        assert torch.equal(network.weight_step(ONE, 0.1), loss)
+        assert torch.equal(network.objective().inputs, network.architecture.at(number)[0])
+        assert network.state()["position"].tolist() == [number + 1, number + 1]
+
+
+def test_gates_and_runs_may_lack_each_others_axes() -> None:
+    objective = make().objective()
+    gates, runs = torch.stack((ONE, OTHER, OTHER)), torch.stack((ONE, torch.ones_like(ONE), ONE + OTHER))
+    for mine, theirs in ((ONE, runs), (gates, torch.ones_like(ONE))):
+        found = objective.gradients(mine, theirs)
+        for number in range(3):
+            row, run = (part if part.ndim == 2 else part[number] for part in (mine, theirs))
+            alone = objective.gradients(row, run)
+            assert torch.equal(found.loss[number], alone.loss)
+            assert torch.equal(found.gate_gradient[number], alone.gate_gradient)
+            assert torch.equal(found.output_gradient[number], alone.output_gradient)
+
+
+@pytest.mark.parametrize(("reads", "gate", "output"), [("nothing", 0, 0), ("gates", 2, 0), ("outputs", 0, 2)])
+def test_what_a_loss_does_not_depend_on_has_no_slope(reads: str, gate: float, output: float) -> None:
+    """The loss is the mean input, 2, times the sum of what the network reads."""
+
+    class Reads(nn.Module):
+        def forward(self, inputs: Tensor, choice: Choice) -> Tensor:
+            read = {"nothing": torch.ones(1), "gates": choice.gates, "outputs": choice.probe}[reads]
+            return inputs.mean() * read.sum()
+
+    objective = NetworkObjective(Reads(), lambda found, targets: found, torch.tensor([1.0, 3.0]), torch.zeros(2))
+    gates = torch.ones(2, 1)  # two edges of one operation
+    found = objective.gradients(gates, gates)
+    assert found.gate_gradient.tolist() == [[gate], [gate]]
+    assert found.output_gradient.tolist() == [output, output]
+
+
+class Helped(nn.Module):
+    """Has a second head, in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edge = Edge([nn.Linear(5, 5), nn.Linear(5, 5)], "e")
+        self.norm, self.out, self.helper = nn.BatchNorm1d(5), nn.Linear(5, 3), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.norm(self.edge(x))
+        out: Tensor = self.out(found) + self.helper(found) if self.training else self.out(found)
+        return out
+
+
+@pytest.mark.parametrize("drawn", [0, 1])
+def test_the_weights_that_a_step_would_move_are_those_that_it_moves(drawn: int) -> None:
+    torch.manual_seed(0)
+    model, gates = EdgeNetwork(Helped()), torch.eye(2)[[drawn]]
+    batches = Batches(torch.randn(40, 5), torch.randint(0, 3, (40,)), 8)
+    network = Supernet(model.space("helped"), model, functional.cross_entropy, batches, batches, batches)
+    network.validate(gates)
+    before, numbers = {name: tensor.clone() for name, tensor in network.state().items()}, torch.get_rng_state()
+    reached = network.reached(gates)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state().items())
+    assert torch.equal(torch.get_rng_state(), numbers)
+    network.weight_step(gates, 0.0)
+    moved = [weight for name, weight in network.parameters.items() if not torch.equal(weight, before[f"model.{name}"])]
+    assert [id(weight) for weight in reached] == [id(weight) for weight in moved]
+    assert len(moved) == 8 == len(network.parameters) - 2
+
+
+def test_where_no_weight_is_reached_none_would_move() -> None:
+    model = EdgeNetwork(nn.Sequential(Edge([nn.Linear(3, 2), None])))
+    network = priced(model)
+    assert len(network.reached(torch.tensor([[1.0, 0.0]]))) == 2
+    assert network.reached(torch.tensor([[0.0, 1.0]])) == []
+
+
+def test_weights_ask_for_a_gradient_in_weight_steps_alone() -> None:
+    asked = []
+
+    class Watching(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            asked.append(self.weight.requires_grad)
+            return super().forward(x)
+
+    gates = torch.tensor([[1.0, 0.0]])
+    network = priced(EdgeNetwork(nn.Sequential(Edge([Watching(3, 2), None]))))
+    network.objective().loss(gates)
+    network.objective().gradients(gates, gates)
+    network.weight_step(gates, 0.0)
+    assert asked == [False, False, True]
+
+
+# ------------------------------------------------------------------ the step ahead of second-order DARTS
+
+
+def test_before_the_first_weight_step_the_step_ahead_has_the_whole_rate() -> None:
+    network = make()
+    network.descent = Descent(0.2, clip=None)
+    found = network.objective().virtual_step(torch.full((2, 4), 0.25).double())
+    assert float(found["virtual_rate"]) == pytest.approx(0.2)
+
+
+def test_weights_that_nothing_reaches_do_not_turn_the_step_ahead() -> None:
+    gates, plain, idle = torch.full((2, 4), 0.25).double(), make(), make()
+    plain.descent = idle.descent = Descent(0.2, clip=0.01)
+    idle.parameters["idle"] = nn.Parameter(torch.ones(3).double())
+    expected, found = (network.objective().virtual_step(gates) for network in (plain, idle))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert expected["virtual_rate"] < 0.2  # it is clipped: a slope of theirs would show
 
 
 # ------------------------------------------------------------------ several processes
