@@ -6,8 +6,9 @@
 Takes finished CIFAR-10 searches of several methods after warm-ups of several lengths, one a seed. For every length and
 method: the seconds of warm-up and search, NAS-Bench-201's test accuracy of every seed's cell, mean, standard deviation
 and 95 % t-interval, and the mean difference from each other method on the same seeds after the same warm-up, with its
-interval. Written are NAME.json and the figure; printed are two tables: the methods beside random search with weight
-sharing, and AdvantageNAS beside the others.
+interval; and for every method the difference from random search with weight sharing, averaged over all warm-ups but
+none. Written are NAME.json and the figure; printed are the methods beside random search, and AdvantageNAS beside the
+others.
 """
 
 import statistics as plain
@@ -47,7 +48,20 @@ def summary_of(folders: list[Path], table: Table) -> Summary:
             raise ValueError(f"{folder}: {cell.method} with seed {cell.seed} after this warm-up is named twice")
         own[cell.seed] = cell
     rows = [row(epochs, name, told[epochs]) for epochs in sorted(told) for name in sorted(told[epochs], key=place)]
-    return {"rows": rows, "table_mean": float(table.column(JUDGED).mean())}
+    return {"rows": rows, "over_warm_ups": over_warm_ups(rows)}
+
+
+def over_warm_ups(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of each method: how far above random search, a seed's mean over the warm-ups but none, with its interval."""
+    tests = {(one["method"], one["warmup_epochs"]): one["tests"] for one in rows if one["warmup_epochs"]}
+    gaps: dict[str, dict[int, list[float]]] = {}
+    for (name, epochs), own in tests.items():
+        random = tests.get((RANDOM, epochs), {})
+        if name != RANDOM:
+            for seed in own.keys() & random.keys():
+                gaps.setdefault(name, {}).setdefault(seed, []).append(own[seed] - random[seed])
+    means = {name: [plain.fmean(own) for own in its.values()] for name, its in gaps.items()}
+    return {name: asdict(statistics.t_interval(values)) for name, values in means.items() if len(values) > 1}
 
 
 def place(method: str) -> tuple[bool, str]:
@@ -126,12 +140,18 @@ def as_text(summary: Summary) -> str:
     lines += ["", f"{'warm-up':>7}  " + "".join(f"beside {methods.label(other):20}" for other in others)]
     for one in credit:
         lines.append(f"{one['warmup_epochs']:>7}  " + "".join(f"{gap(one, other):27}" for other in others))
+    lines += ["", "beside random search, over all warm-ups but none"]
+    lines += [f"{methods.label(name):16}  {written(value)}" for name, value in summary["over_warm_ups"].items()]
     return "\n".join(lines)
 
 
 def gap(one: dict[str, Any], other: str) -> str:
     """How far a row's method lies above another, with the interval."""
-    beside = one["beside"].get(other)
+    return written(one["beside"].get(other))
+
+
+def written(beside: dict[str, float] | None) -> str:
+    """A difference with its interval."""
     return "-" if beside is None else f"{beside['value']:+.2f} [{beside['lower']:+.2f}, {beside['upper']:+.2f}]"
 
 

@@ -79,7 +79,7 @@ def look_up(
             **summarise(options.runs, table),
             "references": references(table),
             "settings": files.read_text(options.runs[0] / runs.CONFIG),
-            "sessions": [runs.sessions(folder)[0] for folder in options.runs],
+            "sessions": distinct([runs.sessions(folder)[0] for folder in options.runs]),
             "about": runs.about_this_program(),
         }
     except (ValueError, OSError) as error:
@@ -87,6 +87,11 @@ def look_up(
     runs.write_atomically(options.to.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
     save(draw(summary), options.to)
     print(write(summary))
+
+
+def distinct(told: list[Any]) -> list[Any]:
+    """Without what was said before."""
+    return [one for place, one in enumerate(told) if one not in told[:place]]
 
 
 # ------------------------------------------------------------------ what the runs say

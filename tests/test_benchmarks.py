@@ -326,8 +326,15 @@ def test_a_budget_is_compared_seed_by_seed_after_the_same_warm_up() -> None:
     assert gap["upper"] - gap["value"] == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
     assert own["beside"]["advantage"]["value"] == pytest.approx(-2.0)
     assert single["half_width"] is None
-    summary = {"rows": [row, own], "references": {"another": 93.0, budget.BEST: 94.0}}
-    _, first, second, _, others, beside = budget.as_text(summary).splitlines()
+    later = {name: {**one, "warmup_epochs": 9} for name, one in (("random", own), ("advantage", row))}
+    later["advantage"]["tests"] = {0: 93.0, 1: 90.0, 2: 91.0, 3: 12.0}  # 3, -1, 2 and, where row has none, 2 above
+    none = {**row, "warmup_epochs": 0, "tests": {0: 0.0, 1: 0.0}}
+    over = budget.over_warm_ups([none, row, own, *later.values()])
+    assert set(over) == {"advantage"}
+    assert over["advantage"]["value"] == pytest.approx((3 + 0 + 2 + 2) / 4)
+    summary = {"rows": [row, own], "over_warm_ups": over, "references": {"another": 93.0, budget.BEST: 94.0}}
+    _, first, second, _, others, beside, _, _, mean = budget.as_text(summary).splitlines()
+    assert mean.startswith("AdvantageNAS      +1.75 [")
     assert first.split()[:6] == ["5", "AdvantageNAS", "61", "92.00", "±", "1.00"]
     assert "+2.00 [-0.48, +4.48]" in first
     assert second.split()[:5] == ["5", "Random", "search", "62", "70.00"]
