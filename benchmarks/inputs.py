@@ -358,6 +358,7 @@ READERS = {
 }
 # What reads, but nothing that anybody else could have written.
 OWN = {
+    "nas/running/warmup.py": "config.toml of finished warm-ups, by `config.read_toml`",
     "nas/running/trackers.py": "trackers.json of a run, which can only lose its tracker",
     "nas/tasks/cells/source.py": "config.toml of a run, by `config.read_toml`",
     "nas/running/program.py": "the null device, which takes what a full disk does not",
