@@ -69,13 +69,13 @@ def _shorter(folder: Path) -> Path | None:
     for other in folder.parent.glob(f"*-{seed}"):
         if (other / runs.RESULT).exists():
             its, shorter = _schedule(other)
-            if its == schedule and shorter < epochs:
+            if its == schedule and isinstance(shorter, int) and shorter < epochs:
                 found[shorter] = other
     return found[max(found)] if found else None
 
 
-def _schedule(folder: Path) -> tuple[dict[str, Any], int]:
-    """The settings of a warm-up but its length, and its length."""
-    settings = config.read_toml(folder / runs.CONFIG)
-    search = {name: value for name, value in settings["search"].items() if name not in ("warmup_epochs", "until")}
-    return {**settings, "search": search}, settings["search"]["warmup_epochs"]
+def _schedule(folder: Path) -> tuple[dict[str, Any], Any]:
+    """The settings of a warm-up but its length, by their whole names, and its length; None if a file lost it."""
+    settings = config.flat(config.read_toml(folder / runs.CONFIG))
+    epochs = settings.pop("search.warmup_epochs", None)
+    return {name: value for name, value in settings.items() if name != "search.until"}, epochs

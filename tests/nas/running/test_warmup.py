@@ -130,6 +130,12 @@ def test_a_shorter_warm_up_that_is_not_finished_is_no_beginning(tmp_path: Path) 
     assert runs.result(warmed(tmp_path, replace(SETTINGS, warmup_epochs=4)))["forked_from"]
 
 
+def test_a_beginning_whose_settings_lost_its_length_is_not_gone_on_from(tmp_path: Path) -> None:
+    file = warmed(tmp_path, replace(SETTINGS, warmup_epochs=1)) / runs.CONFIG
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if "warmup_epochs" not in line))
+    assert "forked_from" not in runs.result(warmed(tmp_path, replace(SETTINGS, warmup_epochs=3)))
+
+
 def test_what_a_stopped_run_was_forked_from_is_not_forgotten(tmp_path: Path) -> None:
     """Nor replaced by a longer beginning that was made in the meantime."""
     first, longer = warmed(tmp_path, replace(SETTINGS, warmup_epochs=1)), replace(SETTINGS, warmup_epochs=4)
