@@ -306,7 +306,7 @@ def test_the_exact_gradient_runs_where_it_is_known_and_is_refused_where_not(
     assert card["bias_norm"] == card["total_variance"] == 0
     assert card["forward"] == 3**2
     assert simulate.__main__.main(["compare", "xor", "exact", "--runs", "runs", "--workers", "1", *sets(CELLS)]) == 0
-    assert simulate.__main__.main(["moments", "exact", "--draws", "100"]) == 0
+    assert simulate.__main__.main(["moments", "exact", "--draws", "20000"]) == 0
     capsys.readouterr()
     for command in (
         ["search", "ptb", "--method", "exact", *sets(TINY)],

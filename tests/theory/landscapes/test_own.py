@@ -112,7 +112,7 @@ def test_the_commands_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert card["methods"]["exact_advantage"]["expected_loss"] == pytest.approx(1.5)
     sets = ["--set", "edges=2", "--set", "candidates=2", "--set", "steps=5", "--set", "replicates=3"]
     assert simulate_program.main(["compare", name, "advantage", *sets, "--runs", str(tmp_path), "--workers", "1"]) == 0
-    assert simulate_program.main(["moments", "reinforce", "--landscape", name, "--draws", "2000"]) == 0
+    assert simulate_program.main(["moments", "reinforce", "--landscape", name, "--draws", "20000"]) == 0
     assert "agrees" in capsys.readouterr().out
 
 
