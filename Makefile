@@ -7,10 +7,10 @@ RUN := $(VENV)/bin/python
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)    ## the toy experiment, searches on digits and on text, and one page that shows them (under 4 minutes)
+demo: $(VENV)    ## the toy experiment, searches on digits and on text, and one page that shows them (3 to 5 minutes)
 	$(RUN) -m simulate demo
 
-test: $(VENV)    ## all tests (11 to 13 minutes on two cores)
+test: $(VENV)    ## all tests (11 to 13 minutes on two cores, on slow ones more than 20)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
 
 # uv resolves each lower bound of pyproject.toml to the oldest release it admits, torch among them.

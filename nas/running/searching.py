@@ -146,8 +146,8 @@ def _keep(
     for prefix, part in parts.items():
         tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
     facts = {"step": now.step, "architecture_step": state.step, "seconds": seconds, FINGERPRINT: mine}
+    facts |= {FORKED_FROM: forked_from}  # None, too: what was begun from nothing has no beginning that was made later
     facts |= {STANDING: vars(standing)} if standing != Standing() else {}
-    facts |= {FORKED_FROM: forked_from} if forked_from is not None else {}
     run.checkpoint(tensors, facts)
 
 

@@ -136,6 +136,15 @@ def test_a_beginning_whose_settings_lost_its_length_is_not_gone_on_from(tmp_path
     assert "forked_from" not in runs.result(warmed(tmp_path, replace(SETTINGS, warmup_epochs=3)))
 
 
+def test_what_was_begun_from_nothing_stays_so(tmp_path: Path) -> None:
+    """Also where a shorter warm-up was finished before it went on."""
+    folder, calls = warmup.folder_of(tmp_path, experiment_of(SETTINGS), 3), itertools.count(1)
+    assert folder is not None
+    assert not warmup.warm_up(folder, experiment_of(SETTINGS), Tiny(), 3, "cpu", lambda: next(calls) == 5)
+    warmed(tmp_path, replace(SETTINGS, warmup_epochs=1))
+    assert "forked_from" not in runs.result(warmed(tmp_path, SETTINGS))
+
+
 def test_what_a_stopped_run_was_forked_from_is_not_forgotten(tmp_path: Path) -> None:
     """Nor replaced by a longer beginning that was made in the meantime."""
     first, longer = warmed(tmp_path, replace(SETTINGS, warmup_epochs=1)), replace(SETTINGS, warmup_epochs=4)
