@@ -18,7 +18,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.cifar_found import JUDGED, RANDOM, Cell, Summary, cells_of, look_up
+from benchmarks.cifar_found import RANDOM, Cell, Summary, beside, cells_of, gap_in_words, in_common, in_words, look_up
 from nas import methods
 from nas.data.nasbench201 import Table
 from nas.judging import statistics
@@ -75,22 +75,13 @@ def row(epochs: int, method: str, found: dict[str, dict[int, Cell]]) -> dict[str
     found: each method's cells by seed.
     """
     own = dict(sorted(found[method].items()))
-    tests = {seed: cell.tests[JUDGED] for seed, cell in own.items()}
-    several, values = len(tests) > 1, list(tests.values())
-    gaps = {
-        other: [tests[seed] - its[seed].tests[JUDGED] for seed in tests if seed in its]
-        for other, its in found.items()
-        if other != method
-    }
+    common = in_common(own)
+    gaps = {other: beside(common["tests"], in_common(its)["tests"]) for other, its in found.items() if other != method}
     return {
         "warmup_epochs": epochs,
         "method": method,
-        "seconds": plain.fmean(cell.seconds for cell in own.values()),
-        "tests": tests,
-        "mean": plain.fmean(values),
-        "std": plain.stdev(values) if several else None,
-        "half_width": statistics.t_half_width(values) if several else None,
-        "beside": {other: asdict(statistics.t_interval(gap)) for other, gap in gaps.items() if len(gap) > 1},
+        **common,
+        "beside": {other: gap for other, gap in gaps.items() if gap is not None},
         "architectures": {seed: cell.architecture for seed, cell in own.items()},
         "losses": {seed: cell.loss for seed, cell in own.items()},
     }
@@ -130,29 +121,19 @@ def as_text(summary: Summary) -> str:
     rows = summary["rows"]
     lines = [f"{'warm-up':>7}  {'method':16}{'seconds':>8}{'mean ± std':>15}{'95 %':>7}  {'beside random':24}each seed"]
     for one in rows:
-        spread = f"{one['mean']:.2f} ± {one['std']:.2f}" if one["std"] is not None else f"{one['mean']:.2f}"
-        width = f"{one['half_width']:.2f}" if one["half_width"] is not None else "-"
-        each = " ".join(f"{seed}: {value:.2f}" for seed, value in one["tests"].items())
+        spread, width, each = in_words(one)
         start = f"{one['warmup_epochs']:>7}  {methods.label(one['method']):16}{one['seconds']:>8.0f}"
-        lines.append(f"{start}{spread:>15}{width:>7}  {gap(one, RANDOM):24}{each}")
+        lines.append(f"{start}{spread:>15}{width:>7}  {gap_in_words(one['beside'].get(RANDOM)):24}{each}")
     credit = [one for one in rows if one["method"] == CREDIT]
     others = list(dict.fromkeys(other for one in credit for other in one["beside"]))
     lines += ["", f"{'warm-up':>7}  " + "".join(f"beside {methods.label(other):20}" for other in others)]
     for one in credit:
-        lines.append(f"{one['warmup_epochs']:>7}  " + "".join(f"{gap(one, other):27}" for other in others))
+        lines.append(
+            f"{one['warmup_epochs']:>7}  " + "".join(f"{gap_in_words(one['beside'].get(other)):27}" for other in others)
+        )
     lines += ["", "beside random search, over all warm-ups but none"]
-    lines += [f"{methods.label(name):16}  {written(value)}" for name, value in summary["over_warm_ups"].items()]
+    lines += [f"{methods.label(name):16}  {gap_in_words(value)}" for name, value in summary["over_warm_ups"].items()]
     return "\n".join(lines)
-
-
-def gap(one: dict[str, Any], other: str) -> str:
-    """How far a row's method lies above another, with the interval."""
-    return written(one["beside"].get(other))
-
-
-def written(beside: dict[str, float] | None) -> str:
-    """A difference with its interval."""
-    return "-" if beside is None else f"{beside['value']:+.2f} [{beside['lower']:+.2f}, {beside['upper']:+.2f}]"
 
 
 if __name__ == "__main__":

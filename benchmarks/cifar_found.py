@@ -169,30 +169,41 @@ def rows(cells: list[Cell]) -> list[dict[str, Any]]:
     told = [row(*name, dict(sorted(own.items()))) for name, own in groups.items()]
     told.sort(key=lambda one: one["mean"], reverse=True)
     for one in told:
-        both = [seed for seed in told[0]["tests"] if seed in one["tests"]]
-        gaps = [one["tests"][seed] - told[0]["tests"][seed] for seed in both]
-        one["beside_first"] = asdict(statistics.t_interval(gaps)) if one is not told[0] and len(both) > 1 else None
+        one["beside_first"] = beside(one["tests"], told[0]["tests"]) if one is not told[0] else None
     return told
 
 
 def row(method: str, way: str, settings: str, own: dict[int, Cell]) -> dict[str, Any]:
     """One method, read out in one way: every seed's cell, and what they have in common."""
-    tests = {seed: cell.tests[JUDGED] for seed, cell in own.items()}
-    several, values = len(tests) > 1, list(tests.values())
     taus = [cell.tau for cell in own.values() if cell.tau is not None]
     return {
         "method": method,
         "way": way,
         "settings": settings,
         "loss": plain.fmean(cell.loss for cell in own.values()),
+        **in_common(own),
+        "others": {name: plain.fmean(cell.tests[name] for cell in own.values()) for name in TESTS if name != JUDGED},
+        "tau": plain.fmean(taus) if taus else None,
+    }
+
+
+def in_common(own: dict[int, Cell]) -> dict[str, Any]:
+    """Every seed's test accuracy, their mean and spread, and the mean seconds; of one seed there is no spread."""
+    tests = {seed: cell.tests[JUDGED] for seed, cell in own.items()}
+    several, values = len(tests) > 1, list(tests.values())
+    return {
         "tests": tests,
         "mean": plain.fmean(values),
         "std": plain.stdev(values) if several else None,
         "half_width": statistics.t_half_width(values) if several else None,
-        "others": {name: plain.fmean(cell.tests[name] for cell in own.values()) for name in TESTS if name != JUDGED},
         "seconds": plain.fmean(cell.seconds for cell in own.values()),
-        "tau": plain.fmean(taus) if taus else None,
     }
+
+
+def beside(tests: dict[int, float], others: dict[int, float]) -> dict[str, float] | None:
+    """How far one lies above another on the seeds that both have, with its interval; None for fewer than two."""
+    gaps = [tests[seed] - others[seed] for seed in tests if seed in others]
+    return asdict(statistics.t_interval(gaps)) if len(gaps) > 1 else None
 
 
 # ------------------------------------------------------------------ what people see
@@ -235,16 +246,24 @@ def as_text(summary: Summary) -> str:
     head += f"{'seconds':>9}{'tau':>6}"
     lines = [f"{head}  {'beside the first':24}each seed"]
     for one in summary["rows"]:
-        spread = f"{one['mean']:.2f} ± {one['std']:.2f}" if one["std"] is not None else f"{one['mean']:.2f}"
-        width = f"{one['half_width']:.2f}" if one["half_width"] is not None else "-"
+        spread, width, each = in_words(one)
         tau = f"{one['tau']:.2f}" if one["tau"] is not None else "-"
-        gap = one["beside_first"]
-        beside = f"{gap['value']:+.2f} [{gap['lower']:+.2f}, {gap['upper']:+.2f}]" if gap is not None else "-"
         others = "".join(f"{value:>{size}.2f}" for value, size in zip(one["others"].values(), (11, 12), strict=True))
-        each = " ".join(f"{seed}: {value:.2f}" for seed, value in one["tests"].items())
         figures = f"{one['loss']:>8.3f}{spread:>14}{width:>8}{others}{one['seconds']:>9.0f}{tau:>6}"
-        lines.append(f"{name_of(one):{wide}}{figures}  {beside:24}{each}")
+        lines.append(f"{name_of(one):{wide}}{figures}  {gap_in_words(one['beside_first']):24}{each}")
     return "\n".join(lines)
+
+
+def in_words(one: dict[str, Any]) -> tuple[str, str, str]:
+    """Of a row: mean and standard deviation, the half width of the interval, every seed."""
+    spread = f"{one['mean']:.2f} ± {one['std']:.2f}" if one["std"] is not None else f"{one['mean']:.2f}"
+    width = f"{one['half_width']:.2f}" if one["half_width"] is not None else "-"
+    return spread, width, " ".join(f"{seed}: {value:.2f}" for seed, value in one["tests"].items())
+
+
+def gap_in_words(gap: dict[str, float] | None) -> str:
+    """A difference with its interval."""
+    return "-" if gap is None else f"{gap['value']:+.2f} [{gap['lower']:+.2f}, {gap['upper']:+.2f}]"
 
 
 def name_of(one: dict[str, Any]) -> str:
