@@ -5,6 +5,7 @@ the searches are given out (nas/running/pool.py). Folders are named below the ro
 worker that has another root.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,9 @@ def search_all(asked: Any, searches: Sequence[Search], work: Callable[[Any, Sear
     """
     left = {one.folder: one for one in searches if not finished(asked.root / one.folder)}
     first = {one.warm_up: one for one in left.values() if one.warm_up and not finished(asked.root / one.warm_up)}
-    shortest_first = sorted(first.values(), key=lambda one: one.experiment.search.warmup_epochs)
-    if side_by_side(_warm_up, asked, [(one,) for one in shortest_first]) is None:
-        return None
+    for _, together in itertools.groupby(sorted(first.values(), key=_length), key=_length):
+        if side_by_side(_warm_up, asked, [(one,) for one in together]) is None:  # a longer one goes on from these
+            return None
     ends = side_by_side(work, asked, [(one,) for one in left.values()], _needed)
     if ends is None:
         return None
@@ -82,6 +83,10 @@ def finished(folder: Path) -> bool:
 
 
 # ------------------------------------------------------------------ helpers
+
+
+def _length(one: Search) -> int:
+    return one.experiment.search.warmup_epochs
 
 
 def _warm_up(asked: Any, one: Search) -> bool | None:

@@ -56,6 +56,25 @@ def test_a_sweep_says_the_same_on_a_cluster(common: bool, tmp_path: Path, monkey
         assert told(sweep.sweep(there)) == told(alone)
 
 
+def test_longer_warm_ups_wait_for_the_shorter_ones_though_workers_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[list[tuple[int, int]]] = []
+
+    def together(work: Any, asked: Any, items: Any, *needs: Any) -> list[bool] | None:
+        if work is not searches._warm_up:
+            return None
+        begun.append([(one.experiment.search.warmup_epochs, one.seed) for (one,) in items])
+        return [True for _ in items]
+
+    monkeypatch.setattr(searches, "side_by_side", together)
+    lengths = "search.warmup_epochs = [2, 1]\n"
+    text = SWEEP.replace("search.warmup_epochs = 1\n", "").replace("search.rate = [0.01, 0.1]\n", lengths)
+    (tmp_path / "lengths.toml").write_text(text.replace("[base]", "seeds = 2\n[base]"))
+    assert sweep.sweep(Sweep(*sweep.load(tmp_path / "lengths.toml"), tmp_path / "runs", jobs=2)) is None
+    assert begun == [[(1, 0), (1, 1)], [(2, 0), (2, 1)]]
+
+
 def test_a_scheduler_is_asked_for_as_by_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed", reason="the optional group `cluster` is not installed")
     file, root = tmp_path / "rates.toml", tmp_path / "runs"
