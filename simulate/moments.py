@@ -20,7 +20,7 @@ from simulate.philox import uniforms
 from theory import exact, landscapes
 from theory.outcomes import outcomes
 
-LEVEL = 1e-4  # of draws that a right estimator is rejected for, once it draws every operation often
+LEVEL = 1e-4  # the chance that a right estimator is rejected, where every operation is drawn often
 OFTEN = 20  # times that the rarest operation must be expected
 
 
